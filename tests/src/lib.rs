@@ -1,0 +1,2 @@
+//! The real daemon against real programs and parties, over loopback.
+#![forbid(unsafe_code)]
