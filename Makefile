@@ -1,0 +1,50 @@
+# `make demo` shows a whole handoff; `make test` installs what the tests need and runs them all. See README.md.
+.PHONY: demo test run lint bench fmt docs licences packages help
+SHELL := /bin/bash
+PACKAGES := sip-tester baresip-core baresip-ffmpeg
+CARGO ?= cargo
+ARGS ?=
+
+help: ## the targets of this file
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+demo: ## a whole handoff with every party simulated on this machine, shown as it happens (ARGS=--json, --ladder)
+	$(CARGO) build --quiet -p tandem
+	target/debug/tandem demo $(ARGS)
+
+run: ## the daemon on loopback with the shipped files and a demo AI: call sip:support@127.0.0.1:5060 with a softphone
+	$(CARGO) build -p tandem
+	target/debug/tandem serve --config etc/tandem.yaml --demo $(ARGS)
+
+packages: ## the distribution packages that tests drive as real programs
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+test: packages ## every test, from pure tables to the real daemon against real programs
+	$(CARGO) build -p tandem
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  $(CARGO) nextest run --workspace --all-features $(ARGS); \
+	else \
+	  $(CARGO) test --workspace --all-features $(ARGS); \
+	fi
+
+fmt: ## format everything
+	$(CARGO) fmt --all
+
+lint: ## format check, clippy without a warning
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-features --all-targets -- -D warnings
+
+docs: ## the API documentation, without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --quiet
+
+licences: ## licences, bans and sources of every dependency
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --quiet --locked cargo-deny
+	$(CARGO) deny --all-features check licenses bans sources
+
+bench: packages ## the hot paths, as a table and in target/bench.json (a quiet machine, about five minutes)
+	$(CARGO) build --release -p tandem -p tests
+	$(CARGO) run --release -q -p tests --bin bench -- $(ARGS)
