@@ -1,0 +1,333 @@
+//! The house rules that no compiler checks: who may import whom, where clocks and sockets live, what must be absent.
+//! Each test names the places that break its rule.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Which rooms each room may import (ARCHITECTURE.md draws the same picture).
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("sip-codec", &[]),
+    ("sdp", &[]),
+    ("metrics", &[]),
+    ("signaling", &["clock", "sip-codec"]),
+    ("media-relay", &["clock"]),
+    ("policy", &["clock"]),
+    ("calls", &["clock", "media-relay", "policy", "sdp", "signaling"]),
+    ("control", &["calls", "clock", "metrics", "policy"]),
+    ("parties", &["clock", "sdp", "sip-codec"]),
+    (
+        "tandem",
+        &[
+            "calls",
+            "clock",
+            "control",
+            "media-relay",
+            "metrics",
+            "parties",
+            "policy",
+            "sdp",
+            "signaling",
+            "sip-codec",
+        ],
+    ),
+    ("tests", &["parties", "sip-codec", "sdp"]),
+];
+
+/// Rooms without sockets, files, clocks or randomness of their own.
+const PURE: &[&str] = &["clock", "sip-codec", "sdp", "metrics", "signaling", "media-relay", "policy", "calls"];
+
+/// Everything that may lie at the top level.
+const TOP_LEVEL: &[&str] = &[
+    ".ci",
+    ".gitignore",
+    ".config",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "Makefile",
+    "README.md",
+    "SECURITY.md",
+    "clippy.toml",
+    "crates",
+    "deny.toml",
+    "docs",
+    "etc",
+    "rustfmt.toml",
+    "systemd",
+    "tests",
+];
+
+/// The longest source file that still tells one story.
+const LONGEST_FILE: usize = 700;
+
+#[test]
+fn a_room_imports_only_rooms_below_it() {
+    let mut wrong = Vec::new();
+    for (room, allowed) in MAY_IMPORT {
+        let manifest = manifest(room);
+        for dependency in dependencies(&manifest, "[dependencies]") {
+            let is_room = MAY_IMPORT.iter().any(|(name, _)| *name == dependency);
+            if is_room && !allowed.contains(&dependency.as_str()) {
+                wrong.push(format!("{room} must not import {dependency}"));
+            }
+        }
+    }
+    assert_none("imports across rooms", &wrong);
+}
+
+#[test]
+fn every_room_is_on_the_map_and_none_is_a_drawer() {
+    let on_disk: BTreeSet<String> = fs::read_dir(root().join("crates"))
+        .expect("crates/")
+        .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    let on_map: BTreeSet<String> =
+        MAY_IMPORT.iter().map(|(name, _)| (*name).to_owned()).filter(|name| name != "tests").collect();
+    assert_eq!(on_disk, on_map, "a room is missing from the map in this test");
+    for drawer in ["common", "utils", "util", "model", "helpers", "shared"] {
+        assert!(!on_disk.contains(drawer), "there is no `{drawer}` crate");
+    }
+    let map = read("ARCHITECTURE.md");
+    for room in on_map {
+        assert!(map.contains(&format!("crates/{room}")), "ARCHITECTURE.md does not describe crates/{room}");
+    }
+}
+
+#[test]
+fn every_crate_forbids_unsafe_code_and_takes_the_workspace_lints() {
+    let mut wrong = Vec::new();
+    for (room, _) in MAY_IMPORT {
+        if !manifest(room).contains("[lints]\nworkspace = true") {
+            wrong.push(format!("{room}: Cargo.toml lacks `[lints] workspace = true`"));
+        }
+        let folder = folder(room).join("src");
+        for name in ["lib.rs", "main.rs"] {
+            let file = folder.join(name);
+            if file.exists() && !fs::read_to_string(&file).expect("source").contains("#![forbid(unsafe_code)]") {
+                wrong.push(format!("{}: lacks #![forbid(unsafe_code)]", shown(&file)));
+            }
+        }
+    }
+    assert_none("crate roots", &wrong);
+}
+
+#[test]
+fn pure_rooms_refuse_clocks_sockets_and_chance() {
+    let standard = read("crates/clock/clippy.toml");
+    for word in ["Instant::now", "SystemTime::now", "UdpSocket", "rand::rng", "thread::spawn", "env::var"] {
+        assert!(standard.contains(word), "crates/clock/clippy.toml no longer refuses {word}");
+    }
+    for room in PURE {
+        assert_eq!(read(&format!("crates/{room}/clippy.toml")), standard, "crates/{room}/clippy.toml differs");
+    }
+    let mut wrong = Vec::new();
+    for file in tracked("rs") {
+        let Some(room) = room_of(&file) else { continue };
+        let in_shell = file.contains("/src/io/") || file.ends_with("/src/io.rs");
+        let in_tests = file.contains("/tests/") || file.contains("/benches/");
+        let text = read(&file);
+        if PURE.contains(&room.as_str()) && !in_shell && !in_tests && text.contains("clippy::disallowed_") {
+            wrong.push(format!("{file}: lifts a ban of the pure rooms outside `mod io`"));
+        }
+    }
+    assert_none("pure rooms", &wrong);
+}
+
+#[test]
+fn only_the_daemon_turns_sockets_on() {
+    let mut wrong = Vec::new();
+    for (room, _) in MAY_IMPORT.iter().filter(|(room, _)| !["tandem", "tests"].contains(room)) {
+        let manifest = manifest(room);
+        let normal = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for line in normal.split("[dependencies]").nth(1).unwrap_or_default().lines() {
+            if line.contains("features = [\"io\"]") {
+                wrong.push(format!("{room}: {line}"));
+            }
+        }
+    }
+    assert_none("`io` features outside crates/tandem and tests", &wrong);
+}
+
+#[test]
+fn only_the_daemon_reads_the_environment() {
+    let wrong: Vec<String> = matching(&["env::var(", "env::vars(", "env::var_os("])
+        .into_iter()
+        .filter(|at| !at.starts_with("crates/tandem/") && !at.starts_with("tests/"))
+        .collect();
+    assert_none("reads of the environment outside crates/tandem", &wrong);
+}
+
+#[test]
+fn every_channel_has_a_bound() {
+    let wrong = matching(&["unbounded_channel", "mpsc::channel::<", "std::sync::mpsc::channel()", "flume::unbounded"]);
+    let wrong: Vec<String> = wrong.into_iter().filter(|at| !at.starts_with("tests/tests/tidy.rs")).collect();
+    assert_none("channels without a bound", &wrong);
+}
+
+#[test]
+fn nothing_is_unfinished_ignored_or_slept_through() {
+    let mut wrong = matching(&["todo!(", "unimplemented!(", "FIXME", "XXX", "#[ignore", "thread::sleep("]);
+    wrong.extend(matching(&["#[allow(", "#![allow("]));
+    wrong.retain(|at| !at.starts_with("tests/tests/tidy.rs") && !at.starts_with("tests/fuzz/"));
+    assert_none("unfinished work", &wrong);
+}
+
+#[test]
+fn a_file_tells_one_story() {
+    let wrong: Vec<String> = tracked("rs")
+        .into_iter()
+        .filter_map(|file| {
+            let lines = read(&file).lines().count();
+            (lines > LONGEST_FILE).then(|| format!("{file}: {lines} lines, at most {LONGEST_FILE}"))
+        })
+        .collect();
+    assert_none("long files", &wrong);
+}
+
+#[test]
+fn the_top_level_holds_only_what_belongs_there() {
+    let entries: BTreeSet<String> = git(&["ls-files"])
+        .lines()
+        .map(|path| path.split('/').next().unwrap_or_default().to_owned())
+        .collect();
+    let wrong: Vec<String> = entries.into_iter().filter(|entry| !TOP_LEVEL.contains(&entry.as_str())).collect();
+    assert_none("top-level entries", &wrong);
+}
+
+#[test]
+fn nothing_points_outside_the_repository() {
+    let mut wrong = Vec::new();
+    for file in git(&["ls-files"]).lines() {
+        let binary = [".wav", ".lock", ".bin", ".raw"].iter().any(|end| file.ends_with(end));
+        if binary || file == "tests/tests/tidy.rs" || file.starts_with("tests/fuzz/seeds/") {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(root().join(file)) else { continue };
+        for word in ["/work/", "index.crates.io", "static.crates.io", "pypi.org", "registry.npmjs.org", "deb.debian.org"] {
+            if text.contains(word) {
+                wrong.push(format!("{file}: {word}"));
+            }
+        }
+    }
+    assert_none("paths and hosts outside the repository", &wrong);
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there_and_versions_live_in_one_place() {
+    let root_manifest = read("Cargo.toml");
+    let external = root_manifest.split("# Each with its reason").nth(1).expect("the list of dependencies");
+    let wrong: Vec<String> = external
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.is_empty() && !line.contains("# "))
+        .map(str::to_owned)
+        .collect();
+    assert_none("dependencies without a reason", &wrong);
+
+    let mut used: BTreeMap<String, usize> = BTreeMap::new();
+    let mut versions = Vec::new();
+    for (room, _) in MAY_IMPORT {
+        let manifest = manifest(room);
+        for section in ["[dependencies]", "[dev-dependencies]"] {
+            for line in section_lines(&manifest, section) {
+                let name = line.split([' ', '.', '=']).next().unwrap_or_default();
+                *used.entry(name.to_owned()).or_default() += 1;
+                if !line.contains("workspace = true") {
+                    versions.push(format!("{room}: {line}"));
+                }
+            }
+        }
+    }
+    assert_none("versions outside the root Cargo.toml", &versions);
+    let unused: Vec<String> = external
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split(" =").next().filter(|name| !name.is_empty()))
+        .filter(|name| !used.contains_key(*name))
+        .map(str::to_owned)
+        .collect();
+    assert_none("declared dependencies that nobody uses", &unused);
+}
+
+fn assert_none(rule: &str, wrong: &[String]) {
+    assert!(wrong.is_empty(), "{rule}:\n  {}", wrong.join("\n  "));
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn folder(room: &str) -> PathBuf {
+    if room == "tests" { root().join("tests") } else { root().join("crates").join(room) }
+}
+
+fn manifest(room: &str) -> String {
+    fs::read_to_string(folder(room).join("Cargo.toml")).expect("a room has a Cargo.toml")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+fn room_of(file: &str) -> Option<String> {
+    file.strip_prefix("crates/")?.split('/').next().map(str::to_owned)
+}
+
+/// Names of a manifest section's entries.
+fn dependencies(manifest: &str, section: &str) -> Vec<String> {
+    section_lines(manifest, section)
+        .iter()
+        .map(|line| line.split([' ', '.', '=']).next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn section_lines(manifest: &str, section: &str) -> Vec<String> {
+    manifest
+        .lines()
+        .skip_while(|line| *line != section)
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Tracked files with this extension, by path from the root.
+fn tracked(extension: &str) -> Vec<String> {
+    let end = format!(".{extension}");
+    git(&["ls-files"]).lines().filter(|file| file.ends_with(&end)).map(str::to_owned).collect()
+}
+
+/// `file:line` of every tracked Rust line that contains one of the words.
+fn matching(words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in tracked("rs") {
+        for (number, line) in read(&file).lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{file}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+fn git(arguments: &[&str]) -> String {
+    let output = Command::new("git").args(arguments).current_dir(root()).output().expect("git is installed");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("paths are UTF-8")
+}
