@@ -1,2 +1,22 @@
-//! The real daemon against real programs and parties, over loopback.
+//! The real daemon against real programs and parties, over loopback: what every end-to-end test stands on.
+//!
+//! [`Daemon`] starts the binary with files of the test's own on a loopback address of the test's own and waits for its
+//! READY notification; [`Tool`] runs SIPp and friends. Both end what they started when they are dropped.
 #![forbid(unsafe_code)]
+
+mod address;
+mod daemon;
+mod tool;
+mod usage;
+
+pub use address::own_address;
+pub use daemon::{Daemon, Files};
+pub use tool::{Finished, Tool};
+pub use usage::Usage;
+
+use std::path::{Path, PathBuf};
+
+/// The checkout's top folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests folder lies in the checkout").to_owned()
+}

@@ -1,0 +1,176 @@
+//! The daemon under test: the real binary with a test's own files.
+
+use crate::{Usage, own_address};
+use anyhow::{Context, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::net::UnixDatagram;
+
+/// The files a test gives the daemon.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `tandem.yaml`. `{ip}` stands for the daemon's own address, `{dir}` for its folder.
+    pub configuration: String,
+    /// `rules.yaml`, with the same two stand-ins.
+    pub rules: String,
+}
+
+/// A running daemon; asked to end when dropped.
+pub struct Daemon {
+    child: Child,
+    folder: TempDir,
+    address: Ipv4Addr,
+}
+
+impl Daemon {
+    /// Starts the binary on a loopback address of its own and waits until it says READY.
+    pub async fn start(files: &Files) -> Result<Self> {
+        Self::start_at(own_address(), files).await
+    }
+
+    /// As [`Daemon::start`], on an address the test has chosen.
+    pub async fn start_at(address: Ipv4Addr, files: &Files) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let fill = |text: &str| {
+            text.replace("{ip}", &address.to_string()).replace("{dir}", &folder.path().display().to_string())
+        };
+        fs::write(folder.path().join("tandem.yaml"), fill(&files.configuration))?;
+        fs::write(folder.path().join("rules.yaml"), fill(&files.rules))?;
+        let notify = folder.path().join("notify");
+        let ready = UnixDatagram::bind(&notify)?;
+        let log = fs::File::create(folder.path().join("log"))?;
+        let child = Command::new(binary()?)
+            .arg("serve")
+            .arg("--config")
+            .arg(folder.path().join("tandem.yaml"))
+            .env("NOTIFY_SOCKET", &notify)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut daemon = Self { child, folder, address };
+        daemon.until_ready(&ready).await?;
+        Ok(daemon)
+    }
+
+    async fn until_ready(&mut self, socket: &UnixDatagram) -> Result<()> {
+        let mut buffer = [0; 512];
+        let told = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                tokio::select! {
+                    read = socket.recv(&mut buffer) => {
+                        if String::from_utf8_lossy(&buffer[..read?]).contains("READY=1") {
+                            return Ok(());
+                        }
+                    }
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {
+                        if let Some(status) = self.child.try_wait()? {
+                            bail!("the daemon ended with {status} before it was ready");
+                        }
+                    }
+                }
+            }
+        })
+        .await
+        .context("the daemon did not say READY within 20 s");
+        told.and_then(|result| result).with_context(|| format!("its log:\n{}", self.log()))
+    }
+
+    /// Its SIP address.
+    pub fn sip(&self) -> SocketAddr {
+        SocketAddr::from((self.address, 5060))
+    }
+
+    /// Its IP address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Its control socket.
+    pub fn control(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    /// Its folder: `tandem.yaml`, `rules.yaml`, `control.sock`, `cdr.jsonl`, `log`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The lines of its CDR file, parsed.
+    pub fn records(&self) -> Result<Vec<serde_json::Value>> {
+        let text = fs::read_to_string(self.folder.path().join("cdr.jsonl")).unwrap_or_default();
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// What the kernel counts of it.
+    pub fn usage(&self) -> Result<Usage> {
+        Usage::of(self.id())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.id())?), signal)?)
+    }
+
+    /// Asks it to end and waits for it; it must end with exit code 0 within ten seconds.
+    pub async fn stop(mut self) -> Result<TempDir> {
+        self.signal(Signal::SIGTERM)?;
+        let status = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                if let Some(status) = self.child.try_wait()? {
+                    return anyhow::Ok(status);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .with_context(|| format!("the daemon did not end within 10 s of SIGTERM; its log:\n{}", self.log()))??;
+        ensure!(status.success(), "the daemon ended with {status}; its log:\n{}", self.log());
+        let empty = tempfile::tempdir()?;
+        Ok(std::mem::replace(&mut self.folder, empty))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            #[expect(clippy::print_stderr, reason = "a failed test shows the daemon's last words")]
+            for line in tail.iter().rev() {
+                eprintln!("daemon: {line}");
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The daemon's binary: beside the test's own in the target folder, where `make test` has built it.
+fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let target = own.ancestors().find(|folder| folder.join("deps").is_dir()).context("not in a target folder")?;
+    let path = target.join("tandem");
+    ensure!(path.is_file(), "{} is missing; build it with: cargo build -p tandem", path.display());
+    Ok(path)
+}

@@ -1,0 +1,103 @@
+//! A program of the distribution, run as a party of a test.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// A running program with a folder of its own for what it writes; ended when dropped.
+pub struct Tool {
+    child: Child,
+    name: String,
+    folder: TempDir,
+}
+
+/// How a program ended and what it printed.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Standard output, then standard error.
+    pub printed: String,
+}
+
+impl Tool {
+    /// Starts `program` with these arguments in a fresh folder. A missing program fails the test with the line that installs it.
+    ///
+    /// # Panics
+    /// When the program is not installed.
+    pub fn start(program: &str, package: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let output = |name: &str| fs::File::create(folder.path().join(name)).expect("an output file");
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(output("stdout"))
+            .stderr(output("stderr"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}; install it with: apt-get install {package}"));
+        Self { child, name: program.to_owned(), folder }
+    }
+
+    /// SIPp with a scenario of `tests/sipp/`.
+    pub fn sipp(scenario: &str, arguments: &[&str]) -> Self {
+        let path = scenario_path(scenario);
+        let mut all = vec!["-sf", path.to_str().expect("a UTF-8 path"), "-nostdin"];
+        all.extend(arguments);
+        Self::start("sipp", "sip-tester", &all)
+    }
+
+    /// The folder it runs in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, at most `within`.
+    ///
+    /// # Panics
+    /// When it does not end in time; what it printed is part of the message.
+    pub async fn finished(mut self, within: Duration) -> Finished {
+        let deadline = tokio::time::Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return Finished { status, printed: self.printed() };
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{} did not end within {within:?}; it printed:\n{}",
+                self.name,
+                self.printed()
+            );
+            // A child's end is no event that std lets one await together with a deadline; look every few milliseconds.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        ["stdout", "stderr"]
+            .iter()
+            .map(|name| String::from_utf8_lossy(&fs::read(self.folder.path().join(name)).unwrap_or_default()).into_owned())
+            .collect()
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn scenario_path(scenario: &str) -> PathBuf {
+    crate::root().join("tests/sipp").join(scenario)
+}
