@@ -1,4 +1,4 @@
-//! The Tandem daemon and its command line.
+//! The binary `tandem`.
 #![forbid(unsafe_code)]
 
 fn main() {}

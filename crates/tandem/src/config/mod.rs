@@ -1,0 +1,161 @@
+//! `tandem.yaml`: layers of YAML and environment, read strictly into types that cannot be wrong.
+//!
+//! Layers, each above the one before: the file, `conf.d/*.yaml` beside it by byte order, variables `TANDEM__SECTION__KEY`.
+//! Sections are merged key by key, lists and values are replaced. All mistakes of all layers come out of one run.
+
+mod people;
+mod problem;
+mod reader;
+mod sections;
+mod tree;
+mod types;
+mod values;
+
+pub use problem::{Place, Problem, Problems, Source, Sources};
+pub use sections::Places;
+pub use types::{
+    AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Format, Limits, Logging, Media, Numbers, Pattern,
+    Profile, Refuge, Route, Sentiment, Sip, Strangers, Trunk,
+};
+pub use values::{Host, Network};
+
+use reader::Notes;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use tree::Node;
+
+/// Names of variables that are settings start so: `TANDEM__SIP__USER_AGENT`.
+const PREFIX: &str = "TANDEM";
+
+/// The process's environment, as far as a configuration cares.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// Every variable by name.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The real one. Variables that are not UTF-8 are no settings of ours.
+    pub fn of_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Self { variables: std::env::vars_os().filter_map(text).collect() }
+    }
+
+    fn folder(&self, name: &str) -> Option<PathBuf> {
+        // systemd joins several folders by colons; ours is the first.
+        self.variables.get(name).and_then(|value| value.split(':').next()).filter(|v| !v.is_empty()).map(PathBuf::from)
+    }
+}
+
+/// Reads the file, its `conf.d` and the environment.
+pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Problems> {
+    let mut sources = Sources::default();
+    let mut syntax = Vec::new();
+    let mut root: Option<Node> = None;
+    for file in files(path) {
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                syntax.push(Problem {
+                    message: format!("cannot read `{}`: {error}", file.display()),
+                    place: None,
+                    help: (file == path).then(|| "name the configuration with `--config PATH`".to_owned()),
+                });
+                continue;
+            }
+        };
+        let source = Source { name: file.display().to_string(), text, variable: false };
+        if let Some(layer) = tree::parse(&mut sources, source, &mut syntax) {
+            root = Some(match root {
+                Some(below) => tree::lay(below, layer),
+                None => layer,
+            });
+        }
+    }
+    for (key, value) in settings(environment, &mut syntax) {
+        let name = format!("environment variable {PREFIX}__{}", key.replace('.', "__").to_uppercase());
+        let steps: Vec<String> = key.split('.').map(str::to_owned).collect();
+        let source = Source { name, text: value, variable: true };
+        if let (Some(node), Some(below)) = (tree::parse(&mut sources, source, &mut syntax), root.take()) {
+            root = Some(tree::lay(below, tree::nest(&steps, node)));
+        }
+    }
+    let notes = Notes::default();
+    let places = places(path, environment);
+    let configuration = root.map(|root| sections::read(&root, &places, &notes));
+    let mut list = syntax;
+    list.extend(notes.into_list());
+    list.sort_by_key(|problem| problem.place.map_or((0, 0, 0), |place| (place.source, place.line, place.column)));
+    match configuration {
+        Some(configuration) if list.is_empty() => Ok(configuration),
+        _ => Err(Problems { sources, list }),
+    }
+}
+
+/// Where the control socket is when no configuration says so: the service's folder, else the user's own.
+pub fn default_socket(environment: &Environment) -> PathBuf {
+    runtime_folder(environment).join("control.sock")
+}
+
+fn places(path: &Path, environment: &Environment) -> Places {
+    let base = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let base = fs::canonicalize(base).unwrap_or_else(|_| base.to_owned());
+    let runtime = runtime_folder(environment);
+    Places {
+        base,
+        records: environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()),
+        runtime,
+        credentials: environment.folder("CREDENTIALS_DIRECTORY"),
+    }
+}
+
+fn runtime_folder(environment: &Environment) -> PathBuf {
+    let service = PathBuf::from("/run/tandem");
+    if let Some(folder) = environment.folder("RUNTIME_DIRECTORY") {
+        return folder;
+    }
+    if service.is_dir() {
+        return service;
+    }
+    match environment.folder("XDG_RUNTIME_DIR").filter(|folder| folder.is_dir()) {
+        Some(folder) => folder.join("tandem"),
+        None => PathBuf::from(format!("/tmp/tandem-{}", nix::unistd::getuid())),
+    }
+}
+
+/// The file itself, then `conf.d/*.yaml` beside it by byte order.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let folder = path.with_file_name("conf.d");
+    let mut more: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    more.sort_unstable();
+    more.insert(0, path.to_owned());
+    more
+}
+
+/// Settings among the variables, by dotted path.
+fn settings(environment: &Environment, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    use config::Source as _;
+    let variables = environment.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let source =
+        config::Environment::with_prefix(PREFIX).prefix_separator("__").separator("__").source(Some(variables));
+    match source.collect() {
+        Ok(values) => values.into_iter().map(|(key, value)| (key, value.to_string())).collect(),
+        Err(error) => {
+            problems.push(Problem { message: error.to_string(), place: None, help: None });
+            BTreeMap::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Sections `trunks`, `routes` and `ai`: who calls, what they called, and who answers.
+
+use super::{
+    reader::{Section, Wrong},
+    sections::Places,
+    types::{AfterHuman, Auth, CallerId, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
+    values::{self, Host, Network},
+};
+use std::{fs, path::Path, time::Duration};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Section `trunks`.
+pub fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
+    let mut all = Vec::new();
+    for (name, mut section) in root.sections("trunks") {
+        check_name(&name, &section);
+        section.later(&[
+            "register",
+            "srtp",
+            "codecs",
+            "refer",
+            "limits",
+            "weight",
+            "priority",
+            "ping",
+            "transport",
+            "session_timer",
+        ]);
+        let address = section.optional("address", values::host);
+        let allowed = section.list("allowed", values::network);
+        let auth = auth(&mut section, places);
+        let trusted = section.flag("trusted", false);
+        let caller_id = section.or("caller_id", CallerId::Caller, |text| match text {
+            "caller" => Ok(CallerId::Caller),
+            "anonymous" => Ok(CallerId::Anonymous),
+            number => values::e164(number).map(CallerId::Number).map_err(|_| {
+                Wrong::new(format!("`{number}` is no caller id"))
+                    .help("`caller`, `anonymous` or a number like \"+49301234567\"")
+            }),
+        });
+        let tel = section.list("tel", values::number_prefix);
+        let numbers = numbers(&mut section);
+        let sending = address.as_ref().map(|placed| placed.value.clone());
+        let allowed: Vec<Network> = match (allowed, &sending) {
+            (Some(list), _) => list.into_iter().map(|placed| placed.value).collect(),
+            (None, Some(Host::Address(address))) => {
+                vec![Network { address: address.ip(), prefix: if address.is_ipv4() { 32 } else { 128 } }]
+            }
+            (None, _) => Vec::new(),
+        };
+        if sending.is_none() && allowed.is_empty() && !section.has("address") && !section.has("allowed") {
+            section.wrong(
+                None,
+                format!("trunk `{name}` neither brings nor takes calls"),
+                Some("`allowed` names its sources, `address` where calls to it are sent"),
+            );
+        }
+        if !section.has("address")
+            && let Some(first) = tel.as_ref().and_then(|list| list.first())
+        {
+            section.wrong(first.place, format!("trunk `{name}` has no `address` to send `tel:` calls to"), None);
+        }
+        let tel = tel.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
+        section.done();
+        all.push(Trunk { name, address: sending, allowed, auth, trusted, caller_id, tel, numbers });
+    }
+    all
+}
+
+fn numbers(section: &mut Section<'_>) -> Numbers {
+    let mut numbers = section.section("numbers");
+    let digits = |text: &str| {
+        let good = !text.is_empty() && text.len() <= 5 && text.chars().all(|c| c.is_ascii_digit());
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new(format!("`{text}` must be one to five digits, in quotes")))
+        }
+    };
+    let country = numbers.optional("country", digits).map(|placed| placed.value);
+    let national_prefix = numbers.or("national_prefix", "0".to_owned(), digits);
+    let international_prefix = numbers.or("international_prefix", "00".to_owned(), digits);
+    numbers.done();
+    Numbers { country, national_prefix, international_prefix }
+}
+
+fn auth(section: &mut Section<'_>, places: &Places) -> Option<Auth> {
+    let mut auth = section.section("auth");
+    if !auth.is_present() {
+        return None;
+    }
+    let username = auth.required("username", values::text);
+    let written = auth.optional("password", values::text);
+    let file = auth.optional("password_file", |text| password_of(&file_path(text, places)));
+    let realm = auth.optional("realm", values::text).map(|placed| placed.value);
+    let password = match (written, file) {
+        (Some(one), None) | (None, Some(one)) => Some(one.value),
+        (Some(_), Some(file)) => {
+            auth.wrong(file.place, "`password` and `password_file` are both given", Some("keep one of them"));
+            None
+        }
+        (None, None) => {
+            if !auth.has("password_file") {
+                auth.wrong(
+                    None,
+                    format!("`{}` needs a password", auth.path()),
+                    Some("`password_file: NAME`, or `password`"),
+                );
+            }
+            None
+        }
+    };
+    auth.done();
+    Some(Auth { username: username?.value, password: password?, realm })
+}
+
+/// A credential of systemd when there is one of this name, else beside the configuration.
+fn file_path(written: &str, places: &Places) -> std::path::PathBuf {
+    let credential = places.credentials.as_ref().map(|folder| folder.join(written)).filter(|path| path.is_file());
+    credential.unwrap_or_else(|| places.of(written))
+}
+
+fn password_of(path: &Path) -> Result<String, Wrong> {
+    let text =
+        fs::read_to_string(path).map_err(|error| Wrong::new(format!("cannot read `{}`: {error}", path.display())))?;
+    let first = text.lines().next().unwrap_or_default().to_owned();
+    if first.is_empty() {
+        return Err(Wrong::new(format!("`{}` is empty", path.display())).help("the password is its first line"));
+    }
+    Ok(first)
+}
+
+/// Section `ai`: the profiles that are right, and the names of all.
+pub fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>, Vec<String>) {
+    let mut all: Vec<Profile> = Vec::new();
+    let sections = root.sections("ai");
+    let names: Vec<String> = sections.iter().map(|(name, _)| name.clone()).collect();
+    for (name, mut section) in sections {
+        check_name(&name, &section);
+        section.later(&["url", "dialect", "websocket", "greeting", "handoff"]);
+        let uri = section.required("uri", |text| {
+            let uri = values::sip_uri(text)?;
+            let host = values::host_of_uri(&uri)?;
+            Ok((uri, host))
+        });
+        let auth = auth(&mut section, places);
+        let headers = headers(&mut section);
+        let ring_timeout = section.duration("ring_timeout", SECOND * 10, SECOND..=SECOND * 120);
+        let silence_limit = section.duration("silence_limit", SECOND * 15, SECOND..=SECOND * 600);
+        let sentiment = sentiment(&mut section);
+        let match_confidence = section.or("match_confidence", 0.5, |text| decimal(text, 0.0, 1.0));
+        let refuge = section.list("on_ai_failure", |text| refuge(text, &name, &names)).unwrap_or_default();
+        let after_human =
+            section.word("after_human", AfterHuman::End, &[("end", AfterHuman::End), ("ai", AfterHuman::Ai)]);
+        if let Some(at) = refuge.iter().position(|placed| placed.value == Refuge::End)
+            && at + 1 < refuge.len()
+        {
+            section.wrong(refuge[at + 1].place, "nothing comes after `end`", None);
+        }
+        section.done();
+        let Some(uri) = uri else { continue };
+        let (uri, host) = uri.value;
+        let on_ai_failure = refuge.into_iter().map(|placed| placed.value).collect();
+        all.push(Profile {
+            name,
+            uri,
+            host,
+            auth,
+            headers,
+            ring_timeout,
+            silence_limit,
+            sentiment,
+            match_confidence,
+            on_ai_failure,
+            after_human,
+        });
+    }
+    (all, names)
+}
+
+fn headers(section: &mut Section<'_>) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (name, value) in section.pairs("headers", values::text) {
+        match values::header_name(&name.value) {
+            Ok(good) => all.push((good, value.value)),
+            Err(wrong) => section.note(name.place, wrong),
+        }
+    }
+    all
+}
+
+fn sentiment(section: &mut Section<'_>) -> Sentiment {
+    let mut sentiment = section.section("sentiment");
+    let scale = sentiment.list("scale", |text| decimal(text, -1e6, 1e6));
+    let scale = match scale.as_deref() {
+        None => (-1.0, 1.0),
+        Some([low, high]) if low.value < high.value => (low.value, high.value),
+        Some(_) => {
+            sentiment.wrong(None, "`scale` is the lowest and the highest score", Some("like `scale: [-5, 5]`"));
+            (-1.0, 1.0)
+        }
+    };
+    let labels = sentiment
+        .pairs("labels", |text| decimal(text, -1.0, 1.0))
+        .into_iter()
+        .map(|(name, score)| (name.value, score.value))
+        .collect();
+    sentiment.done();
+    Sentiment { scale, labels }
+}
+
+fn decimal(text: &str, least: f64, most: f64) -> Result<f64, Wrong> {
+    match text.parse::<f64>() {
+        Ok(value) if (least..=most).contains(&value) => Ok(value),
+        Ok(_) => Err(Wrong::new(format!("`{text}` is out of range")).help(format!("{least} to {most}"))),
+        Err(_) => Err(Wrong::new(format!("`{text}` is not a number"))),
+    }
+}
+
+fn refuge(text: &str, own: &str, names: &[String]) -> Result<Refuge, Wrong> {
+    if text == "end" {
+        return Ok(Refuge::End);
+    }
+    if let Some(profile) = text.strip_prefix("ai:") {
+        if profile == own {
+            return Err(
+                Wrong::new(format!("`{text}` is this very profile")).help("name another one, a destination, or `end`")
+            );
+        }
+        if !names.iter().any(|name| name == profile) {
+            let near = super::problem::nearest(profile, names.iter().map(String::as_str));
+            let wrong = Wrong::new(format!("there is no AI profile `{profile}`"));
+            return Err(match near {
+                Some(near) => wrong.help(format!("did you mean `ai:{near}`?")),
+                None => wrong.help("profiles are the names under `ai`"),
+            });
+        }
+        return Ok(Refuge::Profile(profile.to_owned()));
+    }
+    if text == "voicemail" {
+        return Err(
+            Wrong::new("`voicemail` is not built yet").help("a destination of rules.yaml, `ai:PROFILE` or `end`")
+        );
+    }
+    values::name(text).map(Refuge::Destination)
+}
+
+/// Section `routes`.
+pub fn routes(root: &mut Section<'_>, trunks: &[Trunk], profiles: &[String]) -> Vec<Route> {
+    let mut all: Vec<Route> = Vec::new();
+    for mut section in root.items("routes") {
+        section.later(&["bypass", "recording", "hours"]);
+        let number = section.required("number", pattern);
+        let from = section.list("trunks", |text| known(text, trunks.iter().map(|trunk| trunk.name.as_str()), "trunk"));
+        let line = section.or("line", "default".to_owned(), values::name);
+        let profile = section.required("ai", |text| known(text, profiles.iter().map(String::as_str), "AI profile"));
+        let trunks: Vec<String> = from.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
+        if let Some(number) = &number
+            && let Some(earlier) = all.iter().find(|earlier| {
+                covers(&earlier.number, &number.value)
+                    && (earlier.trunks.is_empty()
+                        || trunks.iter().all(|name| earlier.trunks.contains(name)) && !trunks.is_empty())
+            })
+        {
+            let what =
+                format!("this route is never reached: `{}` above takes its calls", shown_pattern(&earlier.number));
+            section.wrong(number.place, what, Some("the first route that matches wins; put the narrower one first"));
+        }
+        section.done();
+        if let (Some(number), Some(profile)) = (number, profile) {
+            all.push(Route { number: number.value, trunks, line, profile: profile.value });
+        }
+    }
+    all
+}
+
+fn known<'a>(text: &str, names: impl Iterator<Item = &'a str> + Clone, what: &str) -> Result<String, Wrong> {
+    if names.clone().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("there is no {what} `{text}`"));
+    Err(match super::problem::nearest(text, names.clone()) {
+        Some(near) => wrong.help(format!("did you mean `{near}`?")),
+        None if names.clone().next().is_none() => wrong.help("none is configured"),
+        None => wrong.help(format!("known: {}", names.collect::<Vec<_>>().join(", "))),
+    })
+}
+
+fn pattern(text: &str) -> Result<Pattern, Wrong> {
+    if text == "*" {
+        return Ok(Pattern::Any);
+    }
+    let (body, prefix) = match text.strip_suffix('*') {
+        Some(body) => (body, true),
+        None => (text, false),
+    };
+    if body.is_empty()
+        || body.len() > 128
+        || body.contains(|c: char| c.is_whitespace() || matches!(c, '*' | '@' | '<' | '>'))
+    {
+        return Err(Wrong::new(format!("`{text}` is not a called number"))
+            .help("a user like `support`, a number like \"+49301234567\", a start like \"+4930*\", or \"*\""));
+    }
+    Ok(if prefix { Pattern::StartsWith(body.to_owned()) } else { Pattern::Exactly(body.to_owned()) })
+}
+
+fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
+    match (wide, narrow) {
+        (Pattern::Any, _) => true,
+        (Pattern::StartsWith(start), Pattern::StartsWith(text) | Pattern::Exactly(text)) => {
+            text.starts_with(start.as_str())
+        }
+        (Pattern::Exactly(one), Pattern::Exactly(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn shown_pattern(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::Any => "*".to_owned(),
+        Pattern::Exactly(text) => text.clone(),
+        Pattern::StartsWith(text) => format!("{text}*"),
+    }
+}
+
+fn check_name(name: &str, section: &Section<'_>) {
+    if let Err(wrong) = values::name(name) {
+        section.note(section.place(), wrong);
+    }
+}

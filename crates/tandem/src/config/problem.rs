@@ -1,0 +1,123 @@
+//! What is wrong with a configuration, shown so that an operator finds the place without looking for it.
+
+use std::fmt;
+
+/// Where a value was written: a file's line and column, or an environment variable's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Sources`].
+    pub source: u32,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// Characters that the caret underlines; at least 1.
+    pub length: u32,
+}
+
+/// One layer's text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// A path as the operator wrote it, or `environment variable TANDEM__…`.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+    /// True for an environment variable: there is no line to name.
+    pub variable: bool,
+}
+
+/// Every layer that was read, in order of increasing weight.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Adds a layer and answers its index.
+    pub fn add(&mut self, source: Source) -> u32 {
+        self.0.push(source);
+        u32::try_from(self.0.len() - 1).expect("layers are few")
+    }
+
+    /// The layer of this index.
+    pub fn of(&self, place: Place) -> Option<&Source> {
+        self.0.get(place.source as usize)
+    }
+}
+
+/// One mistake.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// What was found and what was expected, in the operator's words.
+    pub message: String,
+    /// Where; absent for what is missing as a whole.
+    pub place: Option<Place>,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+/// All mistakes of one reading, with the texts they point into.
+#[derive(Clone, Debug)]
+pub struct Problems {
+    /// The texts.
+    pub sources: Sources,
+    /// In order of appearance.
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    /// `path:line:column: message`, one line, for logs.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.list.iter().map(|problem| match problem.place.and_then(|place| Some((place, self.sources.of(place)?))) {
+            Some((_, source)) if source.variable => format!("{}: {}", source.name, problem.message),
+            Some((place, source)) => {
+                format!("{}:{}:{}: {}", source.name, place.line, place.column, problem.message)
+            }
+            None => problem.message.clone(),
+        })
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.list {
+            writeln!(f, "error: {}", problem.message)?;
+            if let Some((place, source)) = problem.place.and_then(|place| Some((place, self.sources.of(place)?))) {
+                excerpt(f, source, place)?;
+            }
+            if let Some(help) = &problem.help {
+                writeln!(f, "   = help: {help}")?;
+            }
+            writeln!(f)?;
+        }
+        let count = self.list.len();
+        write!(f, "{count} {} in the configuration", if count == 1 { "mistake" } else { "mistakes" })
+    }
+}
+
+fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Result {
+    let line = source.text.lines().nth(place.line as usize - 1).unwrap_or_default();
+    let shown: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect();
+    let number = place.line.to_string();
+    let gutter = " ".repeat(number.len());
+    if source.variable {
+        writeln!(f, "{gutter}--> {}", source.name)?;
+    } else {
+        writeln!(f, "{gutter}--> {}:{}:{}", source.name, place.line, place.column)?;
+    }
+    writeln!(f, "{gutter} |")?;
+    writeln!(f, "{number} | {shown}")?;
+    let room = shown.chars().count().saturating_sub(place.column as usize - 1).max(1);
+    let carets = "^".repeat((place.length as usize).clamp(1, room));
+    writeln!(f, "{gutter} | {}{carets}", " ".repeat(place.column as usize - 1))
+}
+
+/// The candidate an operator most likely meant by `word`, if one is near enough.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

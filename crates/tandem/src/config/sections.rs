@@ -1,0 +1,256 @@
+//! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
+
+use super::{
+    people,
+    reader::{Notes, Section, Wrong, number},
+    tree::Node,
+    types::{Cdr, Codec, Configuration, Control, Format, Limits, Logging, Media, Sip, Strangers},
+    values,
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Where files lie that the configuration does not name.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Relative paths start here: the folder of the configuration file.
+    pub base: PathBuf,
+    /// The control socket's folder.
+    pub runtime: PathBuf,
+    /// The call records' folder.
+    pub records: PathBuf,
+    /// systemd's folder of credentials, where relative `password_file`s lie.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Places {
+    /// A path as written, seen from the configuration's folder.
+    pub fn of(&self, written: &str) -> PathBuf {
+        self.base.join(Path::new(written))
+    }
+}
+
+/// Reads the whole tree. The answer stands only if nothing was noted.
+pub fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
+    let mut root = Section::root(root, notes);
+    root.later(&["agents", "recording", "context", "ledger", "metrics"]);
+    let sip = sip(root.section("sip"));
+    let media = media(root.section("media"), &sip, places);
+    let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
+    let control = control(root.section("control"), places);
+    let cdr = cdr(root.section("cdr"), places);
+    let logging = logging(root.section("logging"));
+    let limits = limits(root.section("limits"));
+    let trunks = people::trunks(&mut root, places);
+    let (profiles, names) = people::profiles(&mut root, places);
+    let routes = people::routes(&mut root, &trunks, &names);
+    root.done();
+    Configuration { sip, trunks, routes, profiles, media, rules, control, cdr, logging, limits }
+}
+
+fn sip(mut section: Section<'_>) -> Sip {
+    section.later(&["registrations", "tls", "session_timer"]);
+    let place = section.place();
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
+    let listeners = section.list("listeners", values::listener);
+    let listeners: Vec<SocketAddr> = match listeners {
+        None => vec![default],
+        Some(list) => {
+            if list.is_empty() {
+                section.wrong(place, "`sip.listeners` names no socket to listen on", Some("like `udp:127.0.0.1:5060`"));
+            }
+            for (at, one) in list.iter().enumerate() {
+                if list[..at].iter().any(|earlier| earlier.value == one.value) {
+                    section.wrong(one.place, format!("`{}` is listed twice", one.value), None);
+                }
+            }
+            list.into_iter().map(|placed| placed.value).collect()
+        }
+    };
+    let external_address = section.optional("external_address", values::ip);
+    if let Some(external) = &external_address
+        && !listeners.iter().any(|listener| listener.is_ipv4() == external.value.is_ipv4())
+    {
+        section.wrong(
+            external.place,
+            format!("`{}` is of another IP version than every listener", external.value),
+            Some("an IPv4 listener needs an IPv4 address, an IPv6 listener an IPv6 address"),
+        );
+    }
+    let unknown_sources = section.word(
+        "unknown_sources",
+        Strangers::Silent,
+        &[("silent", Strangers::Silent), ("forbid", Strangers::Forbid)],
+    );
+    let user_agent = section.or("user_agent", format!("Tandem/{}", env!("CARGO_PKG_VERSION")), values::text);
+    let mut timers = section.section("timers");
+    let t1 = timers.duration("t1", SECOND / 2, SECOND / 10..=SECOND * 2);
+    let t2 = timers.duration("t2", SECOND * 4, SECOND..=SECOND * 10);
+    let t4 = timers.duration("t4", SECOND * 5, SECOND..=SECOND * 10);
+    timers.done();
+    section.done();
+    Sip {
+        listeners,
+        external_address: external_address.map(|placed| placed.value),
+        unknown_sources,
+        user_agent,
+        t1,
+        t2,
+        t4,
+    }
+}
+
+fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
+    section.later(&["srtp", "dtmf", "jitter_buffer"]);
+    let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip);
+    let address = section.optional("address", values::ip);
+    let external = section.optional("external_address", values::ip);
+    let bound = address.as_ref().map_or(first, |placed| placed.value);
+    let external_address = external.as_ref().map(|placed| placed.value).or(sip.external_address);
+    if bound.is_unspecified() && external_address.is_none() {
+        section.wrong(
+            address.and_then(|placed| placed.place),
+            format!("`{bound}` tells no peer where to send audio"),
+            Some("name the machine's address in `media.address`, or what peers see in `media.external_address`"),
+        );
+    }
+    let ports = section.optional("ports", ports);
+    let ports = ports.map_or((20_000, 29_999), |placed| placed.value);
+    let words = [("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
+    let codecs = section.list("codecs", |text| match text {
+        "opus" | "g722" | "g729" | "amr" => {
+            Err(Wrong::new(format!("the codec `{text}` is not built yet")).help("pcmu, pcma"))
+        }
+        _ => super::reader::word(text, &words),
+    });
+    let codecs = match codecs {
+        None => vec![Codec::Pcma, Codec::Pcmu],
+        Some(list) => {
+            if list.is_empty() {
+                section.wrong(None, "`media.codecs` names no codec", Some("like `[pcma, pcmu]`"));
+            }
+            let mut unique: Vec<Codec> = Vec::new();
+            for placed in list {
+                if unique.contains(&placed.value) {
+                    section.wrong(placed.place, "this codec is listed twice", None);
+                } else {
+                    unique.push(placed.value);
+                }
+            }
+            unique
+        }
+    };
+    let prompts = section.or("prompts", places.of("prompts"), |text| Ok(places.of(text)));
+    let music = section.or("music", places.of("music"), |text| Ok(places.of(text)));
+    let workers = section.number("workers", 1, 1..=64);
+    let quarantine = section.duration("quarantine", SECOND * 10, Duration::ZERO..=SECOND * 600);
+    let dead_after = section.duration("dead_after", SECOND * 15, SECOND * 2..=SECOND * 600);
+    let learn = section.word("nat", false, &[("sdp", false), ("learn", true)]);
+    section.done();
+    Media {
+        address: bound,
+        external_address,
+        ports,
+        codecs,
+        prompts,
+        music,
+        workers: usize::try_from(workers).unwrap_or(1),
+        quarantine,
+        dead_after,
+        learn,
+    }
+}
+
+fn ports(text: &str) -> Result<(u16, u16), Wrong> {
+    let wrong = || Wrong::new(format!("`{text}` is not a range of ports")).help("like `20000-29999`");
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let first = number::<u16>(first.trim(), &(1024..=65_535)).map_err(|_| wrong())?;
+    let last = number::<u16>(last.trim(), &(1024..=65_535)).map_err(|_| wrong())?;
+    if first % 2 == 1 {
+        return Err(Wrong::new(format!("`{first}` is odd; RTP takes even ports, RTCP the next"))
+            .help(format!("start at {}", first.saturating_add(1))));
+    }
+    if last < first.saturating_add(7) {
+        return Err(
+            Wrong::new(format!("`{text}` holds fewer than four pairs of ports")).help("a call takes up to three")
+        );
+    }
+    Ok((first, last))
+}
+
+fn control(mut section: Section<'_>, places: &Places) -> Control {
+    section.later(&["tcp", "tls", "tokens"]);
+    let socket = section.optional("socket", |text| {
+        let path = places.of(text);
+        // sun_path holds 108 bytes with the final NUL.
+        if path.as_os_str().len() > 107 {
+            return Err(Wrong::new("the socket's path is longer than 107 bytes").help("use a shorter folder"));
+        }
+        Ok(path)
+    });
+    let mode = section.or("mode", 0o660, |text| {
+        u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777 && text.len() >= 3)
+            .ok_or_else(|| Wrong::new(format!("`{text}` is not a mode")).help("in octal, in quotes: \"0660\""))
+    });
+    let group = section.optional("group", values::name).map(|placed| placed.value);
+    section.done();
+    let socket = socket.map_or_else(|| places.runtime.join("control.sock"), |placed| placed.value);
+    Control { socket, mode, group }
+}
+
+fn cdr(mut section: Section<'_>, places: &Places) -> Cdr {
+    let path = section.or("path", places.records.join("cdr.jsonl"), |text| Ok(places.of(text)));
+    let rotate_size = section.size("rotate_size", 100 << 20, 64 << 10..=64 << 30);
+    let keep = section.number("keep", 10, 1..=1_000);
+    section.done();
+    Cdr { path, rotate_size, keep: u32::try_from(keep).unwrap_or(10) }
+}
+
+fn logging(mut section: Section<'_>) -> Logging {
+    use tracing::Level;
+    let format = section.word("format", Format::Text, &[("text", Format::Text), ("json", Format::Json)]);
+    let level = section.word(
+        "level",
+        Level::INFO,
+        &[
+            ("error", Level::ERROR),
+            ("warn", Level::WARN),
+            ("info", Level::INFO),
+            ("debug", Level::DEBUG),
+            ("trace", Level::TRACE),
+        ],
+    );
+    let redact = section.flag("redact", true);
+    section.done();
+    Logging { format, level, redact }
+}
+
+fn limits(mut section: Section<'_>) -> Limits {
+    let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let calls = small(section.number("calls", 2_000, 1..=100_000));
+    let calls_per_second = section.number("calls_per_second", 500, 1..=100_000);
+    let transactions = small(section.number("transactions", 50_000, 100..=10_000_000));
+    let dialogs = small(section.number("dialogs", 20_000, 10..=1_000_000));
+    let message = small(section.size("message", 64 << 10, 4 << 10..=64 << 10));
+    let headers = small(section.number("headers", 128, 32..=512));
+    let call_duration = section.duration("call_duration", SECOND * 4 * 3600, SECOND * 60..=SECOND * 24 * 3600);
+    let shutdown = section.duration("shutdown", SECOND * 2, Duration::ZERO..=SECOND * 60);
+    section.done();
+    Limits {
+        calls,
+        calls_per_second: u32::try_from(calls_per_second).unwrap_or(u32::MAX),
+        transactions,
+        dialogs,
+        message,
+        headers,
+        call_duration,
+        shutdown,
+    }
+}

@@ -1,0 +1,298 @@
+//! A configuration that cannot be wrong: what [`super::load`] answers. docs/configuration.md describes every key.
+
+use super::values::{Host, Network};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Everything `tandem.yaml` says.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// The SIP side.
+    pub sip: Sip,
+    /// Who may bring calls and takes them, in the order written.
+    pub trunks: Vec<Trunk>,
+    /// Which called number is which line; the first that matches wins.
+    pub routes: Vec<Route>,
+    /// AI profiles.
+    pub profiles: Vec<Profile>,
+    /// Ports, codecs, prompts.
+    pub media: Media,
+    /// `rules.yaml`; files of the folder `rules.d` beside it follow by byte order.
+    pub rules: PathBuf,
+    /// The control socket.
+    pub control: Control,
+    /// The record of calls.
+    pub cdr: Cdr,
+    /// Logs.
+    pub logging: Logging,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Section `sip`.
+#[derive(Clone, Debug)]
+pub struct Sip {
+    /// UDP sockets; at least one.
+    pub listeners: Vec<SocketAddr>,
+    /// What peers are told instead of a listener's address.
+    pub external_address: Option<IpAddr>,
+    /// What strangers get.
+    pub unknown_sources: Strangers,
+    /// User-Agent and Server.
+    pub user_agent: String,
+    /// RFC 3261 T1.
+    pub t1: Duration,
+    /// RFC 3261 T2.
+    pub t2: Duration,
+    /// RFC 3261 T4.
+    pub t4: Duration,
+}
+
+/// What a source that belongs to no trunk gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// Nothing.
+    Silent,
+    /// 403.
+    Forbid,
+}
+
+/// One entry of `trunks`.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    /// Its name.
+    pub name: String,
+    /// Where calls out are sent.
+    pub address: Option<Host>,
+    /// Sources that may bring calls.
+    pub allowed: Vec<Network>,
+    /// For its challenges.
+    pub auth: Option<Auth>,
+    /// Whether it may see and set identity and context.
+    pub trusted: bool,
+    /// The From of calls out.
+    pub caller_id: CallerId,
+    /// Starts of the E.164 numbers that `tel:` targets may reach through this trunk.
+    pub tel: Vec<String>,
+    /// How numbers are written on this trunk.
+    pub numbers: Numbers,
+}
+
+/// Digest credentials.
+#[derive(Clone)]
+pub struct Auth {
+    /// User name.
+    pub username: String,
+    /// Password, from the file or from `password_file`.
+    pub password: String,
+    /// Only challenges of this realm are answered, if named.
+    pub realm: Option<String>,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Auth({}, …)", self.username)
+    }
+}
+
+/// The identity of calls out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerId {
+    /// The caller's own number.
+    Caller,
+    /// Always this one.
+    Number(String),
+    /// None.
+    Anonymous,
+}
+
+/// How a trunk writes numbers that are not E.164.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Country code without `+`.
+    pub country: Option<String>,
+    /// What stands before a national number, e.g. `0`.
+    pub national_prefix: String,
+    /// What stands before an international number, e.g. `00`.
+    pub international_prefix: String,
+}
+
+/// One entry of `routes`.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What the called user must be.
+    pub number: Pattern,
+    /// Only calls of these trunks; empty: all.
+    pub trunks: Vec<String>,
+    /// The line this number stands for.
+    pub line: String,
+    /// The AI profile that answers.
+    pub profile: String,
+}
+
+/// What a called user is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Everything.
+    Any,
+    /// This user or number.
+    Exactly(String),
+    /// Everything that starts so.
+    StartsWith(String),
+}
+
+/// One AI profile.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Where it is called.
+    pub uri: String,
+    /// Where its INVITE is sent: the URI's host.
+    pub host: Host,
+    /// For its challenges.
+    pub auth: Option<Auth>,
+    /// Headers of our own on its INVITE.
+    pub headers: Vec<(String, String)>,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// How long its audio may be missing before it counts as lost.
+    pub silence_limit: Duration,
+    /// How its sentiment scores are read.
+    pub sentiment: Sentiment,
+    /// From which confidence an intent counts as understood.
+    pub match_confidence: f64,
+    /// Where the caller goes when it cannot be reached or is lost; the first that works.
+    pub on_ai_failure: Vec<Refuge>,
+    /// What happens when the human hangs up.
+    pub after_human: AfterHuman,
+}
+
+/// Another scale of sentiment.
+#[derive(Clone, Debug)]
+pub struct Sentiment {
+    /// The lowest and the highest score it posts; mapped to -1 and 1.
+    pub scale: (f64, f64),
+    /// Scores of labels, on the scale from -1 to 1.
+    pub labels: Vec<(String, f64)>,
+}
+
+/// Where a caller goes without its AI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refuge {
+    /// Another AI profile.
+    Profile(String),
+    /// A destination of the rules.
+    Destination(String),
+    /// The call ends.
+    End,
+}
+
+/// What follows a human's hang-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterHuman {
+    /// The call ends.
+    End,
+    /// The AI takes the caller again.
+    Ai,
+}
+
+/// Section `media`.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// The address of every RTP socket.
+    pub address: IpAddr,
+    /// What SDP says instead.
+    pub external_address: Option<IpAddr>,
+    /// First and last port.
+    pub ports: (u16, u16),
+    /// In order of preference.
+    pub codecs: Vec<Codec>,
+    /// WAV files by name.
+    pub prompts: PathBuf,
+    /// WAV files by name, called `music/NAME`.
+    pub music: PathBuf,
+    /// Threads that carry audio.
+    pub workers: usize,
+    /// How long a closed port rests.
+    pub quarantine: Duration,
+    /// No packet at all from a party that should send: the leg is dead.
+    pub dead_after: Duration,
+    /// Whether parties behind NAT are learned from their packets.
+    pub learn: bool,
+}
+
+/// A codec by its name in `media.codecs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// G.711 µ-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+}
+
+/// Section `control`.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its group, when it is not the process's own.
+    pub group: Option<String>,
+}
+
+/// Section `cdr`.
+#[derive(Clone, Debug)]
+pub struct Cdr {
+    /// One JSON line a call.
+    pub path: PathBuf,
+    /// A file of this size is put aside, in bytes.
+    pub rotate_size: u64,
+    /// How many are kept beside the current one.
+    pub keep: u32,
+}
+
+/// Section `logging`.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    /// How a line looks.
+    pub format: Format,
+    /// The least severe level that is written.
+    pub level: tracing::Level,
+    /// Whether people's numbers and URIs are hidden.
+    pub redact: bool,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Section `limits`.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Calls at once; more get 503 with Retry-After.
+    pub calls: usize,
+    /// New calls a second.
+    pub calls_per_second: u32,
+    /// SIP transactions at once.
+    pub transactions: usize,
+    /// SIP dialogs at once.
+    pub dialogs: usize,
+    /// Bytes of a SIP message.
+    pub message: usize,
+    /// Header lines of a SIP message.
+    pub headers: usize,
+    /// How long a call may last.
+    pub call_duration: Duration,
+    /// How long running calls get at SIGTERM before they are ended.
+    pub shutdown: Duration,
+}
