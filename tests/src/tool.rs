@@ -86,7 +86,9 @@ impl Tool {
     pub fn printed(&self) -> String {
         ["stdout", "stderr"]
             .iter()
-            .map(|name| String::from_utf8_lossy(&fs::read(self.folder.path().join(name)).unwrap_or_default()).into_owned())
+            .map(|name| {
+                String::from_utf8_lossy(&fs::read(self.folder.path().join(name)).unwrap_or_default()).into_owned()
+            })
             .collect()
     }
 }

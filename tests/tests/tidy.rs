@@ -22,18 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("parties", &["clock", "sdp", "sip-codec"]),
     (
         "tandem",
-        &[
-            "calls",
-            "clock",
-            "control",
-            "media-relay",
-            "metrics",
-            "parties",
-            "policy",
-            "sdp",
-            "signaling",
-            "sip-codec",
-        ],
+        &["calls", "clock", "control", "media-relay", "metrics", "parties", "policy", "sdp", "signaling", "sip-codec"],
     ),
     ("tests", &["parties", "sip-codec", "sdp"]),
 ];
@@ -195,10 +184,8 @@ fn a_file_tells_one_story() {
 
 #[test]
 fn the_top_level_holds_only_what_belongs_there() {
-    let entries: BTreeSet<String> = git(&["ls-files"])
-        .lines()
-        .map(|path| path.split('/').next().unwrap_or_default().to_owned())
-        .collect();
+    let entries: BTreeSet<String> =
+        git(&["ls-files"]).lines().map(|path| path.split('/').next().unwrap_or_default().to_owned()).collect();
     let wrong: Vec<String> = entries.into_iter().filter(|entry| !TOP_LEVEL.contains(&entry.as_str())).collect();
     assert_none("top-level entries", &wrong);
 }
@@ -212,7 +199,9 @@ fn nothing_points_outside_the_repository() {
             continue;
         }
         let Ok(text) = fs::read_to_string(root().join(file)) else { continue };
-        for word in ["/work/", "index.crates.io", "static.crates.io", "pypi.org", "registry.npmjs.org", "deb.debian.org"] {
+        for word in
+            ["/work/", "index.crates.io", "static.crates.io", "pypi.org", "registry.npmjs.org", "deb.debian.org"]
+        {
             if text.contains(word) {
                 wrong.push(format!("{file}: {word}"));
             }

@@ -1,0 +1,5 @@
+//! Parties with sockets, on tokio.
+
+mod audio;
+
+pub use audio::{Audio, Keep, Sending, now};
