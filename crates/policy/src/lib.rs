@@ -1,2 +1,33 @@
 //! Rules, facts and decisions, each with its explanation: what should happen to a call, never how.
+//!
+//! A call keeps its [`Facts`]: posted events are folded in by [`Facts::fold`], what the call itself reports by
+//! [`Facts::note`]. [`RuleSet::evaluate`] then asks the rules and answers with actions, at most one [`Decision`], and
+//! the time at which to ask again; [`RuleSet::explain`] says why, rule by rule. A transfer's [`TransferSpec`] has every
+//! level merged (defaults, destination, rule, request); its [`FailureChain`] says what follows a failure.
 #![forbid(unsafe_code)]
+
+mod diagnostic;
+pub mod duration;
+mod evaluation;
+mod event;
+mod facts;
+mod number;
+mod rule_state;
+mod ruleset;
+mod test_run;
+mod text;
+mod transfer;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
+pub use evaluation::{Act, Action, Comparison, Decision, Evaluation, Explanation, Phase, RuleVerdict, Verb, Verdict};
+pub use event::{Event, EventError, LARGEST_DATA, LONGEST_NAME, LONGEST_TEXT, MOST_EVENTS, Posted, TYPES};
+pub use facts::{
+    CallFact, CallStart, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS, MOST_DIGITS,
+    MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
+};
+pub use ruleset::{Environment, Loaded, RuleSet, SourceFile, SourceKind, To, UnknownDestination};
+pub use test_run::TestReport;
+pub use transfer::{
+    ACCEPT_WITHIN, Accept, CallerHears, Cause, Destination, Dial, FailureChain, Hold, Mode, Next, OnFailure, Place,
+    ReleaseAi, Ring, SayIf, Start, Step, TransferOptions, TransferSpec, Whisper,
+};
