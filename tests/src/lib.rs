@@ -6,11 +6,13 @@
 
 mod address;
 mod daemon;
+mod files;
 mod tool;
 mod usage;
 
 pub use address::own_address;
 pub use daemon::{Daemon, Files};
+pub use files::standard;
 pub use tool::{Finished, Tool};
 pub use usage::Usage;
 
