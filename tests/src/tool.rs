@@ -1,5 +1,6 @@
 //! A program of the distribution, run as a party of a test.
 
+use parties::{g711::Law, signal::Signal};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -30,7 +31,10 @@ impl Tool {
     /// # Panics
     /// When the program is not installed.
     pub fn start(program: &str, package: &str, arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), program, package, arguments)
+    }
+
+    fn start_in(folder: TempDir, program: &str, package: &str, arguments: &[&str]) -> Self {
         let output = |name: &str| fs::File::create(folder.path().join(name)).expect("an output file");
         let child = Command::new(program)
             .args(arguments)
@@ -43,12 +47,16 @@ impl Tool {
         Self { child, name: program.to_owned(), folder }
     }
 
-    /// SIPp with a scenario of `tests/sipp/`.
+    /// SIPp with a scenario of `tests/sipp/`; `voice.ulaw` in its folder is ten seconds of `Signal::Noise(1)`.
     pub fn sipp(scenario: &str, arguments: &[&str]) -> Self {
         let path = scenario_path(scenario);
         let mut all = vec!["-sf", path.to_str().expect("a UTF-8 path"), "-nostdin"];
         all.extend(arguments);
-        Self::start("sipp", "sip-tester", &all)
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let voice: Vec<u8> =
+            Signal::Noise(1).samples(0, 80_000).into_iter().map(|sample| Law::Mu.encode(sample)).collect();
+        fs::write(folder.path().join("voice.ulaw"), voice).expect("a temporary folder can be written");
+        Self::start_in(folder, "sipp", "sip-tester", &all)
     }
 
     /// The folder it runs in.
