@@ -11,7 +11,7 @@ use std::{fs, path::Path, time::Duration};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Section `trunks`.
-pub fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
+pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
@@ -132,7 +132,7 @@ fn password_of(path: &Path) -> Result<String, Wrong> {
 }
 
 /// Section `ai`: the profiles that are right, and the names of all.
-pub fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>, Vec<String>) {
+pub(super) fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>, Vec<String>) {
     let mut all: Vec<Profile> = Vec::new();
     let sections = root.sections("ai");
     let names: Vec<String> = sections.iter().map(|(name, _)| name.clone()).collect();
@@ -247,7 +247,7 @@ fn refuge(text: &str, own: &str, names: &[String]) -> Result<Refuge, Wrong> {
 }
 
 /// Section `routes`.
-pub fn routes(root: &mut Section<'_>, trunks: &[Trunk], profiles: &[String]) -> Vec<Route> {
+pub(super) fn routes(root: &mut Section<'_>, trunks: &[Trunk], profiles: &[String]) -> Vec<Route> {
     let mut all: Vec<Route> = Vec::new();
     for mut section in root.items("routes") {
         section.later(&["bypass", "recording", "hours"]);

@@ -113,7 +113,7 @@ fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Re
 }
 
 /// The candidate an operator most likely meant by `word`, if one is near enough.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

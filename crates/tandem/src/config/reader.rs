@@ -8,36 +8,36 @@ use std::{cell::RefCell, fmt::Display, ops::RangeInclusive, time::Duration};
 
 /// Where mistakes are collected while sections are read.
 #[derive(Debug, Default)]
-pub struct Notes(RefCell<Vec<Problem>>);
+pub(super) struct Notes(RefCell<Vec<Problem>>);
 
 impl Notes {
     /// Notes a mistake.
-    pub fn add(&self, place: Option<Place>, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn add(&self, place: Option<Place>, message: impl Into<String>, help: Option<String>) {
         self.0.borrow_mut().push(Problem { message: message.into(), place, help });
     }
 
     /// Everything noted.
-    pub fn into_list(self) -> Vec<Problem> {
+    pub(super) fn into_list(self) -> Vec<Problem> {
         self.0.into_inner()
     }
 }
 
 /// What is wrong with one value, and what would be right.
 #[derive(Debug)]
-pub struct Wrong {
+pub(super) struct Wrong {
     message: String,
     help: Option<String>,
 }
 
 impl Wrong {
     /// Found and expected, in one sentence.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None }
     }
 
     /// With what would be right.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -45,7 +45,7 @@ impl Wrong {
 
 /// A value with the place it was written at, for checks that need several values.
 #[derive(Clone, Debug)]
-pub struct Placed<T> {
+pub(super) struct Placed<T> {
     /// The value.
     pub value: T,
     /// Where it stands; `None` for a default.
@@ -53,7 +53,7 @@ pub struct Placed<T> {
 }
 
 /// One section being read. Ends with [`Section::done`], which refuses the keys nobody asked for.
-pub struct Section<'a> {
+pub(super) struct Section<'a> {
     notes: &'a Notes,
     node: Option<&'a Node>,
     place: Option<Place>,
@@ -64,7 +64,7 @@ pub struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole configuration.
-    pub fn root(node: &'a Node, notes: &'a Notes) -> Self {
+    pub(super) fn root(node: &'a Node, notes: &'a Notes) -> Self {
         Self::of(Some(node), None, String::new(), notes)
     }
 
@@ -80,38 +80,47 @@ impl<'a> Section<'a> {
     }
 
     /// Names keys that Tandem will have one day: they are refused as not built yet instead of as unknown.
-    pub fn later(&mut self, keys: &'static [&'static str]) {
+    pub(super) fn later(&mut self, keys: &'static [&'static str]) {
         self.later = keys;
     }
 
     /// True when the section was written.
-    pub fn is_present(&self) -> bool {
+    pub(super) fn is_present(&self) -> bool {
         self.node.is_some()
     }
 
     /// Where the section starts.
-    pub fn place(&self) -> Option<Place> {
+    pub(super) fn place(&self) -> Option<Place> {
         self.place
     }
 
     /// Dotted path of the section.
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     /// Notes a mistake at `place`.
-    pub fn wrong(&self, place: Option<Place>, message: impl Into<String>, help: Option<&str>) {
+    pub(super) fn wrong(&self, place: Option<Place>, message: impl Into<String>, help: Option<&str>) {
         self.notes.add(place.or(self.place), message, help.map(str::to_owned));
     }
 
     /// Notes what a reader found wrong.
-    pub fn note(&self, place: Option<Place>, wrong: Wrong) {
+    pub(super) fn note(&self, place: Option<Place>, wrong: Wrong) {
         self.notes.add(place.or(self.place), wrong.message, wrong.help);
     }
 
     /// True when `key` was written, rightly or wrongly.
-    pub fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         matches!(self.node, Some(Node { value: Value::Map(entries), .. }) if entries.iter().any(|entry| entry.key == key))
+    }
+
+    /// True when `key` was written with nothing in it.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let Some(Node { value: Value::Map(entries), .. }) = self.node else { return false };
+        entries.iter().any(|entry| {
+            entry.key == key
+                && (entry.node.is_null() || matches!(&entry.node.value, Value::Sequence(items) if items.is_empty()))
+        })
     }
 
     fn find(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
@@ -125,14 +134,22 @@ impl<'a> Section<'a> {
     }
 
     /// A value read by `read`; `None` when it is absent or wrong (then it was noted).
-    pub fn optional<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Wrong>) -> Option<Placed<T>> {
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Placed<T>> {
         let (node, _) = self.find(key)?;
         let name = self.named(key);
         scalar(node, &name, self.notes, &read).filter(|_| !node.is_null())
     }
 
     /// A value that must be there.
-    pub fn required<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Wrong>) -> Option<Placed<T>> {
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Placed<T>> {
         let absent = self.find(key).is_none_or(|(node, _)| node.is_null());
         self.known.pop();
         if absent {
@@ -144,12 +161,17 @@ impl<'a> Section<'a> {
     }
 
     /// A value with a default.
-    pub fn or<T>(&mut self, key: &'static str, default: T, read: impl Fn(&str) -> Result<T, Wrong>) -> T {
+    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl Fn(&str) -> Result<T, Wrong>) -> T {
         self.optional(key, read).map_or(default, |placed| placed.value)
     }
 
     /// A duration with a default and a range.
-    pub fn duration(&mut self, key: &'static str, default: Duration, range: RangeInclusive<Duration>) -> Duration {
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
         self.or(key, default, |text| {
             let value = duration(text)?;
             if range.contains(&value) {
@@ -164,12 +186,12 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number with a default and a range.
-    pub fn number(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn number(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
         self.or(key, default, |text| number(text, &range))
     }
 
     /// A size in bytes (`64KiB`, `100MB`, plain bytes) with a default and a range.
-    pub fn size(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn size(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
         self.or(key, default, |text| {
             let value = size(text)?;
             if range.contains(&value) {
@@ -184,7 +206,7 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`.
-    pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
         self.or(key, default, |text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -193,12 +215,16 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub fn word<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&'static str, T)]) -> T {
+    pub(super) fn word<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&'static str, T)]) -> T {
         self.or(key, default, |text| word(text, words))
     }
 
     /// A list; a single value stands for a list of one.
-    pub fn list<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Wrong>) -> Option<Vec<Placed<T>>> {
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<Vec<Placed<T>>> {
         let (node, _) = self.find(key)?;
         let name = self.named(key);
         match &node.value {
@@ -215,14 +241,14 @@ impl<'a> Section<'a> {
     }
 
     /// A section inside this one; empty when absent.
-    pub fn section(&mut self, key: &'static str) -> Section<'a> {
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let name = self.named(key);
         let found = self.find(key);
         Section::of(found.map(|(node, _)| node), found.map(|(_, place)| place).or(self.place), name, self.notes)
     }
 
     /// Sections under names that the operator chooses.
-    pub fn sections(&mut self, key: &'static str) -> Vec<(String, Section<'a>)> {
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<(String, Section<'a>)> {
         let name = self.named(key);
         let Some((node, _)) = self.find(key) else { return Vec::new() };
         match &node.value {
@@ -247,7 +273,7 @@ impl<'a> Section<'a> {
     }
 
     /// Sections in a list.
-    pub fn items(&mut self, key: &'static str) -> Vec<Section<'a>> {
+    pub(super) fn items(&mut self, key: &'static str) -> Vec<Section<'a>> {
         let name = self.named(key);
         let Some((node, _)) = self.find(key) else { return Vec::new() };
         match &node.value {
@@ -265,7 +291,7 @@ impl<'a> Section<'a> {
     }
 
     /// Values under names that the operator chooses.
-    pub fn pairs<T>(
+    pub(super) fn pairs<T>(
         &mut self,
         key: &'static str,
         read: impl Fn(&str) -> Result<T, Wrong>,
@@ -293,7 +319,7 @@ impl<'a> Section<'a> {
     }
 
     /// Ends the section: keys that nobody asked for are mistakes.
-    pub fn done(self) {
+    pub(super) fn done(self) {
         let Some(Node { value: Value::Map(entries), .. }) = self.node else { return };
         for entry in entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
             let within = if self.path.is_empty() { String::new() } else { format!(" in `{}`", self.path) };
@@ -336,7 +362,7 @@ fn scalar<T>(node: &Node, name: &str, notes: &Notes, read: &impl Fn(&str) -> Res
 }
 
 /// One of a few words, with the nearest as help.
-pub fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Wrong> {
+pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Wrong> {
     if let Some((_, value)) = words.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
     }
@@ -348,7 +374,10 @@ pub fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Wrong
 }
 
 /// A whole number within a range.
-pub fn number<N: std::str::FromStr + PartialOrd + Display>(text: &str, range: &RangeInclusive<N>) -> Result<N, Wrong> {
+pub(super) fn number<N: std::str::FromStr + PartialOrd + Display>(
+    text: &str,
+    range: &RangeInclusive<N>,
+) -> Result<N, Wrong> {
     match text.parse::<N>() {
         Ok(value) if range.contains(&value) => Ok(value),
         Ok(_) => {
@@ -359,7 +388,7 @@ pub fn number<N: std::str::FromStr + PartialOrd + Display>(text: &str, range: &R
 }
 
 /// `250ms`, `20s`, `5m`, `2h`.
-pub fn duration(text: &str) -> Result<Duration, Wrong> {
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let wrong = || {
@@ -378,7 +407,7 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// `4096`, `64KiB`, `100MiB`, `1GiB`, and their decimal cousins.
-pub fn size(text: &str) -> Result<u64, Wrong> {
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let wrong = || {
@@ -399,7 +428,7 @@ pub fn size(text: &str) -> Result<u64, Wrong> {
 }
 
 /// A duration as an operator would write it.
-pub fn shown(duration: Duration) -> String {
+pub(super) fn shown(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {
         0 => "0s".to_owned(),

@@ -36,7 +36,7 @@ impl Places {
 }
 
 /// Reads the whole tree. The answer stands only if nothing was noted.
-pub fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
+pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
     let mut root = Section::root(root, notes);
     root.later(&["agents", "recording", "context", "ledger", "metrics"]);
     let sip = sip(root.section("sip"));
@@ -61,7 +61,7 @@ fn sip(mut section: Section<'_>) -> Sip {
     let listeners: Vec<SocketAddr> = match listeners {
         None => vec![default],
         Some(list) => {
-            if list.is_empty() {
+            if section.is_empty_list("listeners") {
                 section.wrong(place, "`sip.listeners` names no socket to listen on", Some("like `udp:127.0.0.1:5060`"));
             }
             for (at, one) in list.iter().enumerate() {
@@ -131,7 +131,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     let codecs = match codecs {
         None => vec![Codec::Pcma, Codec::Pcmu],
         Some(list) => {
-            if list.is_empty() {
+            if section.is_empty_list("codecs") {
                 section.wrong(None, "`media.codecs` names no codec", Some("like `[pcma, pcmu]`"));
             }
             let mut unique: Vec<Codec> = Vec::new();

@@ -10,7 +10,7 @@ const LARGEST: usize = 100_000;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(super) struct Node {
     /// Where it starts.
     pub place: Place,
     /// What it is.
@@ -19,7 +19,7 @@ pub struct Node {
 
 /// What a YAML value can be here.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(super) enum Value {
     /// Text as written; `plain` when without quotes.
     Scalar {
         /// Unescaped.
@@ -35,7 +35,7 @@ pub enum Value {
 
 /// One entry of a map.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// The key.
     pub key: String,
     /// Where the key stands.
@@ -46,17 +46,17 @@ pub struct Entry {
 
 impl Node {
     /// An empty map that was written nowhere.
-    pub fn empty(source: u32) -> Self {
+    pub(super) fn empty(source: u32) -> Self {
         Self { place: Place { source, line: 1, column: 1, length: 1 }, value: Value::Map(Vec::new()) }
     }
 
     /// True for nothing, `~` and `null`.
-    pub fn is_null(&self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
     /// What an operator would call this value.
-    pub fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar { .. } if self.is_null() => "nothing",
             Value::Scalar { .. } => "a single value",
@@ -67,7 +67,7 @@ impl Node {
 }
 
 /// Reads one YAML text. Mistakes of syntax go to `problems`; `None` when there is no tree at all.
-pub fn parse(sources: &mut Sources, source: Source, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn parse(sources: &mut Sources, source: Source, problems: &mut Vec<Problem>) -> Option<Node> {
     let text = source.text.clone();
     let index = sources.add(source);
     let mut builder = Builder { source: index, open: Vec::new(), root: None, problems, documents: 0, values: 0 };
@@ -97,7 +97,7 @@ pub fn parse(sources: &mut Sources, source: Source, problems: &mut Vec<Problem>)
 }
 
 /// Lays `over` upon `under`: sections are merged key by key, everything else is replaced.
-pub fn lay(under: Node, over: Node) -> Node {
+pub(super) fn lay(under: Node, over: Node) -> Node {
     match (under.value, over.value) {
         (Value::Map(mut below), Value::Map(above)) => {
             for entry in above {
@@ -119,7 +119,7 @@ pub fn lay(under: Node, over: Node) -> Node {
 }
 
 /// Wraps `node` into sections named by `path`, outermost first.
-pub fn nest(path: &[String], node: Node) -> Node {
+pub(super) fn nest(path: &[String], node: Node) -> Node {
     path.iter().rev().fold(node, |inner, key| {
         let place = inner.place;
         Node { place, value: Value::Map(vec![Entry { key: key.clone(), place, node: inner }]) }

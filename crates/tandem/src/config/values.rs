@@ -40,7 +40,7 @@ impl fmt::Display for Host {
 }
 
 /// `udp:127.0.0.1:5060`; a missing port is 5060.
-pub fn listener(text: &str) -> Result<SocketAddr, Wrong> {
+pub(super) fn listener(text: &str) -> Result<SocketAddr, Wrong> {
     let Some((transport, rest)) = text.split_once(':') else {
         return Err(
             Wrong::new(format!("`{text}` names no transport")).help("like `udp:0.0.0.0:5060` or `udp:[::]:5060`")
@@ -61,7 +61,7 @@ pub fn listener(text: &str) -> Result<SocketAddr, Wrong> {
 }
 
 /// `192.0.2.1:5060`, `[2001:db8::1]:5060`; with a default port, the port may be missing.
-pub fn socket_address(text: &str, default_port: Option<u16>) -> Result<SocketAddr, Wrong> {
+pub(super) fn socket_address(text: &str, default_port: Option<u16>) -> Result<SocketAddr, Wrong> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address);
     }
@@ -74,12 +74,12 @@ pub fn socket_address(text: &str, default_port: Option<u16>) -> Result<SocketAdd
 }
 
 /// An IP address.
-pub fn ip(text: &str) -> Result<IpAddr, Wrong> {
+pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
     text.parse().map_err(|_| Wrong::new(format!("`{text}` is not an IP address")))
 }
 
 /// `192.0.2.0/24`, `2001:db8::/32`, or one address.
-pub fn network(text: &str) -> Result<Network, Wrong> {
+pub(super) fn network(text: &str) -> Result<Network, Wrong> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
@@ -115,7 +115,7 @@ fn first_address(network: Network) -> IpAddr {
 }
 
 /// `host`, `host:port`, `192.0.2.1:5060`, `[2001:db8::1]`; a missing port is 5060.
-pub fn host(text: &str) -> Result<Host, Wrong> {
+pub(super) fn host(text: &str) -> Result<Host, Wrong> {
     if let Ok(address) = socket_address(text, Some(5060)) {
         return Ok(Host::Address(address));
     }
@@ -141,7 +141,7 @@ pub fn host(text: &str) -> Result<Host, Wrong> {
 }
 
 /// The host and port that a SIP URI names.
-pub fn host_of_uri(uri: &str) -> Result<Host, Wrong> {
+pub(super) fn host_of_uri(uri: &str) -> Result<Host, Wrong> {
     let rest = match uri.split_once(':') {
         Some(("sip", rest)) => rest,
         Some(("sips", _)) => return Err(Wrong::new("`sips:` needs TLS, which is not built yet").help("use `sip:`")),
@@ -155,7 +155,7 @@ pub fn host_of_uri(uri: &str) -> Result<Host, Wrong> {
 }
 
 /// A SIP URI, kept as written.
-pub fn sip_uri(text: &str) -> Result<String, Wrong> {
+pub(super) fn sip_uri(text: &str) -> Result<String, Wrong> {
     if text.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')) {
         return Err(
             Wrong::new(format!("`{text}` is not a SIP URI")).help("only the URI, without a display name or brackets")
@@ -171,7 +171,7 @@ pub fn sip_uri(text: &str) -> Result<String, Wrong> {
 }
 
 /// A name an operator chooses: letters, digits, `-`, `_` and `.`, at most 64.
-pub fn name(text: &str) -> Result<String, Wrong> {
+pub(super) fn name(text: &str) -> Result<String, Wrong> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text.is_empty() || text.len() > 64 || !text.chars().all(good) {
         return Err(Wrong::new(format!("`{text}` is not a name")).help("letters, digits, `-`, `_` and `.`, at most 64"));
@@ -180,7 +180,7 @@ pub fn name(text: &str) -> Result<String, Wrong> {
 }
 
 /// Any text of at most 256 bytes.
-pub fn text(text: &str) -> Result<String, Wrong> {
+pub(super) fn text(text: &str) -> Result<String, Wrong> {
     if text.len() > 256 {
         return Err(Wrong::new(format!("this is {} bytes long", text.len())).help("256 are the limit"));
     }
@@ -188,7 +188,7 @@ pub fn text(text: &str) -> Result<String, Wrong> {
 }
 
 /// A header name that a configuration may set.
-pub fn header_name(text: &str) -> Result<String, Wrong> {
+pub(super) fn header_name(text: &str) -> Result<String, Wrong> {
     let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
     if text.is_empty() || text.len() > 64 || !text.chars().all(token) {
         return Err(Wrong::new(format!("`{text}` is not a header name")));
@@ -229,7 +229,7 @@ pub fn header_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// `+49301234567`: E.164.
-pub fn e164(text: &str) -> Result<String, Wrong> {
+pub(super) fn e164(text: &str) -> Result<String, Wrong> {
     let digits = text.strip_prefix('+').unwrap_or_default();
     if (2..=15).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit()) && !digits.starts_with('0') {
         return Ok(text.to_owned());
@@ -238,7 +238,7 @@ pub fn e164(text: &str) -> Result<String, Wrong> {
 }
 
 /// `+49` … `+4930123`: the start of E.164 numbers.
-pub fn number_prefix(text: &str) -> Result<String, Wrong> {
+pub(super) fn number_prefix(text: &str) -> Result<String, Wrong> {
     let bare = text.strip_suffix('*').unwrap_or(text);
     let digits = bare.strip_prefix('+').unwrap_or_default();
     if digits.len() <= 15 && bare.starts_with('+') && digits.chars().all(|c| c.is_ascii_digit()) {
