@@ -1,0 +1,510 @@
+//! Requests and replies of the control API, typed. `crates/control` only carries them over HTTP.
+
+use crate::{
+    CallId, DecisionRecord, LegRecord, Problem, Source, Time, TimelineEntry, TransferId, TransferRecord, TransferState,
+};
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What can be asked of the engine.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// `POST /v1/calls/{id}/events`; answers [`Reply::Events`].
+    Events {
+        /// Which call.
+        call: CallId,
+        /// In order; each is evaluated by itself.
+        events: Vec<policy::Posted>,
+    },
+    /// `POST /v1/calls/{id}/transfer`; answers [`Reply::Transfer`], 202.
+    Transfer {
+        /// Which call.
+        call: CallId,
+        /// Where to and how.
+        body: Box<TransferBody>,
+        /// The `Idempotency-Key` header.
+        idempotency_key: Option<String>,
+        /// `?wait=`: answer with the outcome, or after this long with how far it is.
+        wait: Option<Duration>,
+    },
+    /// `GET /v1/transfers/{tid}`; answers [`Reply::Transfer`].
+    TransferStatus {
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// `DELETE /v1/transfers/{tid}`; answers [`Reply::Transfer`]; 409 once bridged.
+    CancelTransfer {
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// `POST /v1/transfers/{tid}/accept`: the agent's screen instead of a digit; answers [`Reply::Transfer`].
+    AcceptTransfer {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Which attempt, where several humans were told; absent: the first that answered.
+        attempt: Option<u32>,
+    },
+    /// `POST /v1/transfers/{tid}/decline`; answers [`Reply::Transfer`].
+    DeclineTransfer {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Which attempt; absent: every one that rings or is being told.
+        attempt: Option<u32>,
+    },
+    /// `POST /v1/calls/{id}/hangup`; answers [`Reply::Done`].
+    Hangup {
+        /// Which call.
+        call: CallId,
+    },
+    /// `POST /v1/calls/{id}/handback`; answers [`Reply::Done`].
+    Handback {
+        /// Which call.
+        call: CallId,
+        /// What the AI is told.
+        body: HandbackBody,
+    },
+    /// `PATCH /v1/calls/{id}/context`: a merge, `null` removes a key; answers [`Reply::Context`].
+    Context {
+        /// Which call.
+        call: CallId,
+        /// The keys to change.
+        context: BTreeMap<String, serde_json::Value>,
+    },
+    /// `POST /v1/calls/{id}/dtmf`: send digits to a leg; answers [`Reply::Done`].
+    Dtmf {
+        /// Which call.
+        call: CallId,
+        /// Which leg by name; absent: the caller's.
+        leg: Option<String>,
+        /// `0`-`9`, `*`, `#`, `A`-`D`; at most 32.
+        digits: String,
+    },
+    /// `GET /v1/calls`; answers [`Reply::Calls`].
+    Calls {
+        /// `?sip_call_id=`: find a call by a foreign id.
+        sip_call_id: Option<String>,
+        /// `?state=active|ended`; absent: both.
+        active: Option<bool>,
+    },
+    /// `GET /v1/calls/{id}`; answers [`Reply::Call`], also for an ended call that is still remembered.
+    Call {
+        /// Which call.
+        call: CallId,
+    },
+    /// `POST /v1/rules/evaluate`: a dry run on a call's facts, or on none; answers [`Reply::Evaluation`].
+    Evaluate(Box<EvaluateBody>),
+    /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`, `supervise`,
+    /// `recording/*`); answers a problem 501 that says so, or 404 and 410 as the others do.
+    NotBuilt {
+        /// Which call.
+        call: CallId,
+        /// What was asked for.
+        what: String,
+    },
+}
+
+/// The body of `POST …/transfer`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferBody {
+    /// A destination's name, or a `sip:`, `sips:` or `tel:` URI.
+    pub to: String,
+    /// `warm` or `cold`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<policy::Mode>,
+    /// `"none"` or `{prompt: NAME}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whisper: Option<policy::Whisper>,
+    /// `"none"` or `{press, within}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<AcceptBody>,
+    /// `{say, say_if, then}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_hears: Option<policy::CallerHears>,
+    /// For example `20s`.
+    #[serde(default, with = "policy::duration::as_text::option", skip_serializing_if = "Option::is_none")]
+    pub ring_timeout: Option<Duration>,
+    /// `after_speech`, `now` or `on_ready`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<policy::Start>,
+    /// The longest the AI's last words may take.
+    #[serde(default, with = "policy::duration::as_text::option", skip_serializing_if = "Option::is_none")]
+    pub drain_max: Option<Duration>,
+    /// Dial the human while the AI still speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predial: Option<bool>,
+    /// Keys that may travel along, or keys with values to merge first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextBody>,
+    /// A list for every cause, or lists by cause and `else`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailureBody>,
+}
+
+impl TransferBody {
+    /// A transfer to `to`, everything else as destination and defaults say.
+    pub fn to(to: impl Into<String>) -> Self {
+        Self {
+            to: to.into(),
+            mode: None,
+            whisper: None,
+            accept: None,
+            caller_hears: None,
+            ring_timeout: None,
+            start: None,
+            drain_max: None,
+            predial: None,
+            context: None,
+            on_failure: None,
+        }
+    }
+
+    /// What it says over destination and defaults.
+    pub(crate) fn options(&self) -> Result<policy::TransferOptions, Problem> {
+        Ok(policy::TransferOptions {
+            mode: self.mode,
+            ring_timeout: self.ring_timeout,
+            start: self.start,
+            drain_max: self.drain_max,
+            predial: self.predial,
+            caller_hears: self.caller_hears.clone(),
+            whisper: self.whisper.clone(),
+            accept: self.accept.as_ref().map(|accept| match accept {
+                AcceptBody::Press(accept) => Some(accept.clone()),
+                AcceptBody::Word(AcceptWord::None) => None,
+            }),
+            release_ai: None,
+            context: match &self.context {
+                Some(ContextBody::Keys(keys)) => Some(keys.iter().map(|key| Arc::from(key.as_str())).collect()),
+                _ => None,
+            },
+            on_failure: self.on_failure.as_ref().map(OnFailureBody::options).transpose()?,
+        })
+    }
+}
+
+/// `accept` of a transfer request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AcceptBody {
+    /// Ask for a digit.
+    Press(policy::Accept),
+    /// Ask for nothing, whatever the destination says.
+    Word(AcceptWord),
+}
+
+/// The one word `accept` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptWord {
+    /// The answer is the acceptance.
+    None,
+}
+
+/// `context` of a transfer request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ContextBody {
+    /// Only these keys travel.
+    Keys(Vec<String>),
+    /// Merged into the call's context first.
+    Values(BTreeMap<String, serde_json::Value>),
+}
+
+/// `on_failure` of a transfer request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OnFailureBody {
+    /// Whatever the cause.
+    Always(Vec<policy::Step>),
+    /// By cause, and `else`.
+    ByCause(BTreeMap<String, Vec<policy::Step>>),
+}
+
+impl OnFailureBody {
+    fn options(&self) -> Result<policy::OnFailure, Problem> {
+        match self {
+            Self::Always(steps) => Ok(policy::OnFailure::always(steps.clone())),
+            Self::ByCause(lists) => {
+                let mut on_failure = policy::OnFailure::default();
+                for (name, steps) in lists {
+                    if name == "else" {
+                        on_failure.otherwise = Some(steps.clone());
+                    } else if let Ok(cause) = name.parse() {
+                        on_failure.by_cause.insert(cause, steps.clone());
+                    } else {
+                        let known = policy::Cause::ALL.map(policy::Cause::name).join(", ");
+                        let detail = format!("there is no such cause; there are {known} and else");
+                        return Err(Problem::invalid(format!("on_failure.{name}"), detail));
+                    }
+                }
+                Ok(on_failure)
+            }
+        }
+    }
+}
+
+/// The body of `POST …/handback`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HandbackBody {
+    /// How it went, in one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<String>,
+    /// For the AI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Another AI profile than the call's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_ai: Option<String>,
+}
+
+/// The body of `POST /v1/rules/evaluate`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateBody {
+    /// On this call's facts; absent: on a fresh call's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// The line of the fresh call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The caller of the fresh call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// The number the fresh call dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
+    /// Folded one by one, each evaluated; nothing of it stays.
+    #[serde(default)]
+    pub events: Vec<policy::Posted>,
+}
+
+/// The answer to a request; each serialises as the HTTP body.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, one a request")]
+pub enum Reply {
+    /// To events.
+    Events(EventsReply),
+    /// To everything about a transfer.
+    Transfer(TransferReply),
+    /// To the list of calls.
+    Calls(CallList),
+    /// To one call.
+    Call(Box<CallDetail>),
+    /// To a context patch.
+    Context(ContextReply),
+    /// To a dry run.
+    Evaluation(EvaluationReply),
+    /// Done; there is nothing more to say.
+    Done(DoneReply),
+}
+
+/// The answer to `POST …/events`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventsReply {
+    /// One for each event, in order.
+    pub results: Vec<EventResult>,
+    /// What the AI should do with its sentence.
+    pub guidance: Guidance,
+    /// The time by which it must have said its last words, in milliseconds since 1970; absent when it goes on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub speak_by_ms: Option<u64>,
+}
+
+/// What the AI should do with its sentence.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guidance {
+    /// Go on talking with the caller.
+    Continue,
+    /// A transfer has started: finish the sentence.
+    FinishSentence,
+    /// The caller hears you no longer.
+    Stop,
+}
+
+/// What came of one event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventResult {
+    /// Its id if it had one, else its type.
+    pub event: String,
+    /// True when its id was seen before: nothing was counted.
+    #[serde(skip_serializing_if = "core::ops::Not::not", default)]
+    pub repeated: bool,
+    /// What was decided, if anything.
+    pub decision: Option<DecisionReply>,
+    /// Rule by rule; absent when the event was only folded, and `note` says why.
+    pub explanation: Option<policy::Explanation>,
+    /// Warnings: an unknown label kept without a score, only folded after a decision.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+}
+
+/// A decision in an answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DecisionReply {
+    /// The rule.
+    pub rule: String,
+    /// `transfer` or `end`.
+    pub does: String,
+    /// The destination.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// The transfer it started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transfer: Option<TransferId>,
+    /// Why it was not carried out, if it was not (a transfer is already under way).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_done: Option<String>,
+}
+
+/// A transfer in an answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TransferReply {
+    /// Whether nothing more can happen to it.
+    pub over: bool,
+    /// Whether the caller and a human were joined.
+    pub bridged: bool,
+    /// Everything known of it.
+    #[serde(flatten)]
+    pub transfer: TransferRecord,
+}
+
+impl From<TransferRecord> for TransferReply {
+    fn from(transfer: TransferRecord) -> Self {
+        Self { over: transfer.state.is_over(), bridged: transfer.state == TransferState::Bridged, transfer }
+    }
+}
+
+/// Calls.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallList {
+    /// Live ones first, each group by age.
+    pub calls: Vec<CallSummary>,
+}
+
+/// A call in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallSummary {
+    /// Its id.
+    pub id: CallId,
+    /// Its state.
+    pub state: CallState,
+    /// The line called.
+    pub line: String,
+    /// The trunk that brought it.
+    pub trunk: String,
+    /// The caller's number; absent when withheld.
+    pub from: Option<String>,
+    /// The number called.
+    pub to: String,
+    /// Call-ID of the caller's INVITE.
+    pub sip_call_id: String,
+    /// The caller's INVITE.
+    pub started: Time,
+    /// Our answer.
+    pub answered: Option<Time>,
+    /// The end.
+    pub ended: Option<Time>,
+    /// The active transfer.
+    pub transfer: Option<TransferId>,
+}
+
+/// Where a call is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// The AI (or whoever takes the call first) is being reached; the caller hears ringing.
+    Connecting,
+    /// The AI has the caller.
+    WithAi,
+    /// A transfer is under way.
+    Transferring,
+    /// A human has the caller.
+    WithHuman,
+    /// The AI is lost or was left, and is being reached again.
+    Reconnecting,
+    /// An announcement plays; the call ends after it.
+    Announcing,
+    /// Over: legs are being closed.
+    Ending,
+    /// Over: remembered only.
+    Ended,
+}
+
+impl CallState {
+    /// Every state a call that still has legs can be in.
+    pub const LIVE: [Self; 7] = [
+        Self::Connecting,
+        Self::WithAi,
+        Self::Transferring,
+        Self::WithHuman,
+        Self::Reconnecting,
+        Self::Announcing,
+        Self::Ending,
+    ];
+
+    /// The name in the API and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::WithAi => "with_ai",
+            Self::Transferring => "transferring",
+            Self::WithHuman => "with_human",
+            Self::Reconnecting => "reconnecting",
+            Self::Announcing => "announcing",
+            Self::Ending => "ending",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Everything about one call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallDetail {
+    /// As in the list.
+    #[serde(flatten)]
+    pub summary: CallSummary,
+    /// What is known of it.
+    pub facts: serde_json::Value,
+    /// What the AI learned.
+    pub context: BTreeMap<String, serde_json::Value>,
+    /// Its legs, gone ones too.
+    pub legs: Vec<LegRecord>,
+    /// Its story.
+    pub timeline: Vec<TimelineEntry>,
+    /// Timeline entries that did not fit.
+    pub timeline_dropped: u64,
+    /// Its decisions.
+    pub decisions: Vec<DecisionRecord>,
+    /// Its transfers.
+    pub transfers: Vec<TransferRecord>,
+    /// What started the transfer under way.
+    pub transfer_source: Option<Source>,
+}
+
+/// The answer to a context patch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContextReply {
+    /// The whole context after the merge.
+    pub context: BTreeMap<String, serde_json::Value>,
+}
+
+/// The answer to a dry run.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvaluationReply {
+    /// One for each event, after one for the state before.
+    pub results: Vec<EventResult>,
+    /// The facts afterwards.
+    pub facts: serde_json::Value,
+}
+
+/// Done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DoneReply {
+    /// Always true.
+    pub done: bool,
+}

@@ -1,0 +1,398 @@
+//! What an operator fixed before the first call: listeners, trunks, routes, AI profiles, media, limits. Read and judged by
+//! `crates/tandem`; here it is already true.
+
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+/// Everything `calls` needs to know of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// SIP listeners a leg may be dialled from, in order of preference; the first of the peer's address family is used.
+    pub listeners: Vec<SocketAddr>,
+    /// SIP peers by name.
+    pub trunks: BTreeMap<String, Trunk>,
+    /// Called number to line and AI profile; the first that matches.
+    pub routes: Vec<Route>,
+    /// AI profiles by name.
+    pub ai: BTreeMap<String, AiProfile>,
+    /// Codecs, telephone-event, hold music, when missing media counts as dead.
+    pub media: Media,
+    /// What bounds every table.
+    pub limits: Limits,
+}
+
+/// A SIP peer that brings and takes calls.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    /// Host and port calls are sent to. A name is resolved for each call.
+    pub host: String,
+    /// 5060 unless configured.
+    pub port: u16,
+    /// Networks its calls come from. Empty: it brings none.
+    pub allowed: Vec<Network>,
+    /// Sent as From toward it.
+    pub caller_id: CallerId,
+    /// Digest credentials for requests we originate to it.
+    pub credentials: Option<TrunkCredentials>,
+    /// Whether call ids and context headers may reach it.
+    pub trusted: bool,
+    /// Where legs of this trunk take their media's source from.
+    pub nat: Nat,
+    /// Calls it may bring at once; 503 beyond.
+    pub max_calls: usize,
+    /// Starts of the numbers (E.164, `+49`) that `tel:` targets may reach through it; `+` allows all. Empty: none.
+    pub tel: Vec<String>,
+    /// How it writes numbers.
+    pub numbers: Numbers,
+}
+
+impl Default for Trunk {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 5060,
+            allowed: Vec::new(),
+            caller_id: CallerId::default(),
+            credentials: None,
+            trusted: false,
+            nat: Nat::default(),
+            max_calls: usize::MAX,
+            tel: vec!["+".to_owned()],
+            numbers: Numbers::default(),
+        }
+    }
+}
+
+/// How a trunk writes numbers that are not E.164.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// Country code without `+`.
+    pub country: Option<String>,
+    /// What stands before a national number, for example `0`.
+    pub national_prefix: String,
+    /// What stands before an international number, for example `00`.
+    pub international_prefix: String,
+}
+
+impl Numbers {
+    /// The number in E.164 with its `+`, as far as these rules can say; anything else comes back as it was.
+    pub fn canonical(&self, written: &str) -> String {
+        if written.starts_with('+') || written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
+            return written.to_owned();
+        }
+        let international = Some(self.international_prefix.as_str()).filter(|prefix| !prefix.is_empty());
+        if let Some(rest) = international.and_then(|prefix| written.strip_prefix(prefix)) {
+            return format!("+{rest}");
+        }
+        match &self.country {
+            Some(country) => match written.strip_prefix(self.national_prefix.as_str()) {
+                Some(rest) => format!("+{country}{rest}"),
+                None => written.to_owned(),
+            },
+            None => written.to_owned(),
+        }
+    }
+}
+
+/// Digest credentials of a trunk.
+#[derive(Clone)]
+pub struct TrunkCredentials {
+    /// Answered only for this realm, when given.
+    pub realm: Option<String>,
+    /// User name.
+    pub username: String,
+    /// Password; never printed.
+    pub password: String,
+}
+
+impl core::fmt::Debug for TrunkCredentials {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("TrunkCredentials")
+            .field("realm", &self.realm)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose number a leg shows to the peer it rings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CallerId {
+    /// The caller's own.
+    #[default]
+    PassThrough,
+    /// One number for every call.
+    Fixed(String),
+    /// The number the caller dialled.
+    Called,
+    /// None.
+    Anonymous,
+}
+
+/// An address block, for example `192.0.2.0/24` or `2001:db8::/32`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The block's address.
+    pub address: IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether `address` lies in the block. An IPv4-mapped IPv6 address is taken as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(block), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                u64::from(block.to_bits()) >> shift == u64::from(address.to_bits()) >> shift
+            }
+            (IpAddr::V6(block), IpAddr::V6(address)) => match 128 - u32::from(self.prefix.min(128)) {
+                128 => true,
+                shift => block.to_bits() >> shift == address.to_bits() >> shift,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Which source of a leg's media is believed (design, section 6).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Nat {
+    /// The address in the SDP.
+    #[default]
+    Sdp,
+    /// Learn another source after three packets in a row.
+    Learn,
+}
+
+/// Which called numbers stand for which line.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// A number, a prefix with `*` at its end, or `*`.
+    pub called: String,
+    /// Only calls of these trunks; empty: of all.
+    pub trunks: Vec<String>,
+    /// The line's name, as rules know it.
+    pub line: String,
+    /// Which AI answers.
+    pub ai: String,
+}
+
+impl Route {
+    /// Whether `called` (user part of the request URI, with or without `+`) is this route's.
+    pub fn matches(&self, called: &str, trunk: &str) -> bool {
+        if !self.trunks.is_empty() && !self.trunks.iter().any(|wanted| wanted == trunk) {
+            return false;
+        }
+        let (pattern, called) = (self.called.trim_start_matches('+'), called.trim_start_matches('+'));
+        match pattern.strip_suffix('*') {
+            Some(prefix) => called.starts_with(prefix),
+            None => called == pattern,
+        }
+    }
+}
+
+/// An AI voice agent: how it is reached and what happens when it is not there.
+#[derive(Clone, Debug)]
+pub struct AiProfile {
+    /// `sip:` URI it is dialled at.
+    pub uri: String,
+    /// Next hop instead of the URI's host.
+    pub proxy: Option<String>,
+    /// Headers added to its INVITE, as configured; names start with `X-`.
+    pub headers: Vec<(String, String)>,
+    /// Digest credentials.
+    pub credentials: Option<TrunkCredentials>,
+    /// How long it may take to answer.
+    pub answer_timeout: Duration,
+    /// Without RTP for this long it counts as lost.
+    pub dead_after: Duration,
+    /// Its voice has ended when it has been below -50 dBov for this long.
+    pub quiet_after: Duration,
+    /// What the caller gets when it cannot be reached or is lost; tried in order, each once per loss.
+    pub on_ai_failure: Vec<AiFailureStep>,
+    /// Where the caller goes when the human hangs up after the bridge.
+    pub after_human: AfterHuman,
+    /// Which source of its media is believed.
+    pub nat: Nat,
+    /// How its events are understood.
+    pub listening: Arc<policy::Listening>,
+}
+
+impl Default for AiProfile {
+    fn default() -> Self {
+        Self {
+            uri: String::new(),
+            proxy: None,
+            headers: Vec::new(),
+            credentials: None,
+            answer_timeout: Duration::from_secs(10),
+            dead_after: Duration::from_secs(15),
+            quiet_after: Duration::from_millis(400),
+            on_ai_failure: Vec::new(),
+            after_human: AfterHuman::End,
+            nat: Nat::default(),
+            listening: Arc::default(),
+        }
+    }
+}
+
+/// One step of a profile's `on_ai_failure`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AiFailureStep {
+    /// Dial another profile, or the same one again.
+    Profile(String),
+    /// Ring a destination of the rules.
+    Destination(String),
+    /// Play a prompt, then end.
+    Announce(String),
+    /// End the call.
+    End,
+}
+
+/// What follows when the human hangs up after the bridge.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterHuman {
+    /// The call ends.
+    #[default]
+    End,
+    /// The AI takes the caller again.
+    Ai,
+}
+
+/// Media of every leg.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// Packet time asked for.
+    pub ptime: Duration,
+    /// Whether telephone-event is offered and accepted.
+    pub telephone_event: bool,
+    /// The clip a waiting caller hears; a name of the media library.
+    pub hold_music: String,
+    /// The announcement before the music when the AI is lost.
+    pub ai_lost_announcement: Option<String>,
+    /// A caller or human that never sent a packet is dead after this long.
+    pub dead_before_first: Option<Duration>,
+    /// A caller or human that stopped sending is dead after this long.
+    pub dead_after: Option<Duration>,
+    /// A party that holds us is dead after this long.
+    pub dead_on_hold: Option<Duration>,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            ptime: Duration::from_millis(20),
+            telephone_event: true,
+            hold_music: "music/default".to_owned(),
+            ai_lost_announcement: None,
+            dead_before_first: Some(Duration::from_secs(30)),
+            dead_after: Some(Duration::from_secs(15)),
+            dead_on_hold: Some(Duration::from_secs(30 * 60)),
+        }
+    }
+}
+
+/// Bounds. What happens at each is said beside it.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Calls at once; 503 with Retry-After beyond.
+    pub calls: usize,
+    /// A call's length; it is ended with cause `max_duration`. Zero: no limit.
+    pub call_duration: Duration,
+    /// Ended calls that can still be read by the API; the oldest is forgotten.
+    pub ended_calls: usize,
+    /// Transfers a call may start by command; 429 beyond. (Rules have their own `max_transfers`.)
+    pub transfers_per_call: usize,
+    /// Events a call takes; 429 beyond.
+    pub events_per_call: usize,
+    /// Events in one request; 413 beyond.
+    pub events_per_request: usize,
+    /// Context keys of a call; 422 beyond.
+    pub context_keys: usize,
+    /// Bytes of one context value; 422 beyond.
+    pub context_value: usize,
+    /// Timeline entries kept of a call; the first half stays, later ones are counted only.
+    pub timeline: usize,
+    /// Decisions kept of a call with their explanations; the oldest goes.
+    pub decisions: usize,
+    /// Idempotency keys remembered per call; the oldest goes.
+    pub idempotency_keys: usize,
+    /// Requests waiting for a transfer's outcome per call; 429 beyond.
+    pub waiters: usize,
+    /// Human legs ringing at once in one transfer; the rest wait for their turn.
+    pub ringing_at_once: usize,
+    /// How long a call may take to disappear after its end before what is left is dropped by force.
+    pub ending: Duration,
+    /// The longest `?wait=`.
+    pub wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: 10_000,
+            call_duration: Duration::from_secs(4 * 3600),
+            ended_calls: 1_000,
+            transfers_per_call: 50,
+            events_per_call: 5_000,
+            events_per_request: 100,
+            context_keys: 64,
+            context_value: 4_096,
+            timeline: 256,
+            decisions: 32,
+            idempotency_keys: 64,
+            waiters: 16,
+            ringing_at_once: 8,
+            ending: Duration::from_secs(40),
+            wait: Duration::from_secs(120),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_contains_its_addresses_and_no_others() {
+        let net = |address: &str, prefix| Network { address: address.parse().unwrap(), prefix };
+        assert!(net("192.0.2.0", 24).contains("192.0.2.255".parse().unwrap()));
+        assert!(!net("192.0.2.0", 24).contains("192.0.3.0".parse().unwrap()));
+        assert!(net("192.0.2.0", 24).contains("::ffff:192.0.2.9".parse().unwrap()));
+        assert!(net("0.0.0.0", 0).contains("203.0.113.1".parse().unwrap()));
+        assert!(!net("0.0.0.0", 0).contains("2001:db8::1".parse().unwrap()));
+        assert!(net("::", 0).contains("2001:db8::1".parse().unwrap()));
+        assert!(net("2001:db8::", 32).contains("2001:db8:1::1".parse().unwrap()));
+        assert!(!net("192.0.2.1", 32).contains("192.0.2.2".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_trunks_numbers_become_e164() {
+        let german =
+            Numbers { country: Some("49".into()), national_prefix: "0".into(), international_prefix: "00".into() };
+        assert_eq!(german.canonical("03055512345"), "+493055512345");
+        assert_eq!(german.canonical("0015550199"), "+15550199");
+        assert_eq!(german.canonical("+15550199"), "+15550199");
+        assert_eq!(german.canonical("anna"), "anna");
+        assert_eq!(Numbers::default().canonical("03055512345"), "03055512345");
+    }
+
+    #[test]
+    fn a_route_takes_a_number_a_prefix_or_everything() {
+        let route = |called: &str| Route { called: called.into(), ..Route::default() };
+        assert!(route("+4930123").matches("4930123", "a"));
+        assert!(!route("+4930123").matches("49301234", "a"));
+        assert!(route("+4930*").matches("+49301234", "a"));
+        assert!(route("*").matches("anything", "a"));
+        let bound = Route { called: "*".into(), trunks: vec!["b".into()], ..Route::default() };
+        assert!(!bound.matches("1", "a"));
+        assert!(bound.matches("1", "b"));
+    }
+}

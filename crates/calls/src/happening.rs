@@ -1,0 +1,170 @@
+//! What the outside is told: one vocabulary for the event stream, the timeline and, later, webhooks and the ledger.
+
+use crate::{CallId, Party, Time, TransferId, record::EndCause};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One event out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublicEvent {
+    /// Counts from 1 over all calls of this process; a stream is resumed by it.
+    pub seq: u64,
+    /// When.
+    pub time: Time,
+    /// Which call.
+    pub call: CallId,
+    /// The call's line, to filter by.
+    pub line: String,
+    /// `type` and `data`.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// `type` and `data` of an event out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+#[expect(missing_docs, reason = "field names are the documentation; interfaces, section 4")]
+pub enum Happening {
+    /// The caller's INVITE was taken.
+    #[serde(rename = "call.started")]
+    CallStarted { trunk: String, line: String, ai: String, from: Option<String>, to: String, sip_call_id: String },
+    /// The caller was answered.
+    #[serde(rename = "call.answered")]
+    CallAnswered { by: Party },
+    /// The AI has the caller: a stint begins.
+    #[serde(rename = "ai.connected")]
+    AiConnected { profile: String, stint: u32 },
+    /// The AI could not be reached, hung up, or fell silent.
+    #[serde(rename = "ai.lost")]
+    AiLost { profile: String, cause: AiLoss, sip_code: Option<u16>, next: String },
+    /// The AI no longer hears nor is heard.
+    #[serde(rename = "ai.muted")]
+    AiMuted { transfer: TransferId },
+    /// Facts changed by an event or by the call itself.
+    #[serde(rename = "facts.changed")]
+    FactsChanged { event: String },
+    /// A rule decided.
+    #[serde(rename = "policy.decided")]
+    PolicyDecided { rule: String, does: String, trigger: String },
+    /// A rule asked that somebody be told.
+    #[serde(rename = "policy.notified")]
+    PolicyNotified { rule: String, action: serde_json::Value },
+    /// A transfer began.
+    #[serde(rename = "transfer.started")]
+    TransferStarted { transfer: TransferId, to: String, mode: policy::Mode, source: crate::Source },
+    /// A human is about to be dialled; carries the whole context.
+    #[serde(rename = "agent.offered")]
+    AgentOffered {
+        transfer: TransferId,
+        attempt: u32,
+        destination: String,
+        target: String,
+        context: BTreeMap<String, serde_json::Value>,
+    },
+    /// Their phone rings.
+    #[serde(rename = "agent.ringing")]
+    AgentRinging { transfer: TransferId, attempt: u32, target: String, sip_code: u16 },
+    /// They answered.
+    #[serde(rename = "agent.answered")]
+    AgentAnswered { transfer: TransferId, attempt: u32, target: String },
+    /// They alone hear what it is about.
+    #[serde(rename = "whisper.started")]
+    WhisperStarted { transfer: TransferId, attempt: u32, prompt: String },
+    /// They took the call.
+    #[serde(rename = "agent.accepted")]
+    AgentAccepted { transfer: TransferId, attempt: u32, target: String, by: AcceptedBy },
+    /// Caller and human hear each other.
+    #[serde(rename = "transfer.bridged")]
+    TransferBridged { transfer: TransferId, attempt: u32, destination: String, target: String, waited_ms: u64 },
+    /// An attempt failed; `next` says what follows: a destination, the next target, `ai` or `end`.
+    #[serde(rename = "transfer.failed")]
+    TransferFailed {
+        transfer: TransferId,
+        attempt: u32,
+        destination: String,
+        target: String,
+        cause: policy::Cause,
+        sip_code: Option<u16>,
+        next: String,
+    },
+    /// By command.
+    #[serde(rename = "transfer.cancelled")]
+    TransferCancelled { transfer: TransferId },
+    /// Design, section 6; one second after the bridge.
+    #[serde(rename = "transfer.measured")]
+    TransferMeasured { transfer: TransferId, handoff_silence_ms: u64 },
+    /// The caller goes back to the AI.
+    #[serde(rename = "call.handed_back")]
+    HandedBack { reason: String, disposition: Option<String>, note: Option<String>, to_ai: Option<String> },
+    /// A digit was pressed.
+    #[serde(rename = "dtmf")]
+    Dtmf { leg: String, digit: String, duration_ms: u64 },
+    /// A party holds us, or took us off hold.
+    #[serde(rename = "leg.hold")]
+    LegHold { leg: String, holds: bool },
+    /// An announcement plays to the caller.
+    #[serde(rename = "announcement.started")]
+    AnnouncementStarted { prompt: String },
+    /// The end.
+    #[serde(rename = "call.ended")]
+    CallEnded { cause: EndCause, by: String, sip_code: Option<u16>, duration_ms: u64 },
+}
+
+impl Happening {
+    /// The `type` on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CallStarted { .. } => "call.started",
+            Self::CallAnswered { .. } => "call.answered",
+            Self::AiConnected { .. } => "ai.connected",
+            Self::AiLost { .. } => "ai.lost",
+            Self::AiMuted { .. } => "ai.muted",
+            Self::FactsChanged { .. } => "facts.changed",
+            Self::PolicyDecided { .. } => "policy.decided",
+            Self::PolicyNotified { .. } => "policy.notified",
+            Self::TransferStarted { .. } => "transfer.started",
+            Self::AgentOffered { .. } => "agent.offered",
+            Self::AgentRinging { .. } => "agent.ringing",
+            Self::AgentAnswered { .. } => "agent.answered",
+            Self::WhisperStarted { .. } => "whisper.started",
+            Self::AgentAccepted { .. } => "agent.accepted",
+            Self::TransferBridged { .. } => "transfer.bridged",
+            Self::TransferFailed { .. } => "transfer.failed",
+            Self::TransferCancelled { .. } => "transfer.cancelled",
+            Self::TransferMeasured { .. } => "transfer.measured",
+            Self::HandedBack { .. } => "call.handed_back",
+            Self::Dtmf { .. } => "dtmf",
+            Self::LegHold { .. } => "leg.hold",
+            Self::AnnouncementStarted { .. } => "announcement.started",
+            Self::CallEnded { .. } => "call.ended",
+        }
+    }
+}
+
+/// How an AI was lost.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AiLoss {
+    /// It answered with a failure.
+    Refused,
+    /// It did not answer in time.
+    NoAnswer,
+    /// No way to it: name, transport, port.
+    Unreachable,
+    /// It hung up in mid-call.
+    HungUp,
+    /// It sent no RTP for its profile's `dead_after`.
+    DeadMedia,
+}
+
+/// How a human took a call.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptedBy {
+    /// By answering: nothing more was asked.
+    Answer,
+    /// By the digit.
+    Digit,
+    /// By their screen.
+    Command,
+}
