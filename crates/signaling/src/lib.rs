@@ -1,2 +1,22 @@
 //! SIP transactions, dialogs and the INVITE usage as a machine without sockets or a clock (RFC 3261, RFC 6026).
+//!
+//! Two layers, each of small machines. The transaction layer (RFC 3261 section 17, RFC 6026) repeats what is lost and
+//! swallows what is repeated. Above it a [`LegId`] is one party's INVITE usage: call control dials, answers, offers and hangs
+//! up by [`Command`] and learns what happened by [`Event`]; CANCEL, ACK, BYE, forks, glare, digest and everything else that
+//! SIP owes its peers stays inside.
+//!
+//! The contract is that of every core of this project: time and chance come in as arguments, datagrams and events go out
+//! through [`Core::poll_output`], and nothing a peer does is an error of ours.
 #![forbid(unsafe_code)]
+
+mod api;
+mod config;
+mod core;
+mod counters;
+
+pub use crate::{
+    api::{Command, Credentials, Dial, EndedBy, Event, Incoming, Input, LegId, Output, Party, Reason},
+    config::{Config, Limits, Listener, Network, NetworkError, Unknown},
+    core::Core,
+    counters::{Counters, Gauges, Way},
+};
