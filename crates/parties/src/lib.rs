@@ -1,11 +1,12 @@
 //! Scripted SIP and RTP parties (trunk, AI, human) for the demonstration, rehearsals and tests.
 //!
-//! They share no code with what they check but the SIP and SDP codecs: G.711, the measurements and the RTP endpoint (on the
-//! `rtp` crate) are their own.
+//! They share no code with what they check: SIP and SDP text, G.711, the measurements and the RTP endpoint (on the `rtp` crate)
+//! are their own.
 #![forbid(unsafe_code)]
 
 pub mod analysis;
 pub mod g711;
 #[cfg(feature = "io")]
 pub mod io;
+pub mod message;
 pub mod signal;

@@ -232,7 +232,7 @@ async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, count: watch::Sender<u
                 if ready.is_err() {
                     return;
                 }
-                while let Ok((at, bytes)) = socket.try_io(Interest::READABLE, || receive(&socket)) {
+                while let Ok((at, bytes, _)) = socket.try_io(Interest::READABLE, || receive(&socket)) {
                     if lock(&state).hear(at, bytes) {
                         count.send_modify(|count| *count += 1);
                     }
@@ -242,9 +242,9 @@ async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, count: watch::Sender<u
     }
 }
 
-/// One datagram with the time at which the kernel received it.
-fn receive(socket: &UdpSocket) -> io::Result<(Duration, Bytes)> {
-    let mut buffer = [0u8; 2048];
+/// One datagram with the time at which the kernel received it, and its sender.
+pub(super) fn receive(socket: &UdpSocket) -> io::Result<(Duration, Bytes, Option<SocketAddr>)> {
+    let mut buffer = [0u8; 8192];
     let mut control = nix::cmsg_space!(TimeSpec);
     let mut slices = [IoSliceMut::new(&mut buffer)];
     let message =
@@ -254,7 +254,11 @@ fn receive(socket: &UdpSocket) -> io::Result<(Duration, Bytes)> {
         _ => None,
     });
     let length = message.bytes;
-    Ok((stamp.unwrap_or_else(now), Bytes::copy_from_slice(&buffer[..length])))
+    let from = message.address.and_then(|address| {
+        let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from((address.ip(), address.port())));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::from((address.ip(), address.port()))))
+    });
+    Ok((stamp.unwrap_or_else(now), Bytes::copy_from_slice(&buffer[..length]), from))
 }
 
 impl State {
