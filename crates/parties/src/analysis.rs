@@ -7,7 +7,7 @@ use crate::{
     signal::{RATE, Signal},
 };
 use serde::Serialize;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 /// One received RTP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,19 +174,20 @@ pub struct Match {
     pub index: u64,
 }
 
-/// How well `heard` (at least 0.2 s; more than 1 s is cut) is a stretch of `signal` that begins before `horizon` samples.
+/// How well `heard` (at least 0.2 s; more than 1 s is cut) is a stretch of `signal` that begins at an index in `within`.
 ///
 /// A coarse search over every index with a quarter of the samples, then the whole stretch at the best candidates.
-pub fn find(heard: &[i16], signal: Signal, horizon: u64) -> Match {
+pub fn find(heard: &[i16], signal: Signal, within: Range<u64>) -> Match {
     let heard = &heard[..heard.len().min(RATE as usize)];
     let none = Match { correlation: 0.0, index: 0 };
-    if heard.len() < RATE as usize / 5 {
+    let indices = usize::try_from(within.end.saturating_sub(within.start)).unwrap_or(usize::MAX);
+    if heard.len() < RATE as usize / 5 || indices == 0 {
         return none;
     }
-    let known = signal.samples(0, usize::try_from(horizon).unwrap_or(usize::MAX).saturating_add(heard.len()));
+    let known = signal.samples(within.start, indices.saturating_add(heard.len()));
     let probe = &heard[..heard.len() / 4];
     let mut candidates: Vec<(f64, usize)> = Vec::new();
-    for index in 0..known.len() - heard.len() {
+    for index in 0..indices {
         let score = correlation(probe, &known[index..index + probe.len()]);
         if score > 0.4 && (candidates.len() < 8 || score > candidates[7].0) {
             candidates.push((score, index));
@@ -198,7 +199,7 @@ pub fn find(heard: &[i16], signal: Signal, horizon: u64) -> Match {
         .into_iter()
         .map(|(_, index)| Match {
             correlation: correlation(heard, &known[index..index + heard.len()]),
-            index: index as u64,
+            index: within.start + index as u64,
         })
         .max_by(|a, b| a.correlation.total_cmp(&b.correlation))
         .unwrap_or(none)

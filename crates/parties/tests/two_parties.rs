@@ -33,7 +33,7 @@ async fn a_call_is_set_up_heard_both_ways_held_and_ended() {
         let packets = call.audio().received();
         let seen = continuity(&packets);
         assert_eq!((seen.ssrc_count, seen.sequence_gaps), (1, 0));
-        assert!(find(&audio(&packets, 10), signal, 16_000).correlation > 0.99);
+        assert!(find(&audio(&packets, 10), signal, 0..16_000).correlation > 0.99);
     }
     assert_eq!(out.change("sendonly", SOON).await, Ok(200));
     assert_eq!(come.changes(), 1);

@@ -1,7 +1,7 @@
 //! An RTP endpoint: says a known signal every 20 ms, keeps what it hears with the kernel's receive times.
 
 use crate::{
-    analysis::Received,
+    analysis::{Received, audio, find},
     g711::Law,
     signal::{RATE, Signal},
 };
@@ -156,6 +156,24 @@ impl Audio {
         if state.digits.len() < 64 {
             state.digits.push_back(digit);
         }
+    }
+
+    /// What it says, and the index of the sample that is next.
+    pub fn saying(&self) -> (Signal, u64) {
+        let state = lock(&self.state);
+        (state.signal, state.next_sample)
+    }
+
+    /// How well the last half second that this endpoint heard is what `speaker` has said within the last five seconds: 1 is
+    /// the same, 0 a stranger or silence.
+    pub fn hears_now(&self, speaker: &Self) -> f64 {
+        let heard = {
+            let state = lock(&self.state);
+            let last = state.received.len().saturating_sub(25);
+            audio(&state.received[last..], 2)
+        };
+        let (signal, next) = speaker.saying();
+        find(&heard, signal, next.saturating_sub(5 * u64::from(RATE))..next).correlation
     }
 
     /// Everything kept so far, in the order of arrival.
@@ -368,12 +386,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::{audio, continuity, digits, find};
+    use crate::analysis::{continuity, digits};
 
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    fn to(audio: &Audio, law: Law) -> Sending {
-        Sending { remote: audio.local(), law, payload_type: law.payload_type(), telephone_event: Some(101) }
+    fn to(other: &Audio, law: Law) -> Sending {
+        Sending { remote: other.local(), law, payload_type: law.payload_type(), telephone_event: Some(101) }
     }
 
     #[tokio::test]
@@ -387,9 +405,11 @@ mod tests {
             let packets = who.received();
             let seen = continuity(&packets);
             assert_eq!((seen.ssrc_count, seen.sequence_gaps, seen.markers), (1, 0, 1));
-            let found = find(&audio(&packets, 10), signal, 8000);
+            let found = find(&audio(&packets, 10), signal, 0..8000);
             assert!(found.correlation > 0.99, "{found:?}");
         }
+        assert!(a.hears_now(&b) > 0.99 && b.hears_now(&a) > 0.99);
+        assert!(a.hears_now(&a) < 0.5, "nobody hears oneself");
         for digit in ['1', '#'] {
             a.press(digit);
         }
@@ -404,7 +424,7 @@ mod tests {
         b.send_to(to(&a, Law::Mu));
         a.hears(70).await;
         let packets = a.received();
-        let found = find(&audio(&packets[packets.len() - 45..], 10), Signal::Noise(1), 16_000);
+        let found = find(&audio(&packets[packets.len() - 45..], 10), Signal::Noise(1), 0..16_000);
         assert!(found.correlation > 0.99, "{found:?}");
         assert!(b.received().is_empty() && b.count() > 60);
     }

@@ -135,11 +135,11 @@ impl Call {
 
     async fn until(&self, within: Duration, wanted: impl Fn(&Status) -> bool) -> Result<Status, Refused> {
         let mut status = self.status.clone();
-        let result = match tokio::time::timeout(within, status.wait_for(|status| wanted(status))).await {
-            Ok(Ok(status)) => Ok(status.clone()),
+        let seen = tokio::time::timeout(within, status.wait_for(|status| wanted(status))).await;
+        match seen.map(|seen| seen.map(|status| status.clone())) {
+            Ok(Ok(status)) => Ok(status),
             Ok(Err(_)) => Err(Refused::Ended(self.status())),
             Err(_) => Err(Refused::Late(within, self.status())),
-        };
-        result
+        }
     }
 }
