@@ -1,0 +1,182 @@
+//! Offers in, answers out, as pairs of texts.
+
+mod support;
+
+use core::time::Duration;
+use sdp::{Agreement, Codec, OfferAnswer};
+use support::{media, ours, theirs, wire};
+
+/// Our answer's media lines to an offer's, and what was agreed.
+fn answer(offer: &str, prefer: &[Codec]) -> (String, Agreement) {
+    let mut session = ours();
+    session.receive_offer(&theirs(offer)).unwrap();
+    let body = session.answer(prefer).unwrap();
+    (media(&body), session.agreed().unwrap().clone())
+}
+
+#[test]
+fn the_first_codec_of_the_offer_wins_when_nobody_prefers() {
+    let (body, agreed) =
+        answer("m=audio 5004 RTP/AVP 18 8 0 101\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16\n", &[]);
+    assert_eq!(
+        body,
+        "m=audio 40000 RTP/AVP 8 101\na=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n\
+         a=ptime:20\na=sendrecv\n"
+    );
+    assert_eq!(
+        agreed,
+        Agreement {
+            remote: "192.0.2.9:5004".parse().unwrap(),
+            remote_rtcp: "192.0.2.9:5005".parse().unwrap(),
+            codec: Codec::Pcma,
+            payload_type_send: 8,
+            payload_type_receive: 8,
+            telephone_event: Some((101, 101)),
+            alternatives: vec![],
+            ptime: Duration::from_millis(20),
+            may_send: true,
+            may_receive: true,
+            remote_holds: false,
+        }
+    );
+}
+
+#[test]
+fn our_preference_wins_over_the_offers_order() {
+    let (body, agreed) = answer("m=audio 5004 RTP/AVP 8 0\n", &[Codec::Pcmu]);
+    assert_eq!(body, "m=audio 40000 RTP/AVP 0\na=rtpmap:0 PCMU/8000\na=ptime:20\na=sendrecv\n");
+    assert_eq!(agreed.codec, Codec::Pcmu);
+}
+
+#[test]
+fn codecs_match_by_rtpmap_in_any_case_at_any_number() {
+    let offer = "m=audio 5004 RTP/AVP 96 120\na=rtpmap:96 pcma/8000/1\na=rtpmap:120 Telephone-Event/8000\n";
+    let (body, agreed) = answer(offer, &[]);
+    assert!(
+        body.starts_with("m=audio 40000 RTP/AVP 96 120\na=rtpmap:96 PCMA/8000\na=rtpmap:120 telephone-event/8000\n")
+    );
+    assert_eq!((agreed.codec, agreed.payload_type_send, agreed.payload_type_receive), (Codec::Pcma, 96, 96));
+    assert_eq!(agreed.telephone_event, Some((120, 120)));
+}
+
+#[test]
+fn an_rtpmap_outranks_the_static_meaning_of_a_number() {
+    let mut session = ours();
+    let refusal = session.receive_offer(&theirs("m=audio 5004 RTP/AVP 0\na=rtpmap:0 G726-32/8000\n")).unwrap_err();
+    assert_eq!((refusal.status, refusal.warning), (488, 305));
+    let refusal = session.receive_offer(&theirs("m=audio 5004 RTP/AVP 96\na=rtpmap:96 PCMU/16000\n")).unwrap_err();
+    assert_eq!(refusal.status, 488, "G.711 at another clock is another codec");
+    let refusal = session.receive_offer(&theirs("m=audio 5004 RTP/AVP 96\na=rtpmap:96 PCMU/8000/2\n")).unwrap_err();
+    assert_eq!(refusal.status, 488, "so is stereo");
+}
+
+#[test]
+fn rfc4733_telephone_event_needs_the_codecs_clock_and_the_digits() {
+    let (_, agreed) = answer("m=audio 5004 RTP/AVP 0 101\na=rtpmap:101 telephone-event/48000\n", &[]);
+    assert_eq!(agreed.telephone_event, None);
+    let two = "m=audio 5004 RTP/AVP 0 101 97\na=rtpmap:101 telephone-event/48000\na=rtpmap:97 telephone-event/8000\n";
+    assert_eq!(answer(two, &[]).1.telephone_event, Some((97, 97)));
+    let event = |fmtp: &str| {
+        let offer = format!("m=audio 5004 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\n{fmtp}");
+        answer(&offer, &[]).1.telephone_event
+    };
+    assert_eq!(event(""), Some((101, 101)), "no list means 0 to 15");
+    assert_eq!(event("a=fmtp:101 0-9,10,11,16\n"), Some((101, 101)));
+    assert_eq!(event("a=fmtp:101 events=0-15\n"), Some((101, 101)));
+    assert_eq!(event("a=fmtp:101 66,70\n"), None, "fax tones only");
+    assert_eq!(event("a=fmtp:101 0-65535\n"), Some((101, 101)));
+    assert_eq!(event("a=fmtp:101 11-0\n"), None);
+}
+
+#[test]
+fn telephone_event_not_wanted_here_is_not_answered() {
+    let mut session = ours();
+    session.local_mut().telephone_event = false;
+    session.receive_offer(&theirs("m=audio 5004 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\n")).unwrap();
+    assert!(media(&session.answer(&[]).unwrap()).starts_with("m=audio 40000 RTP/AVP 0\n"));
+    assert_eq!(session.agreed().unwrap().telephone_event, None);
+}
+
+#[test]
+fn rfc3264_6_every_unused_line_is_answered_with_port_zero_in_its_place() {
+    let offer = "m=video 6000 RTP/AVP 31 32\na=rtpmap:31 H261/90000\nm=audio 5000 RTP/SAVP 0\na=crypto:1 AES\n\
+                 m=audio 5004/2 RTP/AVP 0\nm=audio 5008 RTP/AVP 0\nm=image 0 udptl t38\nm=message 9 TCP/MSRP *\n";
+    let (body, agreed) = answer(offer, &[]);
+    assert_eq!(
+        body,
+        "m=video 0 RTP/AVP 31\nm=audio 0 RTP/SAVP 0\nm=audio 40000 RTP/AVP 0\na=rtpmap:0 PCMU/8000\na=ptime:20\n\
+         a=sendrecv\nm=audio 0 RTP/AVP 0\nm=image 0 udptl t38\nm=message 0 TCP/MSRP *\n"
+    );
+    assert_eq!(agreed.remote.port(), 5004);
+}
+
+#[test]
+fn an_audio_line_without_a_common_codec_gives_way_to_the_next() {
+    let (body, agreed) = answer("m=audio 5000 RTP/AVP 18\nm=audio 5004 RTP/AVPF 8\n", &[]);
+    assert!(body.starts_with("m=audio 0 RTP/AVP 18\nm=audio 40000 RTP/AVPF 8\n"), "{body}");
+    assert_eq!(agreed.remote.port(), 5004);
+}
+
+#[test]
+fn the_medias_own_connection_line_outranks_the_sessions() {
+    let (_, agreed) = answer("m=audio 5004 RTP/AVP 0\nc=IN IP4 192.0.2.77\n", &[]);
+    assert_eq!(agreed.remote, "192.0.2.77:5004".parse().unwrap());
+}
+
+#[test]
+fn rfc3605_rtcp_may_be_elsewhere() {
+    let rtcp = |attribute: &str| answer(&format!("m=audio 5004 RTP/AVP 0\n{attribute}"), &[]).1.remote_rtcp.to_string();
+    assert_eq!(rtcp(""), "192.0.2.9:5005");
+    assert_eq!(rtcp("a=rtcp:53020\n"), "192.0.2.9:53020");
+    assert_eq!(rtcp("a=rtcp:53020 IN IP4 192.0.2.50\n"), "192.0.2.50:53020");
+    assert_eq!(rtcp("a=rtcp:53020 IN IP6 2001:db8::1\n"), "192.0.2.9:53020", "another family cannot be reached");
+    assert_eq!(rtcp("a=rtcp:0\n"), "192.0.2.9:5005");
+    assert_eq!(rtcp("a=rtcp:99999\n"), "192.0.2.9:5005");
+    assert_eq!(rtcp("a=rtcp\n"), "192.0.2.9:5005");
+}
+
+#[test]
+fn ptime_follows_the_peer_where_it_is_usual() {
+    let ptime = |attributes: &str| answer(&format!("m=audio 5004 RTP/AVP 0\n{attributes}"), &[]).1.ptime.as_millis();
+    assert_eq!(ptime("a=ptime:30\n"), 30);
+    assert_eq!(ptime("a=ptime:20.000\n"), 20);
+    for strange in ["0", "7", "1000", "99999999", "-20", ""] {
+        assert_eq!(ptime(&format!("a=ptime:{strange}\n")), 20, "{strange}");
+    }
+    assert_eq!(ptime("a=ptime:40\na=maxptime:20\n"), 20);
+    assert_eq!(ptime("a=maxptime:15\n"), 10);
+    assert_eq!(ptime("a=maxptime:0\n"), 20);
+    assert_eq!(ptime("a=maxptime:150\n"), 20);
+}
+
+#[test]
+fn ipv6_meets_ipv6() {
+    let mut session = OfferAnswer::new(sdp::LocalMedia::new("2001:db8::1".parse().unwrap(), 40000, 7));
+    let offer = wire("v=0\no=- 1 1 IN IP6 2001:db8::9\ns=-\nc=IN IP6 2001:db8::9\nt=0 0\nm=audio 5004 RTP/AVP 0\n");
+    session.receive_offer(&offer).unwrap();
+    session.answer(&[]).unwrap();
+    assert_eq!(session.agreed().unwrap().remote, "[2001:db8::9]:5004".parse().unwrap());
+
+    let refusal = session.receive_offer(&theirs("m=audio 5004 RTP/AVP 0\n")).unwrap_err();
+    assert_eq!((refusal.status, refusal.warning), (488, 301));
+    assert_eq!(refusal.why, "media address 192.0.2.9 is IPv4, here is IPv6");
+}
+
+#[test]
+fn a_mapped_ipv4_address_is_ipv4() {
+    let mut session = ours();
+    let offer = wire("v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nc=IN IP6 ::ffff:192.0.2.9\nt=0 0\nm=audio 5004 RTP/AVP 0\n");
+    session.receive_offer(&offer).unwrap();
+    session.answer(&[]).unwrap();
+    assert_eq!(session.agreed().unwrap().remote, "192.0.2.9:5004".parse().unwrap());
+}
+
+#[test]
+fn what_changed_here_since_the_offer_came_counts() {
+    let mut session = ours();
+    session.receive_offer(&theirs("m=audio 5004 RTP/AVP 0\n")).unwrap();
+    session.local_mut().codecs = vec![Codec::Pcma];
+    assert_eq!(session.answer(&[]).unwrap_err().status, 488);
+    assert_eq!(session.open(), sdp::Open::Nobodys);
+    assert_eq!(session.answer(&[]).unwrap_err().status, 500);
+}
