@@ -1,0 +1,95 @@
+//! What the API needs of the daemon behind it.
+
+use calls::{Problem, Reply, Request, Time};
+use core::{pin::Pin, time::Duration};
+use policy::{Diagnostic, Diagnostics};
+use serde::{Deserialize, Serialize};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The daemon behind the API; `crates/tandem` implements it.
+pub trait Engine: Send + Sync + 'static {
+    /// Carries a request to the engine thread and brings its reply back. A full inbox answers [`busy`] at once.
+    fn request(&self, request: Request) -> BoxFuture<'_, Result<Reply, Problem>>;
+
+    /// The rules in force.
+    fn rules(&self) -> Rules;
+
+    /// Reads the rules' files anew: all of them or none.
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadRefused>>;
+
+    /// Whether new calls can be taken, and if not, why.
+    fn readiness(&self) -> Readiness;
+
+    /// All metrics, up to date, in Prometheus' text format.
+    fn metrics(&self) -> BoxFuture<'_, String>;
+}
+
+/// The refusal of an engine whose bounded inbox is full: 503, try again in a second.
+pub fn busy() -> Problem {
+    Problem::new(503, "busy", "the engine is busy")
+        .detail("more requests wait than the engine takes; calls go on undisturbed")
+        .retry_after(Duration::from_secs(1))
+}
+
+/// The rules in force: the answer to `GET /v1/rules`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rules {
+    /// Counts the loads of this process from 1.
+    pub generation: u64,
+    /// When they were loaded.
+    pub loaded: Time,
+    /// The files they came from, in the order of reading.
+    pub files: Vec<String>,
+    /// Ids of the rules, from the top.
+    pub rules: Vec<String>,
+    /// Names of the destinations.
+    pub destinations: Vec<String>,
+    /// What the files do that was probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The answer to `POST /v1/rules/reload`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Counts the loads of this process from 1.
+    pub generation: u64,
+    /// How many rules are in force now.
+    pub rules: usize,
+    /// The files they came from.
+    pub files: Vec<String>,
+    /// What the files do that was probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why a reload changed nothing. The rules of before stay in force.
+#[derive(Clone, Debug)]
+pub enum ReloadRefused {
+    /// The files are wrong: 422 with every mistake.
+    Rules(Diagnostics),
+    /// Anything else, for example a file that cannot be read.
+    Problem(Problem),
+}
+
+/// The answer to `GET /readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether new calls can be taken: 200 or 503.
+    pub ready: bool,
+    /// Why not, in words; empty when ready.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+impl Readiness {
+    /// Ready.
+    pub fn ready() -> Self {
+        Self { ready: true, reasons: Vec::new() }
+    }
+
+    /// Not ready, because of this.
+    pub fn not_yet(reason: impl Into<String>) -> Self {
+        Self { ready: false, reasons: vec![reason.into()] }
+    }
+}

@@ -1,0 +1,152 @@
+//! The story of all calls, kept in a bounded ring for readers who come, go, and come back.
+//!
+//! There is no queue a reader: everyone reads from the one ring by a position of their own, and who falls behind its
+//! oldest entry has lost. So a thousand readers that never read cost nothing but their sockets.
+
+use axum::extract::ws::Utf8Bytes;
+use calls::PublicEvent;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Bytes of JSON the ring keeps at most, whatever its capacity in events.
+const MOST_BYTES: usize = 32 << 20;
+
+/// The events of all calls, as `/v1/events` tells them. The daemon publishes, any number of readers follow.
+#[derive(Debug)]
+pub struct Events {
+    ring: Mutex<Ring>,
+    grown: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    kept: VecDeque<Arc<Entry>>,
+    /// Position of the oldest entry kept: how many were let go.
+    first: u64,
+    bytes: usize,
+    capacity: usize,
+    most_bytes: usize,
+    latest_seq: u64,
+}
+
+/// One event as it is sent, and what it is filtered by.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) seq: u64,
+    pub(crate) call: String,
+    pub(crate) line: String,
+    pub(crate) kind: &'static str,
+    pub(crate) text: Utf8Bytes,
+}
+
+/// Where a reader starts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) position: u64,
+    /// Sequence numbers asked for that are gone: the first and the last.
+    pub(crate) missed: Option<(u64, u64)>,
+}
+
+/// What a reader finds at its position.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The event there.
+    Entry(Arc<Entry>),
+    /// Nothing yet.
+    Nothing,
+    /// It was let go before the reader came to it.
+    Gone,
+}
+
+impl Events {
+    /// Keeps the last `capacity` events for resuming readers, at least one.
+    pub fn new(capacity: usize) -> Self {
+        Self::bounded(capacity, MOST_BYTES)
+    }
+
+    fn bounded(capacity: usize, most_bytes: usize) -> Self {
+        let ring =
+            Ring { kept: VecDeque::new(), first: 0, bytes: 0, capacity: capacity.max(1), most_bytes, latest_seq: 0 };
+        Self { ring: Mutex::new(ring), grown: watch::Sender::new(0) }
+    }
+
+    /// Tells everyone. Serialises the event; call it from the asynchronous side, not from the engine's thread.
+    /// Never waits for a reader.
+    pub fn publish(&self, event: &PublicEvent) {
+        let text = match serde_json::to_string(event) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, seq = event.seq, "an event cannot be written as JSON");
+                return;
+            }
+        };
+        let entry = Entry {
+            seq: event.seq,
+            call: event.call.to_string(),
+            line: event.line.clone(),
+            kind: event.what.name(),
+            text: text.into(),
+        };
+        let total = self.ring().push(entry);
+        self.grown.send_replace(total);
+    }
+
+    /// Sequence number of the latest event; 0 before the first.
+    pub fn latest(&self) -> u64 {
+        self.ring().latest_seq
+    }
+
+    /// A place to wait for more.
+    pub(crate) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
+    }
+
+    /// Where to start after `since`; without it, with whatever comes next.
+    pub(crate) fn start(&self, since: Option<u64>) -> Start {
+        let ring = self.ring();
+        let end = ring.first + ring.kept.len() as u64;
+        let Some(since) = since else { return Start { position: end, missed: None } };
+        if since > ring.latest_seq {
+            // Numbers from before a restart: what the reader lacks cannot be known, what is here it has not seen.
+            return Start { position: ring.first, missed: Some((since + 1, since + 1)) };
+        }
+        let seen = ring.kept.partition_point(|entry| entry.seq <= since) as u64;
+        let missed = match ring.kept.front() {
+            Some(oldest) if ring.first > 0 && oldest.seq > since + 1 => Some((since + 1, oldest.seq - 1)),
+            _ => None,
+        };
+        Start { position: ring.first + seen, missed }
+    }
+
+    pub(crate) fn at(&self, position: u64) -> Found {
+        let ring = self.ring();
+        let Some(offset) = position.checked_sub(ring.first) else { return Found::Gone };
+        match usize::try_from(offset).ok().and_then(|offset| ring.kept.get(offset)) {
+            Some(entry) => Found::Entry(Arc::clone(entry)),
+            None => Found::Nothing,
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    /// Keeps the entry, lets old ones go, and says how many there were in all.
+    fn push(&mut self, entry: Entry) -> u64 {
+        self.latest_seq = self.latest_seq.max(entry.seq);
+        self.bytes += entry.text.len();
+        self.kept.push_back(Arc::new(entry));
+        while self.kept.len() > self.capacity || (self.bytes > self.most_bytes && self.kept.len() > 1) {
+            if let Some(oldest) = self.kept.pop_front() {
+                self.bytes -= oldest.text.len();
+                self.first += 1;
+            }
+        }
+        self.first + self.kept.len() as u64
+    }
+}

@@ -1,0 +1,448 @@
+//! The shapes of bodies and answers, for the description alone: the types themselves belong to `calls` and `policy`. A
+//! test posts every example through the real types, so that the two cannot part.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+/// Name and schema of each shape.
+pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
+    fn one<T: ToSchema>(into: &mut Vec<(String, RefOr<Schema>)>) {
+        T::schemas(into);
+        into.push((T::name().into_owned(), <T as PartialSchema>::schema()));
+    }
+    let mut shapes = Vec::new();
+    one::<Problem>(&mut shapes);
+    one::<Events>(&mut shapes);
+    one::<EventsReply>(&mut shapes);
+    one::<Transfer>(&mut shapes);
+    one::<TransferReply>(&mut shapes);
+    one::<Handback>(&mut shapes);
+    one::<Context>(&mut shapes);
+    one::<ContextReply>(&mut shapes);
+    one::<Attempt>(&mut shapes);
+    one::<Done>(&mut shapes);
+    one::<CallList>(&mut shapes);
+    one::<Call>(&mut shapes);
+    one::<Rules>(&mut shapes);
+    one::<Reloaded>(&mut shapes);
+    one::<Evaluate>(&mut shapes);
+    one::<EvaluationReply>(&mut shapes);
+    one::<Readiness>(&mut shapes);
+    one::<Health>(&mut shapes);
+    shapes
+}
+
+/// Shapes of which only the description is used.
+macro_rules! shapes {
+    ($($(#[$meta:meta])* struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$meta])*
+            #[derive(ToSchema)]
+            #[expect(dead_code, reason = "a shape is described, never made")]
+            struct $name { $($(#[$field_meta])* $field: $type,)* }
+        )*
+    };
+}
+
+shapes! {
+    /// Why a request was refused (RFC 9457).
+    struct Problem {
+        /// Stable name of the kind: `urn:tandem:problem:<kind>`.
+        #[schema(rename = "type", example = "urn:tandem:problem:transfer-active")]
+        kind: String,
+        /// The kind in words.
+        title: String,
+        /// The HTTP status.
+        status: u16,
+        /// What was wrong this time, and what would be right.
+        detail: Option<String>,
+        /// The field at fault, as a path: `to`, `[2].score`.
+        field: Option<String>,
+        /// The transfer that is in the way.
+        transfer: Option<String>,
+        /// When to try again, in seconds.
+        retry_after: Option<u64>,
+        /// Every mistake in the rules' files.
+        errors: Option<Vec<Diagnostic>>,
+    }
+
+    /// A mistake or warning in a rules file.
+    struct Diagnostic {
+        /// `error` or `warning`.
+        severity: String,
+        /// The file.
+        file: String,
+        /// The line, counted from 1.
+        line: u32,
+        /// The column in characters, counted from 1.
+        column: u32,
+        /// How many characters are meant.
+        width: u32,
+        /// The line itself.
+        source: String,
+        /// What is wrong.
+        message: String,
+        /// What would be right.
+        help: Option<String>,
+    }
+
+    /// What came of the events.
+    struct EventsReply {
+        /// One for each event, in order.
+        results: Vec<EventResult>,
+        /// `continue`, `finish_sentence` or `stop`.
+        guidance: String,
+        /// When the last words must be over, in milliseconds since 1970.
+        speak_by_ms: Option<u64>,
+    }
+
+    /// What came of one event.
+    struct EventResult {
+        /// Its id if it had one, else its type.
+        event: String,
+        /// Its id was seen before: it was answered, not counted.
+        repeated: Option<bool>,
+        /// What was decided, if anything.
+        decision: Option<Decision>,
+        /// Rule by rule: the verdict and the values compared.
+        explanation: Option<BTreeMap<String, Value>>,
+        /// Warnings.
+        notes: Option<Vec<String>>,
+    }
+
+    /// A decision.
+    struct Decision {
+        /// The rule.
+        rule: String,
+        /// `transfer` or `end`.
+        does: String,
+        /// The destination.
+        to: Option<String>,
+        /// The transfer it started.
+        transfer: Option<String>,
+        /// Why it was not carried out, if it was not.
+        not_done: Option<String>,
+    }
+
+    /// Where to hand the caller, and how. What is absent is as the destination and the defaults say.
+    struct Transfer {
+        /// A destination's name, or a `sip:`, `sips:` or `tel:` URI.
+        #[schema(example = "frontdesk")]
+        to: String,
+        /// `warm` or `cold`.
+        mode: Option<String>,
+        /// `"none"`, or `{"prompt": NAME}`: what the human alone hears first.
+        whisper: Option<Value>,
+        /// `"none"`, or `{"press": "1", "within": "10s"}`.
+        accept: Option<Value>,
+        /// `{"say": NAME, "say_if": "ai_quiet", "then": NAME}`.
+        caller_hears: Option<BTreeMap<String, Value>>,
+        /// How long the human's phone rings, for example `20s`.
+        ring_timeout: Option<String>,
+        /// `after_speech`, `now` or `on_ready`.
+        start: Option<String>,
+        /// The longest the AI's last words may take.
+        drain_max: Option<String>,
+        /// Dial the human while the AI still speaks.
+        predial: Option<bool>,
+        /// The keys that may travel along, or keys and values to merge first.
+        context: Option<Value>,
+        /// A list of destinations, or such lists by cause.
+        on_failure: Option<Value>,
+    }
+
+    /// How a transfer stands.
+    struct TransferReply {
+        /// Whether nothing more can happen to it.
+        over: bool,
+        /// Whether caller and human were joined.
+        bridged: bool,
+        /// Its id.
+        id: String,
+        /// Its call.
+        call: String,
+        /// What asked for it.
+        source: BTreeMap<String, Value>,
+        /// Where to, as asked.
+        to: String,
+        /// `warm` or `cold`.
+        mode: String,
+        /// `last_words`, `ringing`, `whisper`, `bridged`, `failed`, `cancelled` or `call_ended`.
+        state: String,
+        /// The decision (RFC 3339).
+        started: String,
+        /// When the caller began to wait.
+        waiting: Option<String>,
+        /// The outcome.
+        ended: Option<String>,
+        /// Why it failed.
+        cause: Option<String>,
+        /// The last attempt's SIP status.
+        sip_code: Option<u16>,
+        /// Each attempt in the order of dialling.
+        attempts: Vec<BTreeMap<String, Value>>,
+        /// The longest silence toward the caller around the handoff.
+        handoff_silence_ms: Option<u64>,
+    }
+
+    /// What the AI is told when the caller comes back.
+    struct Handback {
+        /// How it went, in one word.
+        disposition: Option<String>,
+        /// In words.
+        note: Option<String>,
+        /// Another AI profile than the call's own.
+        to_ai: Option<String>,
+    }
+
+    /// The context after a merge.
+    struct ContextReply {
+        /// All keys.
+        context: BTreeMap<String, Value>,
+    }
+
+    /// Which attempt of a transfer.
+    struct Attempt {
+        /// Counted from 1; absent: whichever it concerns.
+        attempt: Option<u32>,
+    }
+
+    /// Done.
+    struct Done {
+        /// Always true.
+        done: bool,
+    }
+
+    /// Calls.
+    struct CallList {
+        /// Live ones first.
+        calls: Vec<CallSummary>,
+    }
+
+    /// A call in a list.
+    struct CallSummary {
+        /// Its id.
+        id: String,
+        /// `connecting`, `with_ai`, `transferring`, `with_human`, `reconnecting`, `announcing`, `ending` or `ended`.
+        state: String,
+        /// The line called.
+        line: String,
+        /// The trunk that brought it.
+        trunk: String,
+        /// The caller's number; null when withheld.
+        from: Option<String>,
+        /// The number called.
+        to: String,
+        /// Call-ID of the caller's INVITE.
+        sip_call_id: String,
+        /// The caller's INVITE (RFC 3339).
+        started: String,
+        /// Our answer.
+        answered: Option<String>,
+        /// The end.
+        ended: Option<String>,
+        /// The active transfer.
+        transfer: Option<String>,
+    }
+
+    /// Everything about one call.
+    struct Call {
+        /// Its id.
+        id: String,
+        /// As in the list; all its other fields are here too.
+        state: String,
+        /// What is known of it.
+        facts: BTreeMap<String, Value>,
+        /// What the AI learned.
+        context: BTreeMap<String, Value>,
+        /// Its legs, gone ones too.
+        legs: Vec<BTreeMap<String, Value>>,
+        /// Its story, in the words of the events out.
+        timeline: Vec<BTreeMap<String, Value>>,
+        /// Timeline entries that did not fit.
+        timeline_dropped: u64,
+        /// Its decisions with their explanations.
+        decisions: Vec<BTreeMap<String, Value>>,
+        /// Its transfers.
+        transfers: Vec<TransferReply>,
+        /// What started the transfer under way.
+        transfer_source: Option<BTreeMap<String, Value>>,
+    }
+
+    /// The rules in force.
+    struct Rules {
+        /// Counts the loads of this process from 1.
+        generation: u64,
+        /// When they were loaded (RFC 3339).
+        loaded: String,
+        /// The files they came from.
+        files: Vec<String>,
+        /// Ids, from the top.
+        rules: Vec<String>,
+        /// Names of the destinations.
+        destinations: Vec<String>,
+        /// What was probably not meant.
+        warnings: Vec<Diagnostic>,
+    }
+
+    /// Rules that were loaded anew.
+    struct Reloaded {
+        /// Counts the loads of this process from 1.
+        generation: u64,
+        /// How many rules are in force.
+        rules: u64,
+        /// The files they came from.
+        files: Vec<String>,
+        /// What was probably not meant.
+        warnings: Vec<Diagnostic>,
+    }
+
+    /// A dry run.
+    struct Evaluate {
+        /// On this call's facts; absent: on a fresh call's.
+        call: Option<String>,
+        /// The line of the fresh call.
+        line: Option<String>,
+        /// The caller of the fresh call.
+        caller: Option<String>,
+        /// The number the fresh call dialled.
+        called: Option<String>,
+        /// Folded one by one, each evaluated.
+        events: Vec<Event>,
+    }
+
+    /// What a dry run found.
+    struct EvaluationReply {
+        /// One for the state before, then one for each event.
+        results: Vec<EventResult>,
+        /// The facts afterwards.
+        facts: BTreeMap<String, Value>,
+    }
+
+    /// Whether new calls can be taken.
+    struct Readiness {
+        /// Whether they can.
+        ready: bool,
+        /// Why not.
+        reasons: Vec<String>,
+    }
+
+    /// The daemon answers.
+    struct Health {
+        /// Always true.
+        alive: bool,
+    }
+}
+
+/// Keys and values; null removes a key.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape is described, never made")]
+struct Context(BTreeMap<String, Value>);
+
+/// One event, or an array of at most 100.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a shape is described, never made")]
+enum Events {
+    /// One.
+    One(Event),
+    /// Several, evaluated one by one.
+    Several(Vec<Event>),
+}
+
+/// A fact about a call. Each may carry an `id`: a repeat is answered, not counted. CloudEvents envelopes are taken too.
+#[derive(ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(dead_code, reason = "a shape is described, never made")]
+enum Event {
+    /// How the caller feels.
+    Sentiment {
+        /// The poster's id of the event.
+        id: Option<String>,
+        /// From -1 to 1, or in the profile's scale.
+        score: Option<f64>,
+        /// A word that the profile maps.
+        label: Option<String>,
+    },
+    /// What the caller wants.
+    Intent {
+        /// Its name.
+        name: String,
+        /// From 0 to 1; absent counts as 1.
+        confidence: Option<f64>,
+    },
+    /// Not understood: one more retry.
+    NoMatch {},
+    /// Nothing said: one more retry.
+    NoInput {},
+    /// Understood: the retries start anew.
+    Match {},
+    /// A verification failed.
+    AuthFailed {},
+    /// A verification succeeded.
+    AuthOk {},
+    /// What a sale might bring.
+    Lead {
+        /// Its value.
+        value: Option<f64>,
+        /// The plan spoken of.
+        plan: Option<String>,
+    },
+    /// The caller asked for a human.
+    TransferRequested {
+        /// Why.
+        reason: Option<String>,
+        /// What the human should know.
+        summary: Option<String>,
+    },
+    /// The AI has said its last words.
+    Ready {},
+    /// What happened so far.
+    Summary {
+        /// In words.
+        text: String,
+    },
+    /// One utterance.
+    Transcript {
+        /// Who spoke.
+        speaker: String,
+        /// What was said.
+        text: String,
+    },
+    /// The answer to a question of consent.
+    Consent {
+        /// Yes or no.
+        granted: bool,
+    },
+    /// The caller wants to be called back.
+    CallbackRequested {
+        /// Where.
+        number: Option<String>,
+        /// When.
+        at: Option<String>,
+        /// What about.
+        reason: Option<String>,
+    },
+    /// A message in words.
+    Message {
+        /// The words.
+        text: String,
+    },
+    /// What the AI learned, key by key.
+    Context {
+        /// Any keys.
+        #[serde(flatten)]
+        values: BTreeMap<String, Value>,
+    },
+    /// Anything else.
+    Custom {
+        /// Its name.
+        name: String,
+        /// What declared facts may read.
+        data: Option<Value>,
+    },
+}

@@ -1,0 +1,232 @@
+//! `/v1/events`: what happens, told over a WebSocket to whoever wants to know, at their own pace.
+
+use crate::{
+    document::{Document, invalid},
+    events::{Entry, Found, Start},
+    handlers::Query,
+    routes::Shared,
+    server::until,
+};
+use axum::{
+    extract::{
+        Request, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    response::Response,
+};
+use calls::{CallId, Problem};
+use core::time::Duration;
+use futures_util::{FutureExt, SinkExt, StreamExt, stream::SplitSink};
+use std::sync::Arc;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, interval, timeout},
+};
+
+/// Sent to a reader that fell behind the ring, or did not take a message in time.
+const TOO_SLOW: u16 = 4008;
+/// The daemon stops (RFC 6455 section 7.4.1).
+const GOING_AWAY: u16 = 1001;
+/// How often a quiet reader is asked whether it is still there.
+const ASK_EVERY: Duration = Duration::from_secs(20);
+/// Without a word from it for this long, it is gone.
+const GONE_AFTER: Duration = Duration::from_secs(70);
+/// The largest message a reader may send; nothing it says is needed.
+const LARGEST_INCOMING: usize = 4 * 1024;
+
+/// `GET /v1/events`.
+pub(crate) async fn events(
+    State(shared): State<Arc<Shared>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Result<Response, Document> {
+    let query = Query::of(&request, &["call", "type", "line", "since"])?;
+    let filter = Filter::of(&query)?;
+    let since = match query.get("since") {
+        None => None,
+        Some(since) => {
+            Some(since.parse().map_err(|_| invalid("since", format!("found `{since}`, expected a sequence number")))?)
+        }
+    };
+    let Ok(upgrade) = upgrade else {
+        let problem = Problem::new(426, "websocket-only", "this path speaks WebSocket")
+            .detail("send `Connection: Upgrade` and `Upgrade: websocket` (RFC 6455)");
+        return Err(problem.into());
+    };
+    let Ok(place) = Arc::clone(&shared.readers).try_acquire_owned() else {
+        let problem = Problem::new(503, "too-many-readers", "there are as many readers of events as are taken")
+            .retry_after(Duration::from_secs(5));
+        return Err(problem.into());
+    };
+    let upgrade = upgrade.max_message_size(LARGEST_INCOMING).max_frame_size(LARGEST_INCOMING);
+    // Before the upgrade is answered: what happens after the answer must not be missed.
+    let start = shared.events.start(since);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        shared.metrics.event_readers_active.inc();
+        let reader = Reader::new(&shared, socket, filter, &start);
+        let end = reader.run().await;
+        shared.metrics.event_readers_active.dec();
+        if end == End::TooSlow {
+            shared.metrics.event_readers_dropped_total.inc();
+            tracing::warn!("a reader of /v1/events was dropped: it reads too slowly");
+        }
+        drop::<OwnedSemaphorePermit>(place);
+    }))
+}
+
+/// Which events a reader wants; an empty list means all.
+#[derive(Debug, Default)]
+struct Filter {
+    calls: Vec<String>,
+    kinds: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Filter {
+    fn of(query: &Query) -> Result<Self, Problem> {
+        let list = |name: &str| -> Vec<String> {
+            query
+                .get_all(name)
+                .flat_map(|value| value.split(','))
+                .filter(|it| !it.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let filter = Self { calls: list("call"), kinds: list("type"), lines: list("line") };
+        for call in &filter.calls {
+            call.parse::<CallId>().map_err(|error| invalid("call", format!("found `{call}`: {error}")))?;
+        }
+        Ok(filter)
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        let any =
+            |list: &[String], matches: &dyn Fn(&str) -> bool| list.is_empty() || list.iter().any(|it| matches(it));
+        any(&self.calls, &|call| call == entry.call)
+            && any(&self.lines, &|line| line == entry.line)
+            && any(&self.kinds, &|kind| match kind.strip_suffix('*') {
+                Some(prefix) => entry.kind.starts_with(prefix),
+                None => entry.kind == kind,
+            })
+    }
+}
+
+/// How a reader's time ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// It closed, or its socket did.
+    Left,
+    /// It did not read.
+    TooSlow,
+    /// The daemon stops.
+    Stopping,
+}
+
+struct Reader<'a> {
+    shared: &'a Shared,
+    sink: SplitSink<WebSocket, Message>,
+    incoming: futures_util::stream::SplitStream<WebSocket>,
+    filter: Filter,
+    position: u64,
+    missed: Option<(u64, u64)>,
+    heard: Instant,
+}
+
+impl<'a> Reader<'a> {
+    fn new(shared: &'a Shared, socket: WebSocket, filter: Filter, start: &Start) -> Self {
+        let (sink, incoming) = socket.split();
+        Self { shared, sink, incoming, filter, position: start.position, missed: start.missed, heard: Instant::now() }
+    }
+
+    async fn run(mut self) -> End {
+        let end = self.follow().await;
+        let (code, reason) = match end {
+            End::Left => return end,
+            End::TooSlow => (TOO_SLOW, "you read too slowly; resume with ?since="),
+            End::Stopping => (GOING_AWAY, "the daemon stops"),
+        };
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        // One who does not read will not take this either.
+        let farewell = async {
+            if self.sink.send(Message::Close(Some(frame))).await.is_ok() {
+                while let Some(Ok(_)) = self.incoming.next().await {}
+            }
+        };
+        let _too_late = timeout(Duration::from_secs(1), farewell).await.is_err();
+        end
+    }
+
+    async fn follow(&mut self) -> End {
+        let mut grown = self.shared.events.grown();
+        let mut stopped = self.shared.stopped.clone();
+        let mut ask = interval(ASK_EVERY);
+        ask.reset();
+        if let Some((first, last)) = self.missed {
+            let text = format!(r#"{{"type":"events.missed","data":{{"first":{first},"last":{last}}}}}"#);
+            if let Err(end) = self.send(Message::Text(text.into())).await {
+                return end;
+            }
+        }
+        loop {
+            grown.mark_unchanged();
+            match self.shared.events.at(self.position) {
+                Found::Gone => return End::TooSlow,
+                Found::Entry(entry) => {
+                    self.position += 1;
+                    if self.filter.wants(&entry)
+                        && let Err(end) = self.send(Message::Text(entry.text.clone())).await
+                    {
+                        return end;
+                    }
+                    while let Some(heard) = self.incoming.next().now_or_never() {
+                        if let Err(end) = self.hear(heard.as_ref()) {
+                            return end;
+                        }
+                    }
+                    if *stopped.borrow() {
+                        return End::Stopping;
+                    }
+                }
+                Found::Nothing => tokio::select! {
+                    changed = grown.changed() => {
+                        if changed.is_err() {
+                            return End::Stopping;
+                        }
+                    }
+                    heard = self.incoming.next() => {
+                        if let Err(end) = self.hear(heard.as_ref()) {
+                            return end;
+                        }
+                    }
+                    () = until(&mut stopped) => return End::Stopping,
+                    _ = ask.tick() => {
+                        if self.heard.elapsed() > GONE_AFTER {
+                            return End::Left;
+                        }
+                        if let Err(end) = self.send(Message::Ping(bytes::Bytes::new())).await {
+                            return end;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        match timeout(self.shared.config.reader_timeout, self.sink.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Left),
+            Err(_) => Err(End::TooSlow),
+        }
+    }
+
+    fn hear(&mut self, heard: Option<&Result<Message, axum::Error>>) -> Result<(), End> {
+        match heard {
+            None | Some(Err(_) | Ok(Message::Close(_))) => Err(End::Left),
+            Some(Ok(_)) => {
+                self.heard = Instant::now();
+                Ok(())
+            }
+        }
+    }
+}
