@@ -1,4 +1,6 @@
 //! The binary `tandem`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tandem::main()
+}

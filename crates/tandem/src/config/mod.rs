@@ -19,6 +19,8 @@ pub use types::{
 };
 pub use values::{Host, Network};
 
+pub(crate) use reader::duration;
+
 use reader::Notes;
 use std::{
     collections::BTreeMap,

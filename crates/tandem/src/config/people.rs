@@ -33,14 +33,17 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         let trusted = section.flag("trusted", false);
         let caller_id = section.or("caller_id", CallerId::Caller, |text| match text {
             "caller" => Ok(CallerId::Caller),
+            "called" => Ok(CallerId::Called),
             "anonymous" => Ok(CallerId::Anonymous),
             number => values::e164(number).map(CallerId::Number).map_err(|_| {
                 Wrong::new(format!("`{number}` is no caller id"))
-                    .help("`caller`, `anonymous` or a number like \"+49301234567\"")
+                    .help("`caller`, `called`, `anonymous` or a number like \"+49301234567\"")
             }),
         });
         let tel = section.list("tel", values::number_prefix);
         let numbers = numbers(&mut section);
+        let max_calls = section.number("max_calls", 100_000, 1..=100_000);
+        let learn = nat(&mut section);
         let sending = address.as_ref().map(|placed| placed.value.clone());
         let allowed: Vec<Network> = match (allowed, &sending) {
             (Some(list), _) => list.into_iter().map(|placed| placed.value).collect(),
@@ -63,9 +66,14 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         }
         let tel = tel.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
         section.done();
-        all.push(Trunk { name, address: sending, allowed, auth, trusted, caller_id, tel, numbers });
+        let max_calls = usize::try_from(max_calls).unwrap_or(usize::MAX);
+        all.push(Trunk { name, address: sending, allowed, auth, trusted, caller_id, tel, numbers, max_calls, learn });
     }
     all
+}
+
+fn nat(section: &mut Section<'_>) -> bool {
+    section.word("nat", false, &[("sdp", false), ("learn", true)])
 }
 
 fn numbers(section: &mut Section<'_>) -> Numbers {
@@ -139,37 +147,42 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>
     for (name, mut section) in sections {
         check_name(&name, &section);
         section.later(&["url", "dialect", "websocket", "greeting", "handoff"]);
-        let uri = section.required("uri", |text| {
-            let uri = values::sip_uri(text)?;
-            let host = values::host_of_uri(&uri)?;
-            Ok((uri, host))
-        });
+        let uri = section.required("uri", values::sip_uri);
+        let proxy = section.optional("proxy", values::host).map(|placed| placed.value);
         let auth = auth(&mut section, places);
         let headers = headers(&mut section);
         let ring_timeout = section.duration("ring_timeout", SECOND * 10, SECOND..=SECOND * 120);
         let silence_limit = section.duration("silence_limit", SECOND * 15, SECOND..=SECOND * 600);
+        let quiet_after = section.duration("quiet_after", SECOND * 2 / 5, SECOND / 10..=SECOND * 5);
+        let learn = nat(&mut section);
         let sentiment = sentiment(&mut section);
         let match_confidence = section.or("match_confidence", 0.5, |text| decimal(text, 0.0, 1.0));
         let refuge = section.list("on_ai_failure", |text| refuge(text, &name, &names)).unwrap_or_default();
         let after_human =
             section.word("after_human", AfterHuman::End, &[("end", AfterHuman::End), ("ai", AfterHuman::Ai)]);
-        if let Some(at) = refuge.iter().position(|placed| placed.value == Refuge::End)
+        if let Some(at) = refuge.iter().position(|placed| matches!(placed.value, Refuge::End | Refuge::Announce(_)))
             && at + 1 < refuge.len()
         {
-            section.wrong(refuge[at + 1].place, "nothing comes after `end`", None);
+            section.wrong(
+                refuge[at + 1].place,
+                "the call is over after `end` or an announcement: nothing comes after it",
+                None,
+            );
         }
         section.done();
         let Some(uri) = uri else { continue };
-        let (uri, host) = uri.value;
+        let uri = uri.value;
         let on_ai_failure = refuge.into_iter().map(|placed| placed.value).collect();
         all.push(Profile {
             name,
             uri,
-            host,
+            proxy,
             auth,
             headers,
             ring_timeout,
             silence_limit,
+            quiet_after,
+            learn,
             sentiment,
             match_confidence,
             on_ai_failure,
@@ -237,6 +250,9 @@ fn refuge(text: &str, own: &str, names: &[String]) -> Result<Refuge, Wrong> {
             });
         }
         return Ok(Refuge::Profile(profile.to_owned()));
+    }
+    if let Some(prompt) = text.strip_prefix("announce:") {
+        return values::clip(prompt).map(Refuge::Announce);
     }
     if text == "voicemail" {
         return Err(

@@ -76,19 +76,38 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// Each mistake as the block an operator reads.
+    pub fn blocks(&self) -> impl Iterator<Item = String> + '_ {
+        self.list.iter().map(|problem| Block { problem, sources: &self.sources }.to_string())
+    }
+}
+
 impl std::error::Error for Problems {}
+
+struct Block<'a> {
+    problem: &'a Problem,
+    sources: &'a Sources,
+}
+
+impl fmt::Display for Block<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { problem, sources } = self;
+        write!(f, "error: {}", problem.message)?;
+        if let Some((place, source)) = problem.place.and_then(|place| Some((place, sources.of(place)?))) {
+            excerpt(f, source, place)?;
+        }
+        match &problem.help {
+            Some(help) => write!(f, "\n   = help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.list {
-            writeln!(f, "error: {}", problem.message)?;
-            if let Some((place, source)) = problem.place.and_then(|place| Some((place, self.sources.of(place)?))) {
-                excerpt(f, source, place)?;
-            }
-            if let Some(help) = &problem.help {
-                writeln!(f, "   = help: {help}")?;
-            }
-            writeln!(f)?;
+        for block in self.blocks() {
+            writeln!(f, "{block}\n")?;
         }
         let count = self.list.len();
         write!(f, "{count} {} in the configuration", if count == 1 { "mistake" } else { "mistakes" })
@@ -101,15 +120,14 @@ fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Re
     let number = place.line.to_string();
     let gutter = " ".repeat(number.len());
     if source.variable {
-        writeln!(f, "{gutter}--> {}", source.name)?;
+        write!(f, "\n{gutter}--> {}", source.name)?;
     } else {
-        writeln!(f, "{gutter}--> {}:{}:{}", source.name, place.line, place.column)?;
+        write!(f, "\n{gutter}--> {}:{}:{}", source.name, place.line, place.column)?;
     }
-    writeln!(f, "{gutter} |")?;
-    writeln!(f, "{number} | {shown}")?;
+    write!(f, "\n{gutter} |\n{number} | {shown}")?;
     let room = shown.chars().count().saturating_sub(place.column as usize - 1).max(1);
     let carets = "^".repeat((place.length as usize).clamp(1, room));
-    writeln!(f, "{gutter} | {}{carets}", " ".repeat(place.column as usize - 1))
+    write!(f, "\n{gutter} | {}{carets}", " ".repeat(place.column as usize - 1))
 }
 
 /// The candidate an operator most likely meant by `word`, if one is near enough.

@@ -149,8 +149,11 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     let music = section.or("music", places.of("music"), |text| Ok(places.of(text)));
     let workers = section.number("workers", 1, 1..=64);
     let quarantine = section.duration("quarantine", SECOND * 10, Duration::ZERO..=SECOND * 600);
+    let dead_before_first = section.duration("dead_before_first", SECOND * 30, SECOND * 2..=SECOND * 600);
     let dead_after = section.duration("dead_after", SECOND * 15, SECOND * 2..=SECOND * 600);
-    let learn = section.word("nat", false, &[("sdp", false), ("learn", true)]);
+    let dead_on_hold = section.duration("dead_on_hold", SECOND * 1800, SECOND * 10..=SECOND * 86_400);
+    let hold_music = section.or("hold_music", "music/default".to_owned(), values::clip);
+    let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
     section.done();
     Media {
         address: bound,
@@ -161,8 +164,11 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
         music,
         workers: usize::try_from(workers).unwrap_or(1),
         quarantine,
+        dead_before_first,
         dead_after,
-        learn,
+        dead_on_hold,
+        hold_music,
+        ai_lost,
     }
 }
 

@@ -79,6 +79,10 @@ pub struct Trunk {
     pub tel: Vec<String>,
     /// How numbers are written on this trunk.
     pub numbers: Numbers,
+    /// Calls it may bring at once.
+    pub max_calls: usize,
+    /// Whether its media's source is learned from its packets.
+    pub learn: bool,
 }
 
 /// Digest credentials.
@@ -103,6 +107,8 @@ impl std::fmt::Debug for Auth {
 pub enum CallerId {
     /// The caller's own number.
     Caller,
+    /// The number the caller dialled.
+    Called,
     /// Always this one.
     Number(String),
     /// None.
@@ -151,8 +157,8 @@ pub struct Profile {
     pub name: String,
     /// Where it is called.
     pub uri: String,
-    /// Where its INVITE is sent: the URI's host.
-    pub host: Host,
+    /// Where its INVITE is sent instead of the URI's host.
+    pub proxy: Option<Host>,
     /// For its challenges.
     pub auth: Option<Auth>,
     /// Headers of our own on its INVITE.
@@ -161,6 +167,10 @@ pub struct Profile {
     pub ring_timeout: Duration,
     /// How long its audio may be missing before it counts as lost.
     pub silence_limit: Duration,
+    /// Its voice has ended when it was below -50 dBov for this long.
+    pub quiet_after: Duration,
+    /// Whether its media's source is learned from its packets.
+    pub learn: bool,
     /// How its sentiment scores are read.
     pub sentiment: Sentiment,
     /// From which confidence an intent counts as understood.
@@ -187,6 +197,8 @@ pub enum Refuge {
     Profile(String),
     /// A destination of the rules.
     Destination(String),
+    /// A prompt, then the end.
+    Announce(String),
     /// The call ends.
     End,
 }
@@ -219,10 +231,16 @@ pub struct Media {
     pub workers: usize,
     /// How long a closed port rests.
     pub quarantine: Duration,
-    /// No packet at all from a party that should send: the leg is dead.
+    /// A caller or human that never sent a packet is dead after this long.
+    pub dead_before_first: Duration,
+    /// A caller or human that stopped sending is dead after this long.
     pub dead_after: Duration,
-    /// Whether parties behind NAT are learned from their packets.
-    pub learn: bool,
+    /// A party that holds us is dead after this long.
+    pub dead_on_hold: Duration,
+    /// What a waiting caller hears where the rules name nothing.
+    pub hold_music: String,
+    /// What a caller is told before the music when the AI is lost.
+    pub ai_lost: Option<String>,
 }
 
 /// A codec by its name in `media.codecs`.

@@ -179,6 +179,16 @@ pub(super) fn name(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// The name of a prompt (`please-hold`) or of music (`music/default`).
+pub(crate) fn clip(text: &str) -> Result<String, Wrong> {
+    let bare = text.strip_prefix("music/").unwrap_or(text);
+    match name(bare) {
+        Ok(_) if !text.ends_with(".wav") => Ok(text.to_owned()),
+        _ => Err(Wrong::new(format!("`{text}` is not a prompt's name"))
+            .help("the file's name without `.wav`: `please-hold`, or `music/default`")),
+    }
+}
+
 /// Any text of at most 256 bytes.
 pub(super) fn text(text: &str) -> Result<String, Wrong> {
     if text.len() > 256 {

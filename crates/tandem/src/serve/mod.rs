@@ -3,3 +3,12 @@
 pub(crate) mod cdr;
 pub(crate) mod logging;
 pub(crate) mod outbox;
+mod wiring;
+
+use std::{path::Path, process::ExitCode};
+
+pub(crate) fn run(path: &Path, demo: bool) -> anyhow::Result<ExitCode> {
+    let configuration = crate::config::load(path, &crate::config::Environment::of_process())?;
+    let _ = (configuration, demo);
+    anyhow::bail!("the engine is not built yet")
+}

@@ -1,0 +1,135 @@
+//! The command line's side of the control socket: HTTP over a unix socket, and errors that say what to do.
+
+use super::{say, terminal::plain, warn};
+use crate::{cli::Colour, config};
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::net::UnixStream;
+
+/// The largest answer that is read.
+const LARGEST: usize = 64 << 20;
+
+/// Which daemon.
+#[derive(Args, Clone)]
+pub(crate) struct DaemonArg {
+    /// The daemon's control socket [default: that of the service, else that of a daemon of your own].
+    #[arg(long, env = "TANDEM_SOCKET", value_name = "PATH", global = true)]
+    socket: Option<PathBuf>,
+}
+
+/// What the daemon answered.
+pub(crate) struct Answer {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The body; null when there was none.
+    pub(crate) body: Value,
+}
+
+impl DaemonArg {
+    /// Sends one request and waits for its answer.
+    pub(crate) fn request(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+        let environment = config::Environment::of_process();
+        let socket = self.socket.clone().unwrap_or_else(|| config::default_socket(&environment));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(request(&socket, method, path, body))
+    }
+}
+
+/// Sends one request over `socket`.
+pub(crate) async fn request(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, &error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let mut request = Request::builder().method(method).uri(path).header("host", "tandem");
+    if body.is_some() {
+        request = request.header("content-type", "application/json");
+    }
+    let answer = async {
+        let response = sender.send_request(request.body(Full::new(bytes))?).await?;
+        let status = response.status().as_u16();
+        let collected = Limited::new(response.into_body(), LARGEST).collect().await;
+        let bytes = collected.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned())),
+        };
+        anyhow::Ok(Answer { status, body })
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(180), answer)
+        .await
+        .context("the daemon did not answer within three minutes")?;
+    driver.abort();
+    answer.context("the daemon closed the connection")
+}
+
+fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
+    let path = socket.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow!(
+            "no daemon listens at {path}\n  start it with: systemctl start tandem   (or, from a checkout: make run)\n  \
+             is its socket elsewhere (`control.socket`)? then name it: --socket PATH, or TANDEM_SOCKET"
+        ),
+        io::ErrorKind::PermissionDenied => anyhow!(
+            "you may not use {path}\n  its group may: sudo usermod -aG $(stat -c %G {path}) $USER, then log in anew; or use sudo"
+        ),
+        _ => anyhow!("cannot connect to {path}: {error}"),
+    }
+}
+
+impl Answer {
+    /// 2xx.
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// 0 for 2xx, else 1.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        if self.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Tells why the daemon refused (RFC 9457) and answers exit code 1.
+    pub(crate) fn refusal(&self) -> anyhow::Result<ExitCode> {
+        let text = |key: &str| self.body.get(key).and_then(Value::as_str).map(plain);
+        let title = text("title").unwrap_or_else(|| format!("the daemon answered {}", self.status));
+        let mut line = format!("{} {title}", Colour::of_stderr().red("error:"));
+        if let Some(field) = text("field") {
+            line.push_str(&format!(" (`{field}`)"));
+        }
+        if let Some(detail) = text("detail") {
+            line.push_str(&format!("\n  {}", detail.replace('\n', "\n  ")));
+        }
+        warn(&line);
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// Prints the body as JSON, or lets `human` print it; a refusal is told in either case.
+    pub(crate) fn show(&self, json: bool, human: impl FnOnce(&Value)) -> anyhow::Result<ExitCode> {
+        if json {
+            say(&self.body.to_string());
+            return Ok(self.exit_code());
+        }
+        if !self.is_success() {
+            return self.refusal();
+        }
+        human(&self.body);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A path segment: ids have no characters that need more.
+pub(crate) fn segment(text: &str) -> anyhow::Result<&str> {
+    let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if good { Ok(text) } else { Err(anyhow!("`{text}` is not an id; `tandem calls` lists those there are")) }
+}

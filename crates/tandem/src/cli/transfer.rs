@@ -1,0 +1,77 @@
+//! `tandem transfer`.
+
+use super::{
+    Colour, calls,
+    client::{DaemonArg, segment},
+    say,
+};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::{process::ExitCode, time::Duration};
+
+#[derive(Args)]
+pub(crate) struct TransferArgs {
+    /// The call's id (`tandem calls`).
+    call: String,
+    /// A destination of the rules, or a URI: sip:…, tel:+…
+    to: String,
+    /// warm: the human is reached and told first; cold: they get the caller when they answer.
+    #[arg(long, value_parser = ["warm", "cold"])]
+    mode: Option<String>,
+    /// How long a phone rings, like 20s.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    ring_timeout: Option<Duration>,
+    /// The human must press this digit to take the call.
+    #[arg(long, value_name = "DIGIT")]
+    accept: Option<char>,
+    /// What the human alone hears first: the name of a prompt, or `none`.
+    #[arg(long, value_name = "PROMPT")]
+    whisper: Option<String>,
+    /// Wait for the outcome, at most this long, like 30s; the exit code says whether they were joined.
+    #[arg(long, value_name = "DURATION", value_parser = duration, num_args = 0..=1, default_missing_value = "60s")]
+    wait: Option<Duration>,
+    #[command(flatten)]
+    daemon: DaemonArg,
+    /// Print the daemon's answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text).map_err(|_| "a whole number with its unit: 250ms, 20s, 5m".to_owned())
+}
+
+pub(crate) fn run(args: &TransferArgs) -> anyhow::Result<ExitCode> {
+    let mut body = Map::new();
+    body.insert("to".to_owned(), json!(args.to));
+    if let Some(mode) = &args.mode {
+        body.insert("mode".to_owned(), json!(mode));
+    }
+    if let Some(timeout) = args.ring_timeout {
+        body.insert("ring_timeout".to_owned(), json!(format!("{}ms", timeout.as_millis())));
+    }
+    if let Some(digit) = args.accept {
+        body.insert("accept".to_owned(), json!({ "press": digit.to_string() }));
+    }
+    if let Some(prompt) = &args.whisper {
+        let whisper = if prompt == "none" { json!("none") } else { json!({ "prompt": prompt }) };
+        body.insert("whisper".to_owned(), whisper);
+    }
+    let mut path = format!("/v1/calls/{}/transfer", segment(&args.call)?);
+    if let Some(wait) = args.wait {
+        path.push_str(&format!("?wait={}ms", wait.as_millis()));
+    }
+    let answer = args.daemon.request("POST", &path, Some(&Value::Object(body)))?;
+    let bridged = answer.body.get("bridged").and_then(Value::as_bool) == Some(true);
+    let shown = answer.show(args.json, |transfer| {
+        let colour = Colour::of_stdout();
+        let state = calls::text(transfer, "state");
+        let state = match state.as_str() {
+            "bridged" => colour.green("bridged"),
+            "failed" => colour.red(&format!("failed ({})", calls::text(transfer, "cause"))),
+            other => other.to_owned(),
+        };
+        say(&format!("{} to {}: {state}", calls::text(transfer, "id"), calls::text(transfer, "to")));
+    })?;
+    Ok(if args.wait.is_some() && answer.is_success() && !bridged { ExitCode::FAILURE } else { shown })
+}

@@ -1,0 +1,151 @@
+//! Reading the rules' files, and what the configuration tells the policy room to check them against.
+
+use crate::config::{Configuration, Refuge};
+use policy::{Diagnostic, Diagnostics, Environment, Loaded, RuleSet, Severity, SourceFile};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Files larger than this are no rules.
+const LARGEST: u64 = 8 << 20;
+
+/// Reads `rules.yaml`, `rules.d/*.yaml` and the lists they name; all of it is right, or every mistake is told.
+pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, Diagnostics> {
+    let mut unreadable = Vec::new();
+    let mut files = Vec::new();
+    for (at, path) in paths(&configuration.rules).into_iter().enumerate() {
+        match read(&path) {
+            Ok(bytes) if at == 0 => files.push(SourceFile::main(path.display().to_string(), bytes)),
+            Ok(bytes) => files.push(SourceFile::extra(path.display().to_string(), bytes)),
+            Err(why) => unreadable.push(whole_file(&path, why)),
+        }
+    }
+    let folder = configuration.rules.parent().unwrap_or_else(|| Path::new("."));
+    for name in RuleSet::list_files(&files) {
+        match read(&folder.join(&name)) {
+            Ok(bytes) => files.push(SourceFile::list(name, bytes)),
+            Err(why) => unreadable.push(whole_file(&folder.join(&name), why)),
+        }
+    }
+    if !unreadable.is_empty() {
+        return Err(Diagnostics(unreadable));
+    }
+    let mut loaded = RuleSet::load(&files, &environment(configuration))?;
+    let strangers = unknown_refuges(configuration, &loaded.rules);
+    if strangers.is_empty() {
+        loaded.warnings.extend(missing_clips(configuration));
+        return Ok(loaded);
+    }
+    Err(Diagnostics(strangers))
+}
+
+/// `path:line:column: message`, one line, for logs.
+pub(crate) fn line(diagnostic: &Diagnostic) -> String {
+    match diagnostic.line {
+        0 => format!("{}: {}", diagnostic.file, diagnostic.message),
+        line => format!("{}:{line}:{}: {}", diagnostic.file, diagnostic.column, diagnostic.message),
+    }
+}
+
+/// Names of all prompts and music there are.
+pub(crate) fn clips(configuration: &Configuration) -> BTreeSet<String> {
+    let mut all: BTreeSet<String> = wav_files(&configuration.media.prompts).collect();
+    all.extend(wav_files(&configuration.media.music).map(|name| format!("music/{name}")));
+    all
+}
+
+fn environment(configuration: &Configuration) -> Environment {
+    Environment {
+        lines: Some(configuration.routes.iter().map(|route| route.line.clone()).collect()),
+        trunks: Some(configuration.trunks.iter().map(|trunk| trunk.name.clone()).collect()),
+        profiles: Some(configuration.profiles.iter().map(|profile| profile.name.clone()).collect()),
+        prompts: Some(clips(configuration)),
+    }
+}
+
+/// The configuration's `on_ai_failure` names destinations of the rules: both files must agree.
+fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> {
+    let mut strangers = Vec::new();
+    for profile in &configuration.profiles {
+        for refuge in &profile.on_ai_failure {
+            let Refuge::Destination(name) = refuge else { continue };
+            if rules.destination(name).is_none() {
+                let known = rules.destinations().map(|destination| &*destination.name);
+                let help = policy::did_you_mean(name, known).map(|near| format!("did you mean `{near}`?"));
+                let mut diagnostic = whole_file(
+                    &configuration.rules,
+                    format!(
+                        "`ai.{}.on_ai_failure` of the configuration names `{name}`, which is no destination here",
+                        profile.name
+                    ),
+                );
+                diagnostic.help = help;
+                strangers.push(diagnostic);
+            }
+        }
+    }
+    strangers
+}
+
+fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
+    let known = clips(configuration);
+    let mut named: Vec<(&str, &str)> = vec![("media.hold_music", &configuration.media.hold_music)];
+    named.extend(configuration.media.ai_lost.as_deref().map(|name| ("media.ai_lost_announcement", name)));
+    named
+        .into_iter()
+        .filter(|(_, name)| !known.contains(*name))
+        .map(|(key, name)| {
+            let folder =
+                if name.starts_with("music/") { &configuration.media.music } else { &configuration.media.prompts };
+            Diagnostic {
+                severity: Severity::Warning,
+                ..whole_file(folder, format!("`{key}` names `{name}`, and there is no such WAV file here"))
+            }
+        })
+        .collect()
+}
+
+fn wav_files(folder: &Path) -> impl Iterator<Item = String> {
+    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let is_wav = path.extension().is_some_and(|extension| extension == "wav");
+        is_wav.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+    })
+}
+
+/// The main file, then `rules.d/*.yaml` beside it by byte order.
+fn paths(main: &Path) -> Vec<PathBuf> {
+    let mut more: Vec<PathBuf> = fs::read_dir(main.with_file_name("rules.d"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    more.sort_unstable();
+    more.insert(0, main.to_owned());
+    more
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let about = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if about.len() > LARGEST {
+        return Err(format!("is larger than {} MiB", LARGEST >> 20));
+    }
+    fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+}
+
+fn whole_file(path: &Path, message: String) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: Arc::from(path.display().to_string()),
+        line: 0,
+        column: 0,
+        width: 0,
+        source: String::new(),
+        message,
+        help: None,
+    }
+}

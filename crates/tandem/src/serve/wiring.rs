@@ -1,0 +1,160 @@
+//! From the operator's configuration to each room's own.
+
+use crate::config::{self, AfterHuman, Auth, CallerId, Configuration, Host, Refuge, Strangers};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// What `signaling` is told.
+pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> signaling::Config {
+    let external = configuration.sip.external_address;
+    let listeners = bound
+        .iter()
+        .map(|local| {
+            let advertised = match external {
+                Some(ip) if ip.is_ipv4() == local.is_ipv4() => SocketAddr::new(ip, local.port()),
+                _ => *local,
+            };
+            signaling::Listener { local: *local, advertised }
+        })
+        .collect();
+    let networks = configuration.trunks.iter().flat_map(|trunk| &trunk.allowed);
+    let defaults = signaling::Limits::default();
+    signaling::Config {
+        listeners,
+        user_agent: configuration.sip.user_agent.clone(),
+        allowed: networks.filter_map(|network| signaling::Network::new(network.address, network.prefix)).collect(),
+        unknown: match configuration.sip.unknown_sources {
+            Strangers::Silent => signaling::Unknown::Silent,
+            Strangers::Forbid => signaling::Unknown::Forbid,
+        },
+        t1: configuration.sip.t1,
+        t2: configuration.sip.t2,
+        t4: configuration.sip.t4,
+        limits: signaling::Limits {
+            transactions: configuration.limits.transactions,
+            legs: configuration.limits.dialogs,
+            ..defaults
+        },
+        ..signaling::Config::default()
+    }
+}
+
+/// What `calls` is told.
+pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> calls::Config {
+    let media = &configuration.media;
+    calls::Config {
+        listeners: bound.to_vec(),
+        trunks: configuration.trunks.iter().map(|trunk| (trunk.name.clone(), self::trunk(trunk))).collect(),
+        routes: configuration.routes.iter().map(route).collect(),
+        ai: configuration.profiles.iter().map(|profile| (profile.name.clone(), self::profile(profile))).collect(),
+        media: calls::Media {
+            hold_music: media.hold_music.clone(),
+            ai_lost_announcement: media.ai_lost.clone(),
+            dead_before_first: Some(media.dead_before_first),
+            dead_after: Some(media.dead_after),
+            dead_on_hold: Some(media.dead_on_hold),
+            ..calls::Media::default()
+        },
+        limits: calls::Limits {
+            calls: configuration.limits.calls,
+            call_duration: configuration.limits.call_duration,
+            ..calls::Limits::default()
+        },
+    }
+}
+
+fn trunk(trunk: &config::Trunk) -> calls::Trunk {
+    let (host, port) = match &trunk.address {
+        Some(Host::Address(address)) => (address.ip().to_string(), address.port()),
+        Some(Host::Name(name, port)) => (name.clone(), *port),
+        None => (String::new(), 5060),
+    };
+    calls::Trunk {
+        host,
+        port,
+        allowed: trunk
+            .allowed
+            .iter()
+            .map(|network| calls::Network { address: network.address, prefix: network.prefix })
+            .collect(),
+        caller_id: match &trunk.caller_id {
+            CallerId::Caller => calls::CallerId::PassThrough,
+            CallerId::Called => calls::CallerId::Called,
+            CallerId::Number(number) => calls::CallerId::Fixed(number.clone()),
+            CallerId::Anonymous => calls::CallerId::Anonymous,
+        },
+        credentials: trunk.auth.as_ref().map(credentials),
+        trusted: trunk.trusted,
+        nat: nat(trunk.learn),
+        max_calls: trunk.max_calls,
+        tel: trunk.tel.clone(),
+        numbers: calls::Numbers {
+            country: trunk.numbers.country.clone(),
+            national_prefix: trunk.numbers.national_prefix.clone(),
+            international_prefix: trunk.numbers.international_prefix.clone(),
+        },
+    }
+}
+
+fn route(route: &config::Route) -> calls::Route {
+    calls::Route {
+        called: match &route.number {
+            config::Pattern::Any => "*".to_owned(),
+            config::Pattern::Exactly(text) => text.clone(),
+            config::Pattern::StartsWith(text) => format!("{text}*"),
+        },
+        trunks: route.trunks.clone(),
+        line: route.line.clone(),
+        ai: route.profile.clone(),
+    }
+}
+
+fn profile(profile: &config::Profile) -> calls::AiProfile {
+    calls::AiProfile {
+        uri: profile.uri.clone(),
+        proxy: profile.proxy.as_ref().map(ToString::to_string),
+        headers: profile.headers.clone(),
+        credentials: profile.auth.as_ref().map(credentials),
+        answer_timeout: profile.ring_timeout,
+        dead_after: profile.silence_limit,
+        quiet_after: profile.quiet_after,
+        on_ai_failure: profile
+            .on_ai_failure
+            .iter()
+            .map(|refuge| match refuge {
+                Refuge::Profile(name) => calls::AiFailureStep::Profile(name.clone()),
+                Refuge::Destination(name) => calls::AiFailureStep::Destination(name.clone()),
+                Refuge::Announce(prompt) => calls::AiFailureStep::Announce(prompt.clone()),
+                Refuge::End => calls::AiFailureStep::End,
+            })
+            .collect(),
+        after_human: match profile.after_human {
+            AfterHuman::End => calls::AfterHuman::End,
+            AfterHuman::Ai => calls::AfterHuman::Ai,
+        },
+        nat: nat(profile.learn),
+        listening: Arc::new(listening(profile)),
+    }
+}
+
+fn listening(profile: &config::Profile) -> policy::Listening {
+    policy::Listening {
+        scale: [profile.sentiment.scale.0, profile.sentiment.scale.1],
+        labels: profile.sentiment.labels.iter().map(|(name, score)| (name.clone(), *score)).collect(),
+        match_confidence: profile.match_confidence,
+    }
+}
+
+fn credentials(auth: &Auth) -> calls::TrunkCredentials {
+    calls::TrunkCredentials {
+        realm: auth.realm.clone(),
+        username: auth.username.clone(),
+        password: auth.password.clone(),
+    }
+}
+
+fn nat(learn: bool) -> calls::Nat {
+    if learn { calls::Nat::Learn } else { calls::Nat::Sdp }
+}
+
+/// How long an idle engine may sleep: the watchdog wants to see it turn.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);
