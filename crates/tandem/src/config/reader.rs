@@ -24,7 +24,7 @@ impl Notes {
 
 /// What is wrong with one value, and what would be right.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     message: String,
     help: Option<String>,
 }
@@ -388,7 +388,7 @@ pub(super) fn number<N: std::str::FromStr + PartialOrd + Display>(
 }
 
 /// `250ms`, `20s`, `5m`, `2h`.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let wrong = || {
