@@ -1,0 +1,89 @@
+//! Where one message ends and the next begins. The same scan frames a stream and parses a message, so that the two can never
+//! disagree about a boundary (RFC 3261 sections 7.5 and 18.3).
+
+use crate::{Limits, Name, scan};
+
+/// What stands at the beginning of a stream's buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// More bytes are needed.
+    Need,
+    /// So many bytes of line ends: keep-alives (RFC 5626 section 4.4.1).
+    Keepalive(usize),
+    /// A message of so many bytes.
+    Message(usize),
+    /// No message can be framed here any more; the stream must be closed.
+    Bad(FrameError),
+}
+
+/// Why a boundary cannot be found.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The head does not end within the limits.
+    #[error("the header section is longer than {0} bytes")]
+    HeadTooLong(usize),
+    /// Head and body together exceed the limit.
+    #[error("the message is longer than {0} bytes")]
+    TooLong(usize),
+    /// A stream's message must say its length.
+    #[error("a message on a stream has no Content-Length")]
+    NoLength,
+    /// Content-Length is not a number that fits, or two of them differ.
+    #[error("Content-Length is no single number of bytes")]
+    Length,
+}
+
+/// Looks for one message at the beginning of a stream's buffer.
+pub fn frame(buffer: &[u8], limits: &Limits) -> Frame {
+    let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if blank > 0 {
+        return Frame::Keepalive(blank);
+    }
+    let Some(head) = scan::head(&buffer[..buffer.len().min(limits.message)]) else {
+        return if buffer.len() >= limits.message {
+            Frame::Bad(FrameError::HeadTooLong(limits.message))
+        } else {
+            Frame::Need
+        };
+    };
+    match declared_length(&buffer[..head]) {
+        Err(error) => Frame::Bad(error),
+        Ok(None) => Frame::Bad(FrameError::NoLength),
+        Ok(Some(body)) => match head.checked_add(body).filter(|whole| *whole <= limits.message) {
+            None => Frame::Bad(FrameError::TooLong(limits.message)),
+            Some(whole) if whole <= buffer.len() => Frame::Message(whole),
+            Some(_) => Frame::Need,
+        },
+    }
+}
+
+/// The Content-Length of a head (start line to blank line), if it has one.
+pub(crate) fn declared_length(head: &[u8]) -> Result<Option<usize>, FrameError> {
+    let mut found = None;
+    for line in scan::lines(head).skip(1) {
+        let Some((name, value)) = scan::split(line) else { continue };
+        if Name::of(name) == Name::ContentLength {
+            let length = length(value)?;
+            if found.is_some_and(|earlier| earlier != length) {
+                return Err(FrameError::Length);
+            }
+            found = Some(length);
+        }
+    }
+    Ok(found)
+}
+
+/// A Content-Length value: digits alone.
+pub(crate) fn length(value: &[u8]) -> Result<usize, FrameError> {
+    if value.is_empty() || value.len() > 9 || !value.iter().all(u8::is_ascii_digit) {
+        // Leading zeros may make a small number long.
+        let digits = value.iter().position(|byte| *byte != b'0').map_or(&value[..0], |at| &value[at..]);
+        let all = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        return if all && digits.len() <= 9 { Ok(number(digits)) } else { Err(FrameError::Length) };
+    }
+    Ok(number(value))
+}
+
+fn number(digits: &[u8]) -> usize {
+    digits.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'))
+}

@@ -1,0 +1,226 @@
+//! URIs: SIP and SIPS taken apart, `tel:` and every other scheme kept as they are (RFC 3261 section 19.1, RFC 3966).
+
+use crate::{param::Params, scan};
+use std::net::IpAddr;
+
+/// A URI over the bytes of its message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Uri<'a> {
+    /// The whole URI as written.
+    pub text: &'a [u8],
+    /// The scheme as written.
+    pub scheme: &'a [u8],
+    /// What precedes `@`, password included; for `tel:` the number.
+    pub user: Option<&'a [u8]>,
+    /// The host; empty for other schemes.
+    pub host: &'a [u8],
+    /// The port.
+    pub port: Option<u16>,
+    params: &'a [u8],
+    /// What follows `?`.
+    pub headers: &'a [u8],
+}
+
+impl<'a> Uri<'a> {
+    /// Reads a URI. SIP and SIPS URIs must have a host; white space and control characters are refused.
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let colon = memchr::memchr(b':', text)?;
+        let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
+        let named = scheme.first()?.is_ascii_alphabetic()
+            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+        if !named
+            || rest.is_empty()
+            || text.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"<>\"".contains(byte))
+        {
+            return None;
+        }
+        let uri = Self { text, scheme, user: None, host: b"", port: None, params: b"", headers: b"" };
+        if scheme.eq_ignore_ascii_case(b"tel") {
+            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            return Some(Self { user: Some(&rest[..end]), params: &rest[end..], ..uri });
+        }
+        if !uri.is_sip() {
+            return Some(uri);
+        }
+        // The user part may contain `;` and `?`, so it is cut off first.
+        let (user, rest) = match memchr::memchr(b'@', rest) {
+            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+            None => (None, rest),
+        };
+        if user.is_some_and(<[u8]>::is_empty) {
+            return None;
+        }
+        let question = memchr::memchr(b'?', rest).unwrap_or(rest.len());
+        let (rest, headers) = (&rest[..question], rest.get(question + 1..).unwrap_or(b""));
+        let semicolon = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        let (host, port) = host_port(&rest[..semicolon])?;
+        Some(Self { user, host, port, params: &rest[semicolon..], headers, ..uri })
+    }
+
+    /// True for `sip:` and `sips:`.
+    pub fn is_sip(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case(b"sip") || self.is_sips()
+    }
+
+    /// True for `sips:`.
+    pub fn is_sips(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case(b"sips")
+    }
+
+    /// True for `tel:`.
+    pub fn is_tel(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case(b"tel")
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> Params<'a> {
+        Params::new(self.params)
+    }
+
+    /// The host as an address, brackets understood.
+    pub fn host_ip(&self) -> Option<IpAddr> {
+        host_ip(self.host)
+    }
+
+    /// Equality of SIP URIs by RFC 3261 section 19.1.4; other schemes are equal when their text is.
+    pub fn is_equal(&self, other: &Uri<'_>) -> bool {
+        if !self.is_sip() || !other.is_sip() {
+            return self.text == other.text;
+        }
+        if self.is_sips() != other.is_sips()
+            || !same(self.user.unwrap_or(b""), other.user.unwrap_or(b""), true)
+            || self.user.is_some() != other.user.is_some()
+            || !same(self.host, other.host, false)
+            || self.port != other.port
+        {
+            return false;
+        }
+        let both = |name: &[u8]| {
+            let (one, two) = (self.params().value(name), other.params().value(name));
+            one.is_some() == two.is_some() && same(one.unwrap_or(b""), two.unwrap_or(b""), false)
+        };
+        // These matter when only one side has them; others are compared only when both do.
+        if ![&b"user"[..], b"ttl", b"method", b"maddr", b"transport"].into_iter().all(both) {
+            return false;
+        }
+        let shared = self.params().iter().all(|(name, value)| match other.params().value(name) {
+            Some(found) => same(value.unwrap_or(b""), found, false),
+            None => true,
+        });
+        let sorted = |headers: &[u8]| {
+            let mut all: Vec<Vec<u8>> = headers.split(|byte| *byte == b'&').map(<[u8]>::to_ascii_lowercase).collect();
+            all.sort_unstable();
+            all
+        };
+        shared && sorted(self.headers) == sorted(other.headers)
+    }
+}
+
+/// Compares with percent escapes decoded, with or without regard to case.
+fn same(a: &[u8], b: &[u8], case: bool) -> bool {
+    let (a, b) = (unescape(a), unescape(b));
+    if case { a == b } else { a.eq_ignore_ascii_case(&b) }
+}
+
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let escaped = (text[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match escaped {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Host and port; the host keeps its brackets.
+pub(crate) fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let text = text.trim_ascii();
+    let end = if text.first() == Some(&b'[') {
+        memchr::memchr(b']', text)? + 1
+    } else {
+        memchr::memchr(b':', text).unwrap_or(text.len())
+    };
+    let host = text[..end].trim_ascii();
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._[]:%".contains(byte);
+    if host.is_empty() || !host.iter().all(legal) || (host[0] == b'[' && host_ip(host).is_none()) {
+        return None;
+    }
+    match text[end..].trim_ascii() {
+        [] => Some((host, None)),
+        [b':', digits @ ..] => {
+            let digits = digits.trim_ascii();
+            let port =
+                std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?.parse().ok()?;
+            Some((host, Some(port)))
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn host_ip(host: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(host).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok()
+}
+
+/// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route and their kin.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct NameAddr<'a> {
+    /// The display name, quotes removed, escapes kept; empty when there is none.
+    pub display: &'a [u8],
+    /// The URI.
+    pub uri: Uri<'a>,
+    params: &'a [u8],
+    /// The whole value as written.
+    pub text: &'a [u8],
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads a value. Without angle brackets everything after `;` is the header's (RFC 3261 section 20).
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let text = text.trim_ascii();
+        let Some(open) = scan::position_outside(text, b'<') else {
+            let end = memchr::memchr(b';', text).unwrap_or(text.len());
+            let uri = Uri::parse(text[..end].trim_ascii())?;
+            // `?` and `,` may stand only inside of angle brackets.
+            return (uri.headers.is_empty() && !text[..end].contains(&b'"')).then_some(Self {
+                display: b"",
+                uri,
+                params: &text[end..],
+                text,
+            });
+        };
+        let close = open + memchr::memchr(b'>', &text[open..])?;
+        let uri = Uri::parse(text[open + 1..close].trim_ascii())?;
+        let params = text[close + 1..].trim_ascii();
+        let display = text[..open].trim_ascii();
+        let display = match display {
+            [b'"', inner @ .., b'"'] => inner,
+            quoted if quoted.contains(&b'"') => return None,
+            words => words,
+        };
+        (params.is_empty() || params[0] == b';').then_some(Self { display, uri, params, text })
+    }
+
+    /// The header's parameters.
+    pub fn params(&self) -> Params<'a> {
+        Params::new(self.params)
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> Option<&'a [u8]> {
+        self.params().value(b"tag").filter(|tag| !tag.is_empty())
+    }
+}
