@@ -217,30 +217,3 @@ impl Write for Sink<'_> {
         Ok(())
     }
 }
-
-/// A value with its folds replaced by single spaces.
-pub fn unfold(value: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some(at) = memchr::memmem::find(rest, b"\r\n") {
-        out.extend_from_slice(rest[..at].trim_ascii_end());
-        out.push(b' ');
-        rest = rest[at + 2..].trim_ascii_start();
-    }
-    out.extend_from_slice(rest);
-    out
-}
-
-struct Sink<'a>(&'a mut Vec<u8>);
-
-impl Write for Sink<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// The status line and phrase with which a request with this flaw is answered.
-pub fn refusal(error: HeaderError) -> (u16, String) {
-    (error.status(), error.to_string())
-}
