@@ -1,6 +1,6 @@
 //! What an evaluation answers: what to do, why, and when to ask again.
 
-use crate::transfer::TransferSpec;
+use crate::{evaluate::Reasons, transfer::TransferSpec};
 use clock::Monotonic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -94,6 +94,7 @@ pub struct Evaluation {
     pub decision: Option<Decision>,
     /// The earliest time at which a verdict could change without an event: evaluate again then.
     pub next_change: Option<Monotonic>,
+    pub(crate) reasons: Reasons,
 }
 
 /// Why: every rule of the call's line, in order, with its verdict.

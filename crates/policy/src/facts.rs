@@ -314,6 +314,17 @@ impl Facts {
         Ok(())
     }
 
+    /// Does a rule's `set`. It is bounded by the rules file, so it always succeeds.
+    pub(crate) fn set(&mut self, now: Now, key: &str, value: &Value) {
+        if value.is_null() {
+            self.context.remove(key);
+            self.series.remove(&format!("context.{key}"));
+            return;
+        }
+        self.context.insert(key.to_owned(), value.clone());
+        self.sample(now.monotonic, format!("context.{key}"), value, &mut Vec::new());
+    }
+
     /// Takes what the call itself reports.
     pub fn note(&mut self, now: Now, fact: &CallFact) {
         match fact {

@@ -6,12 +6,17 @@
 //! level merged (defaults, destination, rule, request); its [`FailureChain`] says what follows a failure.
 #![forbid(unsafe_code)]
 
+mod condition;
 mod diagnostic;
 pub mod duration;
+mod evaluate;
 mod evaluation;
 mod event;
 mod facts;
+mod hours;
 mod number;
+mod read;
+mod rule;
 mod rule_state;
 mod ruleset;
 mod test_run;

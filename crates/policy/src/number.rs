@@ -69,8 +69,4 @@ impl NumberList {
             || (!self.prefixes.is_empty()
                 && (0..=number.len()).any(|end| number.get(..end).is_some_and(|prefix| has(&self.prefixes, prefix))))
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.exact.len() + self.prefixes.len()
-    }
 }

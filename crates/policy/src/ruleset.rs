@@ -1,10 +1,14 @@
 //! The rules in force, and everything that can be asked of them.
 
 use crate::{
+    condition::{Declared, Leaf},
     diagnostic::{Diagnostic, Diagnostics, did_you_mean},
-    evaluation::{Evaluation, Explanation, Phase},
+    event::EventError,
     facts::{Facts, FactsView},
-    test_run::TestReport,
+    hours::Hours,
+    number::NumberList,
+    rule::Rule,
+    test_run::{Test, TestReport},
     transfer::{Destination, Dial, Place, Ring, TransferOptions, TransferSpec},
 };
 use clock::Now;
@@ -120,45 +124,52 @@ impl fmt::Display for UnknownDestination {
 impl std::error::Error for UnknownDestination {}
 
 /// The rules in force: immutable, shared by every call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RuleSet {
+    pub(crate) ids: Arc<[Arc<str>]>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) hours: Vec<Hours>,
+    pub(crate) lists: Vec<(Arc<str>, NumberList)>,
+    pub(crate) declared: Vec<Arc<Declared>>,
     pub(crate) destinations: BTreeMap<Arc<str>, Destination>,
     pub(crate) defaults: TransferOptions,
+    pub(crate) max_transfers: u32,
+    pub(crate) tests: Vec<Test>,
+    pub(crate) prompts: BTreeSet<Arc<str>>,
+}
+
+/// How many transfers rules may begin in a call where the file does not say.
+pub(crate) const MAX_TRANSFERS: u32 = 5;
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self {
+            ids: Arc::from([]),
+            rules: Vec::new(),
+            leaves: Vec::new(),
+            hours: Vec::new(),
+            lists: Vec::new(),
+            declared: Vec::new(),
+            destinations: BTreeMap::new(),
+            defaults: TransferOptions::default(),
+            max_transfers: MAX_TRANSFERS,
+            tests: Vec::new(),
+            prompts: BTreeSet::new(),
+        }
+    }
 }
 
 impl RuleSet {
     /// Reads and checks all files: all of them, or every mistake.
     pub fn load(files: &[SourceFile], environment: &Environment) -> Result<Loaded, Diagnostics> {
-        let _ = environment;
-        let whole = |file: &SourceFile| Diagnostic {
-            severity: crate::diagnostic::Severity::Error,
-            file: Arc::clone(&file.path),
-            line: 0,
-            column: 0,
-            width: 0,
-            source: String::new(),
-            message: "rules files cannot be read yet".into(),
-            help: None,
-        };
-        Err(Diagnostics(files.iter().map(whole).collect()))
+        crate::read::load(files, environment)
     }
 
-    /// The names of the list files that these rules files ask for: read them and hand them to [`RuleSet::load`].
+    /// The names of the list files that these rules files ask for, as written there: read them and hand them to
+    /// [`RuleSet::load`] as [`SourceFile::list`].
     pub fn list_files(files: &[SourceFile]) -> Vec<String> {
-        let _ = files;
-        Vec::new()
-    }
-
-    /// Asks every rule, from the top; consumes what has just happened; does `set` and `tag` to `facts`.
-    pub fn evaluate(&self, facts: &mut Facts, now: Now, phase: Phase) -> Evaluation {
-        let _ = (facts, now, phase);
-        Evaluation { actions: Vec::new(), decision: None, next_change: None }
-    }
-
-    /// The reasons of an evaluation of these very rules, in words.
-    pub fn explain(&self, evaluation: &Evaluation) -> Explanation {
-        let _ = evaluation;
-        Explanation::default()
+        crate::read::list_files(files)
     }
 
     /// A destination by name.
@@ -174,19 +185,20 @@ impl RuleSet {
     /// A request's transfer, merged: `overrides` over the destination over the defaults.
     pub fn transfer(&self, to: &To, overrides: &TransferOptions) -> Result<TransferSpec, UnknownDestination> {
         match to {
-            To::Name(name) if **name == *"ai" => {
-                let place = Place::Ai { profile: None };
-                let ai = Destination { name: "ai".into(), place, hours: None, options: TransferOptions::default() };
-                Ok(TransferSpec::merge(&ai, None, overrides, &self.defaults))
-            }
-            To::Name(name) => self.named(name, None, overrides),
+            To::Name(name) => self.spec(name, None, overrides),
             To::Uri(uri) => {
                 let place = Place::Dial(Dial { targets: vec![Arc::clone(uri)], trunk: None, ring: Ring::Ordered });
-                let direct =
-                    Destination { name: Arc::clone(uri), place, hours: None, options: TransferOptions::default() };
+                let options = TransferOptions::default();
+                let direct = Destination { name: Arc::clone(uri), place, hours: None, options };
                 Ok(TransferSpec::merge(&direct, None, overrides, &self.defaults))
             }
         }
+    }
+
+    /// The body of a request for a transfer: `{"to": …}` with options in the words of the rules. Destinations of its
+    /// `on_failure` are checked here, `to` by [`RuleSet::transfer`].
+    pub fn transfer_request(&self, body: &serde_json::Value) -> Result<(To, TransferOptions), EventError> {
+        crate::read::request(self, body)
     }
 
     /// The next destination of a chain, merged with what rule and request said about the whole transfer.
@@ -194,7 +206,13 @@ impl RuleSet {
         self.named(name, before.rule.clone(), &before.overrides)
     }
 
-    fn named(
+    pub(crate) fn back_to_ai(&self, rule: Option<Arc<str>>, overrides: &TransferOptions) -> TransferSpec {
+        let place = Place::Ai { profile: None };
+        let ai = Destination { name: "ai".into(), place, hours: None, options: TransferOptions::default() };
+        TransferSpec::merge(&ai, rule, overrides, &self.defaults)
+    }
+
+    pub(crate) fn named(
         &self,
         name: &str,
         rule: Option<Arc<str>>,
@@ -211,22 +229,29 @@ impl RuleSet {
 
     /// Whether opening hours (a destination's or a spec's `hours`) are open now; true without hours.
     pub fn is_open(&self, hours: Option<&str>, now: Now) -> bool {
-        let _ = (hours, now);
-        true
+        let named = hours.and_then(|name| self.hours.iter().find(|hours| *hours.name == *name));
+        named.is_none_or(|hours| hours.at(now.unix).open)
     }
 
     /// A call's facts with the declared ones.
     pub fn view(&self, facts: &Facts, now: Now) -> FactsView {
-        facts.view(now)
+        let value =
+            |fact: &Arc<Declared>| (Arc::clone(&fact.name), fact.value(facts.series.get(&fact.source), now.monotonic));
+        FactsView { declared: self.declared.iter().map(value).collect(), ..facts.view(now) }
     }
 
     /// Runs the files' own tests.
     pub fn run_tests(&self) -> Vec<TestReport> {
-        Vec::new()
+        self.tests.iter().map(|test| crate::test_run::run(self, test)).collect()
     }
 
     /// Every rule's id, in order.
     pub fn rule_ids(&self) -> &[Arc<str>] {
-        &[]
+        &self.ids
+    }
+
+    /// Every prompt and music the rules name.
+    pub fn prompts(&self) -> impl Iterator<Item = &str> {
+        self.prompts.iter().map(AsRef::as_ref)
     }
 }

@@ -108,13 +108,13 @@ impl Problems {
 }
 
 /// The longest part of a line that is shown.
-const WIDEST: usize = 160;
+const WIDEST: u32 = 160;
 
 fn locate(problem: Problem, file: &Arc<str>, lines: &[&str]) -> Diagnostic {
     let Problem { severity, span, message, help } = problem;
     let line = (span.line as usize).checked_sub(1).and_then(|index| lines.get(index)).copied().unwrap_or_default();
-    let shown: String = line.chars().take(WIDEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let room = (WIDEST as u32 + 1).saturating_sub(span.column).max(1);
+    let shown: String = line.chars().take(WIDEST as usize).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let room = (WIDEST + 1).saturating_sub(span.column).max(1);
     Diagnostic {
         severity,
         file: Arc::clone(file),
@@ -248,13 +248,12 @@ impl Node {
     /// A whole number within `range`.
     pub(crate) fn whole(&self, problems: &mut Problems, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
         let number = self.number(problems)?;
-        let whole = (*range.start()..=*range.end()).contains(&(number as u32)) && f64::from(number as u32) == number;
-        if !whole {
+        let whole = format!("{number}").parse::<u32>().ok().filter(|whole| range.contains(whole));
+        if whole.is_none() {
             let (low, high) = (range.start(), range.end());
             problems.error(self.span, format!("found {number}, expected a whole number from {low} to {high}"));
-            return None;
         }
-        Some(number as u32)
+        whole
     }
 
     pub(crate) fn boolean(&self, problems: &mut Problems) -> Option<bool> {

@@ -1,0 +1,183 @@
+//! A transfer's options: one reading for defaults, destinations, rules and requests.
+
+use super::Reader;
+use crate::{
+    text::{Fields, Kind, Node, Problems},
+    transfer::{
+        ACCEPT_WITHIN, Accept, CallerHears, Cause, Hold, Mode, OnFailure, ReleaseAi, SayIf, Start, Step,
+        TransferOptions, Whisper,
+    },
+};
+use core::time::Duration;
+use std::sync::Arc;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Reader<'_> {
+    pub(super) fn options(&mut self, fields: &mut Fields<'_>, problems: &mut Problems) -> TransferOptions {
+        let modes = [("warm", Mode::Warm), ("cold", Mode::Cold)];
+        let starts = [("after_speech", Start::AfterSpeech), ("now", Start::Now), ("on_ready", Start::OnReady)];
+        let releases = [("at_once", ReleaseAi::AtOnce), ("at_bridge", ReleaseAi::AtBridge)];
+        let take = |fields: &mut Fields<'_>, key, problems: &mut Problems| fields.take(key, problems).cloned();
+        let long = Duration::from_secs(600);
+        TransferOptions {
+            mode: take(fields, "mode", problems).and_then(|it| it.choice(problems, "mode", &modes)),
+            ring_timeout: take(fields, "ring_timeout", problems).and_then(|it| it.duration(problems, SECOND, long)),
+            start: take(fields, "start", problems).and_then(|it| it.choice(problems, "start", &starts)),
+            drain_max: take(fields, "drain_max", problems)
+                .and_then(|it| it.duration(problems, Duration::ZERO, Duration::from_secs(60))),
+            predial: take(fields, "predial", problems).and_then(|it| it.boolean(problems)),
+            caller_hears: take(fields, "caller_hears", problems).and_then(|it| self.caller_hears(&it, problems)),
+            whisper: take(fields, "whisper", problems).and_then(|it| self.whisper(&it, problems)),
+            accept: take(fields, "accept", problems).and_then(|it| accept(&it, problems)),
+            release_ai: take(fields, "release_ai", problems).and_then(|it| it.choice(problems, "moment", &releases)),
+            context: take(fields, "context", problems).map(|it| context_keys(&it, problems)),
+            on_failure: take(fields, "on_failure", problems).and_then(|it| self.on_failure(&it, problems)),
+        }
+    }
+
+    fn caller_hears(&mut self, node: &Node, problems: &mut Problems) -> Option<CallerHears> {
+        let mut fields = Fields::new(node, "key", problems)?;
+        let mut hears = CallerHears::default();
+        if let Some(say) = fields.take("say", problems) {
+            hears.say = self.prompt(say, problems);
+        }
+        if let Some(say_if) = fields.take("say_if", problems) {
+            let words = [("ai_quiet", SayIf::AiQuiet), ("always", SayIf::Always)];
+            hears.say_if = say_if.choice(problems, "condition", &words).unwrap_or_default();
+            if hears.say.is_none() && !fields.has("say") {
+                problems.error_with(say_if.span, "there is nothing to say", "add `say: PROMPT`");
+            }
+        }
+        if let Some(then) = fields.take("then", problems) {
+            if then.is_word("ringback") {
+                hears.then = Hold::Ringback;
+            } else if let Some(music) = self.prompt(then, problems) {
+                hears.then = Hold::Music(music);
+            }
+        } else if let Hold::Music(name) = &hears.then {
+            self.prompts.insert(Arc::clone(name));
+        }
+        fields.finish(problems);
+        Some(hears)
+    }
+
+    fn whisper(&mut self, node: &Node, problems: &mut Problems) -> Option<Whisper> {
+        if node.is_word("none") || matches!(&node.kind, Kind::Scalar(text, _) if text == "none") {
+            return Some(Whisper::None);
+        }
+        if node.as_scalar().is_some() {
+            node.wrong(problems, "`{ prompt: NAME }` or `none`", None);
+            return None;
+        }
+        let mut fields = Fields::new(node, "key", problems)?;
+        for (key, what) in [("context", "a whisper of the context"), ("ai", "a whisper by the AI")] {
+            if let Some((at, _)) = fields.take_entry(key) {
+                problems.later(at.span, what);
+                return None;
+            }
+        }
+        let prompt = fields.need("prompt", problems).and_then(|it| self.prompt(it, problems));
+        fields.finish(problems);
+        prompt.map(Whisper::Prompt)
+    }
+
+    pub(super) fn on_failure(&mut self, node: &Node, problems: &mut Problems) -> Option<OnFailure> {
+        match &node.kind {
+            Kind::Map(_) => self.on_failure_by_cause(node, problems),
+            _ => Some(OnFailure::always(self.steps(node, problems))),
+        }
+    }
+
+    fn on_failure_by_cause(&mut self, node: &Node, problems: &mut Problems) -> Option<OnFailure> {
+        let mut fields = Fields::new(node, "cause", problems)?;
+        let mut lists = OnFailure::default();
+        for cause in Cause::ALL {
+            if matches!(cause, Cause::Machine | Cause::NoAgent) {
+                fields.later(&[cause.name()], problems);
+            } else if let Some(node) = fields.take(cause.name(), problems) {
+                let steps = self.steps(node, problems);
+                lists.by_cause.insert(cause, steps);
+            }
+        }
+        if let Some(node) = fields.take("else", problems) {
+            lists.otherwise = Some(self.steps(node, problems));
+        }
+        fields.finish(problems);
+        Some(lists)
+    }
+
+    fn steps(&mut self, node: &Node, problems: &mut Problems) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        for item in node.items() {
+            let step = match item.as_scalar() {
+                Some(("ai", _)) => Some(Step::Ai),
+                Some(("end", _)) => Some(Step::End),
+                _ => self.destination_named(item, problems).map(Step::Destination),
+            };
+            let Some(step) = step else { continue };
+            match steps.last() {
+                Some(last @ (Step::Ai | Step::End)) => {
+                    let message = format!("nothing follows `{}`", last.name());
+                    problems.warning(item.span, message, Some("this step is never reached".into()));
+                }
+                _ if steps.contains(&step) => {
+                    let help = "each destination is tried once per transfer";
+                    problems.warning(item.span, format!("`{}` is named twice", step.name()), Some(help.into()));
+                }
+                _ => {}
+            }
+            steps.push(step);
+        }
+        if steps.len() > 16 {
+            problems.error(node.span, format!("{} steps are too many, at most 16 are walked", steps.len()));
+        }
+        steps
+    }
+}
+
+/// `{ press: "1", within: 10s }`, or `none` where a level below asks for it.
+#[expect(clippy::option_option, reason = "absent, none, and a key are three answers")]
+fn accept(node: &Node, problems: &mut Problems) -> Option<Option<Accept>> {
+    if matches!(node.as_scalar(), Some(("none", _))) {
+        return Some(None);
+    }
+    if node.as_scalar().is_some() {
+        node.wrong(problems, "`{ press: \"1\", within: 10s }` or `none`", None);
+        return None;
+    }
+    let mut fields = Fields::new(node, "key", problems)?;
+    let press = fields.need("press", problems).and_then(|it| digit(it, problems));
+    let within = match fields.take("within", problems) {
+        Some(node) => node.duration(problems, SECOND, Duration::from_secs(120)),
+        None => Some(ACCEPT_WITHIN),
+    };
+    fields.finish(problems);
+    Some(Some(Accept { press: press?, within: within? }))
+}
+
+fn digit(node: &Node, problems: &mut Problems) -> Option<char> {
+    let text = match node.as_scalar() {
+        Some((text, crate::text::Style::Literal)) => {
+            node.wrong(problems, "a key as text, such as \"1\"", Some(&format!("write \"{text}\"")));
+            return None;
+        }
+        _ => node.text(problems, 16)?,
+    };
+    let mut keys = text.chars();
+    match (keys.next().map(|key| key.to_ascii_uppercase()), keys.next()) {
+        (Some(key), None) if is_key(key) => Some(key),
+        _ => {
+            node.wrong(problems, "one key of a telephone: 0 to 9, `*`, `#`, A to D", None);
+            None
+        }
+    }
+}
+
+pub(super) fn is_key(key: char) -> bool {
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')
+}
+
+fn context_keys(node: &Node, problems: &mut Problems) -> Vec<Arc<str>> {
+    node.items().iter().filter_map(|item| item.text(problems, 64)).map(Arc::from).collect()
+}
