@@ -68,7 +68,6 @@ pub mod as_text {
         use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
         /// Writes `20s`, or nothing.
-        #[expect(clippy::ref_option, reason = "the signature is serde's")]
         pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
             match duration {
                 Some(duration) => serializer.serialize_some(&super::super::text(*duration)),
