@@ -1,9 +1,7 @@
 //! Sessions that change: hold in both styles, other codecs, streams switched off.
 
-mod support;
-
+use crate::support::{media, ours, text, theirs, wire};
 use sdp::{Codec, Direction, OfferAnswer};
-use support::{media, ours, text, theirs, wire};
 
 fn established() -> OfferAnswer {
     let mut session = ours();

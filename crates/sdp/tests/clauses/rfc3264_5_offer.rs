@@ -1,9 +1,7 @@
 //! What our offers look like.
 
-mod support;
-
+use crate::support::{media, ours, text, theirs, version};
 use sdp::{Busy, Codec, Direction, LocalMedia, OfferAnswer, Open};
-use support::{media, ours, text, theirs, version};
 
 #[test]
 fn an_offer_lists_both_laws_and_telephone_event() {

@@ -1,10 +1,8 @@
 //! Offers in, answers out, as pairs of texts.
 
-mod support;
-
+use crate::support::{media, ours, theirs, wire};
 use core::time::Duration;
 use sdp::{Agreement, Codec, OfferAnswer};
-use support::{media, ours, theirs, wire};
 
 /// Our answer's media lines to an offer's, and what was agreed.
 fn answer(offer: &str, prefer: &[Codec]) -> (String, Agreement) {

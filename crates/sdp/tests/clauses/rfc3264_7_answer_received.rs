@@ -1,9 +1,7 @@
 //! The peer's answers to our offers.
 
-mod support;
-
+use crate::support::{ours, theirs};
 use sdp::{Codec, Direction, Open};
-use support::{ours, theirs};
 
 #[test]
 fn rfc3264_payload_types_may_differ_by_direction() {

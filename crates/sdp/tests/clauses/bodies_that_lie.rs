@@ -1,9 +1,7 @@
 //! Malformed, oversized and hostile bodies: each gets a refusal with a status, or is read for what it plainly means.
 
-mod support;
-
+use crate::support::{media, ours, theirs, wire};
 use sdp::{MAX_ATTRIBUTES, MAX_BODY, MAX_MEDIA, Refusal};
-use support::{media, ours, theirs, wire};
 
 fn refusal(body: &[u8]) -> Refusal {
     let mut session = ours();

@@ -1,6 +1,4 @@
 //! Bodies as text, the way they stand in these tests: one line each, `\n` for the wire's `\r\n`.
-#![expect(dead_code, reason = "each test file uses its part")]
-
 use sdp::{LocalMedia, OfferAnswer};
 
 /// Ours: 192.0.2.1:40000, both laws, telephone-event, 20 ms.

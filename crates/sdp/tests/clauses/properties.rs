@@ -1,10 +1,8 @@
 //! What holds for every sequence of bodies and calls.
 
-mod support;
-
+use crate::support::{theirs, version};
 use proptest::prelude::*;
 use sdp::{Codec, Direction, LocalMedia, OfferAnswer, Open};
-use support::{theirs, version};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -62,7 +60,7 @@ fn lines(body: &[u8]) -> usize {
 proptest! {
     #[test]
     fn any_bytes_are_accepted_or_refused(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let mut session = support::ours();
+        let mut session = crate::support::ours();
         if session.receive_offer(&body).is_ok() {
             session.answer(&[]).unwrap();
         }
