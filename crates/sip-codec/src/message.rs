@@ -3,7 +3,7 @@
 use crate::{
     Challenge, FrameError, HeaderError, Limits, Method, Name, NameAddr, ParseError, Uri, Via, framing::length, scan,
 };
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::ops::Range;
 
 /// A SIP message: one buffer, and where its parts lie in it. Cloning is cheap; an unchanged message prints as the bytes it came in.
@@ -78,12 +78,12 @@ pub struct Core<'a> {
 impl Message {
     /// Reads one datagram or one frame. Over UDP a missing Content-Length means "to the end", and what follows the body is ignored
     /// (RFC 3261 section 18.3). Broken headers do not fail here: their typed views do, so that a 400 can be answered.
-    pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+    pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
         if bytes.len() > limits.message {
             return Err(FrameError::TooLong(limits.message).into());
         }
         let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let bytes = bytes.slice(blank..);
+        bytes.advance(blank);
         let head = scan::head(&bytes).ok_or(ParseError::NoEnd)?;
         let origin = bytes.as_ptr() as usize;
         let span = |part: &[u8]| Span::of(part.as_ptr() as usize - origin, part.len());
@@ -114,8 +114,8 @@ impl Message {
         let declared = declared(&headers, &bytes)?;
         let body = Span::of(head, declared.unwrap_or(rest).min(rest));
         let truncated = declared.is_some_and(|length| length > rest);
-        let end = body.end as usize;
-        Ok(Self { bytes: bytes.slice(..end), start, headers, body, truncated })
+        bytes.truncate(body.end as usize);
+        Ok(Self { bytes, start, headers, body, truncated })
     }
 
     /// The whole message as it stands on the wire.
