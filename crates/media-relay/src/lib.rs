@@ -1,2 +1,18 @@
 //! RTP ports, forwarding with one continuous sender a leg, conversion, players and measurement, without sockets or a clock.
+//!
+//! Whatever a leg hears (another leg, music, a prompt, silence), it hears from one RTP source for the leg's whole life:
+//! one SSRC, sequence numbers without a gap of our making, timestamps that advance with time.
 #![forbid(unsafe_code)]
+
+mod api;
+mod clip;
+mod codec;
+mod stats;
+
+pub use api::{CallKey, Command, DeadAfter, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then};
+pub use clip::{Clip, Library, SharedLibrary};
+pub use codec::{CLOCK_RATE, Codec, QUIET_MEAN_SQUARE};
+pub use stats::Stats;
+
+/// How many measurements may run on one port at once.
+pub const MAX_MEASUREMENTS: usize = 4;

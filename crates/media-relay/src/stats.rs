@@ -1,0 +1,45 @@
+//! Counts of one port.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Counts of one port since it opened. Loss and jitter as RFC 3550 sections 6.4.1 and A.3, A.8 define them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// RTP packets accepted from the peer.
+    pub packets_received: u64,
+    /// Their payload bytes.
+    pub octets_received: u64,
+    /// RTP packets sent to the peer.
+    pub packets_sent: u64,
+    /// Their payload bytes.
+    pub octets_sent: u64,
+    /// Packets the peer sent that never came (negative when duplicates outweigh losses).
+    pub packets_lost: i64,
+    /// Interarrival jitter of what is received, now.
+    pub jitter: Duration,
+    /// Its highest value.
+    pub jitter_highest: Duration,
+    /// Loss of what we send, in 1/256, from the peer's last RTCP report.
+    pub remote_fraction_lost: Option<u8>,
+    /// Packets of ours that the peer missed, from its last RTCP report.
+    pub remote_packets_lost: Option<i32>,
+    /// Interarrival jitter the peer sees, from its last RTCP report.
+    pub remote_jitter: Option<Duration>,
+    /// Round trip by LSR and DLSR of the peer's last RTCP report.
+    pub round_trip: Option<Duration>,
+    /// Packets from an address that is not the peer's: dropped.
+    pub foreign: u64,
+    /// Packets that are no RTP or RTCP, or whose lengths lie: dropped.
+    pub malformed: u64,
+    /// Packets of a payload type that was not agreed: dropped.
+    pub unknown_payload_type: u64,
+    /// Packets that came too late to be forwarded (of an old source, or after a stall of ours): dropped.
+    pub late: u64,
+    /// Digits received.
+    pub digits_received: u64,
+    /// Digits that could not be reported or sent (bound reached, or telephone-event not agreed).
+    pub digits_dropped: u64,
+    /// Time from the port's opening to the first packet received.
+    pub first_packet_after: Option<Duration>,
+}
