@@ -100,9 +100,9 @@ async fn on_the_way(
         Ok(()) => next.run(request).await,
         Err(problem) => Document::from(problem).into_response(),
     };
-    let response = refusal_as_document(response, &method, &path).await;
-    let status = response.status();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let response = refusal_as_document(response, &method, &path, route).await;
+    let status = response.status();
     shared.metrics.control_requests_total.inc([method.as_str(), route, status.as_str()]);
     if method == Method::GET || status.is_client_error() || route.ends_with("/events") {
         tracing::debug!(%method, path, status = status.as_u16(), uid = peer.uid, pid = peer.pid, "control request");
@@ -113,7 +113,7 @@ async fn on_the_way(
 }
 
 /// Whatever refused a request, its answer is a problem document.
-async fn refusal_as_document(response: Response, method: &Method, path: &str) -> Response {
+async fn refusal_as_document(response: Response, method: &Method, path: &str, route: &str) -> Response {
     let status = response.status();
     let is_document = response.headers().get(header::CONTENT_TYPE).is_some_and(|it| it == "application/problem+json");
     if is_document
@@ -122,18 +122,32 @@ async fn refusal_as_document(response: Response, method: &Method, path: &str) ->
     {
         return response;
     }
-    let (parts, body) = response.into_parts();
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        let allow = parts.headers.get(header::ALLOW).cloned().unwrap_or(HeaderValue::from_static(""));
-        let shown = allow.to_str().unwrap_or_default().replace(',', ", ");
-        let mut response = Document::from(wrong_method(&plain(method.as_str()), path, &shown)).into_response();
-        response.headers_mut().insert(header::ALLOW, allow);
+        let allow = allowed(route);
+        let mut response = Document::from(wrong_method(&plain(method.as_str()), path, &allow)).into_response();
+        if let Ok(allow) = HeaderValue::from_str(&allow) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
         return response;
     }
+    let body = response.into_body();
     let text = to_bytes(body, 4_096).await.unwrap_or_default();
     let detail = plain(&String::from_utf8_lossy(&text));
     Document::from(Problem::new(status.as_u16(), "malformed", "the request cannot be read").detail(detail))
         .into_response()
+}
+
+/// The methods a route takes, as `Allow` lists them.
+fn allowed(route: &str) -> String {
+    let mut methods = Vec::new();
+    for (method, _, _) in table().into_iter().filter(|(_, path, _)| *path == route) {
+        if method == Method::GET {
+            methods.push("HEAD".to_owned());
+        }
+        methods.push(method.to_string());
+    }
+    methods.sort();
+    methods.join(", ")
 }
 
 /// What a peer wrote, short and without what a terminal would act on.

@@ -26,6 +26,9 @@ use tokio::{
 /// How long connections may take to finish what they are doing when the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Bytes of a request's head; 431 beyond.
+const LARGEST_HEAD: usize = 32 * 1024;
+
 /// Who is at the other end of the socket, as the kernel says.
 #[derive(Copy, Clone, Debug, Default)]
 pub(crate) struct Peer {
@@ -98,7 +101,7 @@ async fn connection(stream: UnixStream, router: Router, head_timeout: Duration, 
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_headers(64)
-        .max_buf_size(64 * 1024)
+        .max_header_size(LARGEST_HEAD)
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -1,0 +1,174 @@
+//! What the engine is asked for, and what comes back from it.
+
+use crate::support::{Api, LIVE, TRANSFER};
+use calls::Request;
+use core::time::Duration;
+use hyper::Method;
+use policy::Event;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+#[tokio::test]
+async fn one_event_an_array_and_a_cloud_event_arrive_alike() {
+    let api = Api::start();
+    let path = format!("/v1/calls/{LIVE}/events");
+    let bodies = [
+        r#"{"type": "intent", "name": "refund", "confidence": 0.9, "id": "e-1"}"#,
+        r#"[{"type": "intent", "name": "refund", "confidence": 0.9, "id": "e-1"}]"#,
+        r#"{"specversion": "1.0", "type": "com.example.intent", "source": "/bot", "id": "e-1",
+            "data": {"name": "refund", "confidence": 0.9}}"#,
+    ];
+    for body in bodies {
+        let answer = api.post(&path, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(answer.json()["results"][0]["event"], "e-1");
+        assert_eq!(answer.json()["guidance"], "continue");
+        let Request::Events { call, events } = api.engine.taken() else { panic!("not events") };
+        assert_eq!(call.to_string(), LIVE);
+        assert_eq!(events[0].id.as_deref(), Some("e-1"));
+        assert_eq!(events[0].event, Event::Intent { name: "refund".into(), confidence: Some(0.9) });
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_event_in_binary_mode_has_its_envelope_in_headers() {
+    let api = Api::start();
+    let headers = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "com.example.sentiment"),
+        ("ce-source", "/bot"),
+        ("ce-id", "e-2"),
+    ];
+    let answer = api.send(Method::POST, &format!("/v1/calls/{LIVE}/events"), &headers, r#"{"score": -0.5}"#).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let Request::Events { events, .. } = api.engine.taken() else { panic!("not events") };
+    assert_eq!(events[0].id.as_deref(), Some("e-2"));
+    assert_eq!(events[0].event, Event::Sentiment { score: Some(-0.5), label: None });
+}
+
+#[tokio::test]
+async fn a_transfer_is_202_with_its_place_and_carries_key_and_wait() {
+    let api = Api::start();
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k-1")];
+    let path = format!("/v1/calls/{LIVE}/transfer?wait=30s");
+    let body = r#"{"to": "frontdesk", "mode": "cold", "ring_timeout": "5s", "context": {"name": "Ada"}}"#;
+    let answer = api.send(Method::POST, &path, &headers, body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.header("location"), format!("/v1/transfers/{TRANSFER}"));
+    assert_eq!(answer.json()["id"], TRANSFER);
+    assert_eq!(answer.json()["state"], "last_words");
+    let Request::Transfer { call, body, idempotency_key, wait } = api.engine.taken() else { panic!("not a transfer") };
+    assert_eq!(call.to_string(), LIVE);
+    assert_eq!((body.to.as_str(), body.mode), ("frontdesk", Some(policy::Mode::Cold)));
+    assert_eq!(body.ring_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(idempotency_key.as_deref(), Some("k-1"));
+    assert_eq!(wait, Some(Duration::from_secs(30)));
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_over_when_it_is_answered_is_200() {
+    let api = Api::start();
+    let answer = api.post(&format!("/v1/calls/{LIVE}/transfer?wait=1s"), r#"{"to": "quick"}"#).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["state"], "bridged");
+}
+
+#[tokio::test]
+async fn transfers_are_read_cancelled_accepted_and_declined() {
+    let api = Api::start();
+    let path = format!("/v1/transfers/{TRANSFER}");
+    assert_eq!(api.get(&path).await.status, 200);
+    assert!(matches!(api.engine.taken(), Request::TransferStatus { .. }));
+    assert_eq!(api.send(Method::DELETE, &path, &[], "").await.status, 200);
+    assert!(matches!(api.engine.taken(), Request::CancelTransfer { .. }));
+    assert_eq!(api.send(Method::POST, &format!("{path}/accept"), &[], "").await.status, 200);
+    assert!(matches!(api.engine.taken(), Request::AcceptTransfer { attempt: None, .. }));
+    assert_eq!(api.post(&format!("{path}/decline"), r#"{"attempt": 2}"#).await.status, 200);
+    assert!(matches!(api.engine.taken(), Request::DeclineTransfer { attempt: Some(2), .. }));
+}
+
+#[tokio::test]
+async fn calls_are_found_by_foreign_id_and_by_state() {
+    let api = Api::start();
+    let answer = api.get("/v1/calls?sip_call_id=a84b4c76e66710%40pc33&state=active").await;
+    assert_eq!(answer.json()["calls"][0]["id"], LIVE);
+    let Request::Calls { sip_call_id, active } = api.engine.taken() else { panic!("not calls") };
+    assert_eq!((sip_call_id.as_deref(), active), (Some("a84b4c76e66710@pc33"), Some(true)));
+    assert_eq!(api.get(&format!("/v1/calls/{LIVE}")).await.status, 200);
+    assert!(matches!(api.engine.taken(), Request::Call { .. }));
+}
+
+#[tokio::test]
+async fn a_context_is_merged_with_null_to_remove() {
+    let api = Api::start();
+    let path = format!("/v1/calls/{LIVE}/context");
+    for content_type in ["application/json", "application/merge-patch+json"] {
+        let answer =
+            api.send(Method::PATCH, &path, &[("content-type", content_type)], r#"{"a": {"b": 1}, "c": null}"#).await;
+        assert_eq!(answer.json(), json!({ "context": { "a": { "b": 1 }, "c": null } }));
+        let Request::Context { context, .. } = api.engine.taken() else { panic!("not a context") };
+        assert_eq!(context["c"], json!(null));
+    }
+}
+
+#[tokio::test]
+async fn hanging_up_and_handing_back_need_no_body() {
+    let api = Api::start();
+    let answer = api.send(Method::POST, &format!("/v1/calls/{LIVE}/hangup"), &[], "").await;
+    assert_eq!(answer.json(), json!({ "done": true }));
+    assert!(matches!(api.engine.taken(), Request::Hangup { .. }));
+    assert_eq!(api.send(Method::POST, &format!("/v1/calls/{LIVE}/handback"), &[], "").await.status, 200);
+    assert!(matches!(api.engine.taken(), Request::Handback { .. }));
+    let body = r#"{"disposition": "solved", "note": "two\nlines", "to_ai": "survey"}"#;
+    assert_eq!(api.post(&format!("/v1/calls/{LIVE}/handback"), body).await.status, 200);
+    let Request::Handback { body, .. } = api.engine.taken() else { panic!("not a handback") };
+    assert_eq!(body.note.as_deref(), Some("two\nlines"));
+    assert_eq!(body.to_ai.as_deref(), Some("survey"));
+}
+
+#[tokio::test]
+async fn rules_are_shown_tried_and_reloaded() {
+    let api = Api::start();
+    assert_eq!(api.get("/v1/rules").await.json()["rules"], json!(["three-misses"]));
+    let answer = api.post("/v1/rules/evaluate", r#"{"line": "support", "events": [{"type": "no_match"}]}"#).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let Request::Evaluate(body) = api.engine.taken() else { panic!("not a dry run") };
+    assert_eq!(body.events[0].event, Event::NoMatch);
+    assert_eq!(api.send(Method::POST, "/v1/rules/reload", &[], "").await.json()["generation"], 2);
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_answer_without_the_engine_thread() {
+    let api = Api::start();
+    api.engine.stuck.store(true, Ordering::SeqCst);
+    assert_eq!(api.get("/healthz").await.status, 200);
+    assert_eq!(api.get("/readyz").await.json(), json!({ "ready": true, "reasons": [] }));
+    api.engine.unready.store(true, Ordering::SeqCst);
+    let answer = api.get("/readyz").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["reasons"], json!(["draining"]));
+    let answer = api.get("/metrics").await;
+    assert_eq!(answer.text, "tandem_ports_in_use 0\n");
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let head = api.send(Method::HEAD, "/metrics", &[], "").await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests_and_each_is_counted() {
+    let api = Api::start();
+    let mut client = api.client().await;
+    let path = format!("/v1/calls/{LIVE}/events");
+    for _ in 0..20 {
+        let answer =
+            client.send(Method::POST, &path, &[("content-type", "application/json")], "{\"type\":\"match\"}").await;
+        assert_eq!(answer.status, 200);
+    }
+    client.send(Method::GET, "/nowhere", &[], "").await.problem(404, "no-such-route");
+    let text = api.metrics.encode();
+    let line = "tandem_control_requests_total{method=\"POST\",route=\"/v1/calls/{id}/events\",status=\"200\"} 20\n";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("route=\"none\",status=\"404\"} 1\n"), "{text}");
+}
