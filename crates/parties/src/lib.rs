@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod clip;
 pub mod g711;
 #[cfg(feature = "io")]
 pub mod io;

@@ -22,7 +22,7 @@ use std::{
 use tokio::{
     io::Interest,
     net::UdpSocket,
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval_at},
 };
@@ -35,6 +35,8 @@ const ECHO_LAG: usize = RATE as usize / 5;
 /// A telephone-event lasts five packets and its end is said three times (RFC 4733 section 2.5.1.4).
 const EVENT_PACKETS: u16 = 5;
 const EVENT_ENDS: u16 = 3;
+/// Digits heard that nobody has asked for yet, at the most.
+const MOST_DIGITS: usize = 64;
 /// The most packets one endpoint keeps: ten minutes of speech.
 const MOST_KEPT: usize = 30_000;
 
@@ -69,6 +71,7 @@ pub struct Audio {
     local: SocketAddr,
     state: Arc<Mutex<State>>,
     heard: watch::Receiver<u64>,
+    pressed: tokio::sync::Mutex<mpsc::Receiver<char>>,
     task: JoinHandle<()>,
 }
 
@@ -77,6 +80,8 @@ struct State {
     sending: Option<Sending>,
     muted: bool,
     signal: Signal,
+    /// A clip that is said before the signal goes on, and how much of it was.
+    clip: Option<(Arc<[i16]>, usize)>,
     /// Index of the next sample of the signal: sent time, so that a signal goes on where it was.
     next_sample: u64,
     sequence: u16,
@@ -88,6 +93,9 @@ struct State {
     digits: VecDeque<char>,
     keep: Keep,
     received: Vec<Received>,
+    /// Where heard digits go, and the timestamp of the last one: each is said several times.
+    pressed: mpsc::Sender<char>,
+    last_pressed: Option<(u32, u32)>,
     sent: u64,
 }
 
@@ -107,10 +115,12 @@ impl Audio {
         let local = socket.local_addr()?;
         // Unlike from one endpoint to the next, and the same in every run on the same port.
         let chance = u32::from(local.port()).wrapping_mul(0x9e37_79b9);
+        let (pressed, digits) = mpsc::channel(MOST_DIGITS);
         let state = Arc::new(Mutex::new(State {
             sending: None,
             muted: false,
             signal,
+            clip: None,
             next_sample: 0,
             sequence: u16::try_from(chance >> 16).unwrap_or(0),
             first_timestamp: chance.rotate_left(7),
@@ -121,11 +131,13 @@ impl Audio {
             digits: VecDeque::new(),
             keep,
             received: Vec::new(),
+            pressed,
+            last_pressed: None,
             sent: 0,
         }));
         let (count, heard) = watch::channel(0);
         let task = tokio::spawn(run(socket, Arc::clone(&state), count));
-        Ok(Self { local, state, heard, task })
+        Ok(Self { local, state, heard, pressed: tokio::sync::Mutex::new(digits), task })
     }
 
     /// Its RTP address, for an SDP.
@@ -141,6 +153,16 @@ impl Audio {
     /// Says this from the next 20 ms on.
     pub fn say(&self, signal: Signal) {
         lock(&self.state).signal = signal;
+    }
+
+    /// Says this clip from the next 20 ms on, then goes on with its signal. A clip that is still being said is cut off.
+    pub fn play(&self, clip: impl Into<Arc<[i16]>>) {
+        lock(&self.state).clip = Some((clip.into(), 0));
+    }
+
+    /// Waits for the next digit that the other side presses, each told once, when its press begins.
+    pub async fn pressed(&self) -> Option<char> {
+        self.pressed.lock().await.recv().await
     }
 
     /// Stops sending (true) or goes on (false): no packets at all, as an agent that has died.
@@ -312,6 +334,15 @@ impl State {
     }
 
     fn samples(&mut self, start: u64) -> Vec<i16> {
+        if let Some((clip, said)) = &mut self.clip {
+            let mut frame: Vec<i16> = clip[*said..].iter().take(FRAME).copied().collect();
+            *said += frame.len();
+            if *said == clip.len() {
+                self.clip = None;
+            }
+            frame.resize(FRAME, 0);
+            return frame;
+        }
         if self.signal != Signal::Echo {
             return self.signal.samples(start, FRAME);
         }
@@ -347,6 +378,20 @@ impl State {
         Packet { header, payload: payload.into() }.marshal().expect("a packet of this size can be written")
     }
 
+    /// Tells a digit when the first packet of its event that comes through has come.
+    fn notice_digit(&mut self, packet: &Received) {
+        let event = self.sending.and_then(|sending| sending.telephone_event) == Some(packet.payload_type);
+        let name = (packet.ssrc, packet.timestamp);
+        if !event || packet.payload.len() < 4 || self.last_pressed == Some(name) {
+            return;
+        }
+        self.last_pressed = Some(name);
+        if let Some(digit) = "0123456789*#ABCD".chars().nth(packet.payload[0].into()) {
+            // Nobody asks for digits, or far too slowly: the newest are lost.
+            let _ = self.pressed.try_send(digit);
+        }
+    }
+
     /// Takes in a datagram; false when it is not RTP.
     fn hear(&mut self, at: Duration, mut bytes: Bytes) -> bool {
         let Ok(packet) = Packet::unmarshal(&mut bytes) else { return false };
@@ -362,6 +407,7 @@ impl State {
             payload_type: packet.header.payload_type,
             payload: packet.payload.to_vec(),
         };
+        self.notice_digit(&received);
         if self.signal == Signal::Echo {
             self.echo.extend(received.samples());
             // A slow clock on our side must not let the echo lag further and further.
@@ -414,6 +460,22 @@ mod tests {
             a.press(digit);
         }
         assert!(b.hears_that(Duration::from_secs(5), |packets| digits(packets, 101) == "1#").await);
+        assert_eq!((b.pressed().await, b.pressed().await), (Some('1'), Some('#')));
+        assert!(b.pressed.try_lock().unwrap().try_recv().is_err(), "each once");
+    }
+
+    #[tokio::test]
+    async fn a_clip_is_said_once_and_the_signal_goes_on_where_it_would_be() {
+        let a = Audio::bind(LOOPBACK, Signal::Noise(1), Keep::Count).await.unwrap();
+        let b = Audio::bind(LOOPBACK, Signal::Silence, Keep::All).await.unwrap();
+        a.play(Signal::Noise(9).samples(0, 4000));
+        a.send_to(to(&b, Law::Mu));
+        b.hears(80).await;
+        let packets = b.received();
+        let (clip, signal) = (audio(&packets[..25], 10), audio(&packets[26..70], 10));
+        assert!(find(&clip, Signal::Noise(9), 0..1).correlation > 0.99);
+        assert!(find(&signal, Signal::Noise(1), 0..16_000).correlation > 0.99);
+        assert_eq!(continuity(&packets).sequence_gaps, 0);
     }
 
     #[tokio::test]

@@ -191,8 +191,34 @@ impl fmt::Debug for Inner {
 struct Table {
     dialogs: HashMap<String, Dialog>,
     resends: HashMap<String, Resend>,
+    /// Calls that are over, and since when: their dialogs answer retransmissions for a while.
+    over: HashMap<String, Instant>,
+    swept: Option<Instant>,
     trace: Vec<Traced>,
     numbers: u64,
+}
+
+impl Table {
+    /// Lets go, once a second, of dialogs that were over for as long as anything may be sent again; with them goes their audio.
+    fn forget(&mut self, time: Instant) {
+        if self.swept.is_some_and(|swept| time < swept + Duration::from_secs(1)) {
+            return;
+        }
+        self.swept = Some(time);
+        for (id, _) in self.dialogs.iter().filter(|(_, dialog)| dialog.status.borrow().is_over()) {
+            if !self.over.contains_key(id) {
+                self.over.insert(id.clone(), time);
+            }
+        }
+        let Self { over, dialogs, .. } = self;
+        over.retain(|id, since| {
+            let keep = time < *since + GIVE_UP;
+            if !keep {
+                dialogs.remove(id);
+            }
+            keep
+        });
+    }
 }
 
 /// A message that goes out again until it is answered.
@@ -320,6 +346,7 @@ impl Inner {
     fn resend(&self) {
         let time = Instant::now();
         let mut table = self.table();
+        table.forget(time);
         let due: Vec<String> =
             table.resends.iter().filter(|(_, resend)| resend.next <= time).map(|(key, _)| key.clone()).collect();
         for key in due {
