@@ -26,7 +26,7 @@ packages: ## the distribution packages that tests drive as real programs
 test: packages ## every test, from pure tables to the real daemon against real programs
 	$(CARGO) build -p tandem
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	  $(CARGO) nextest run --workspace --all-features $(ARGS); \
+	  $(CARGO) nextest run --config-file .ci/nextest.toml --workspace --all-features $(ARGS); \
 	else \
 	  $(CARGO) test --workspace --all-features $(ARGS); \
 	fi

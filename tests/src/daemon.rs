@@ -167,7 +167,7 @@ impl Drop for Daemon {
 }
 
 /// The daemon's binary: beside the test's own in the target folder, where `make test` has built it.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let target = own.ancestors().find(|folder| folder.join("deps").is_dir()).context("not in a target folder")?;
     let path = target.join("tandem");

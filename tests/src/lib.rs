@@ -7,12 +7,14 @@
 mod address;
 mod daemon;
 mod files;
+mod stage;
 mod tool;
 mod usage;
 
 pub use address::own_address;
-pub use daemon::{Daemon, Files};
+pub use daemon::{Daemon, Files, binary};
 pub use files::standard;
+pub use stage::{AI_SAYS, CALLER_SAYS, HUMAN_SAYS, SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up};
 pub use tool::{Finished, Tool};
 pub use usage::Usage;
 

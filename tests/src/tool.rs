@@ -34,7 +34,11 @@ impl Tool {
         Self::start_in(tempfile::tempdir().expect("a temporary folder"), program, package, arguments)
     }
 
-    fn start_in(folder: TempDir, program: &str, package: &str, arguments: &[&str]) -> Self {
+    /// As [`Tool::start`], in a folder that the test has filled.
+    ///
+    /// # Panics
+    /// When the program is not installed.
+    pub fn start_in(folder: TempDir, program: &str, package: &str, arguments: &[&str]) -> Self {
         let output = |name: &str| fs::File::create(folder.path().join(name)).expect("an output file");
         let child = Command::new(program)
             .args(arguments)

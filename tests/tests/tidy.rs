@@ -34,7 +34,6 @@ const PURE: &[&str] = &["clock", "sip-codec", "sdp", "metrics", "signaling", "me
 const TOP_LEVEL: &[&str] = &[
     ".ci",
     ".gitignore",
-    ".config",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

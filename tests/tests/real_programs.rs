@@ -1,0 +1,114 @@
+//! Programs that are not ours as parties: SIPp as the trunk and its caller, baresip as the human.
+
+use anyhow::{Context, Result, ensure};
+use parties::{
+    analysis::{audio, find, tone_share},
+    io::{ControlClient, Party, Voice},
+    signal::Signal,
+};
+use serde_json::json;
+use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
+use tests::{AI_SAYS, CALLER_SAYS, Daemon, HUMAN_SAYS, SOON, Stage, Tool, is_hung_up, own_address, standard};
+
+/// SIPp says `Noise(1)` from a file; it cannot judge what it hears, so the other direction is proven by our own caller elsewhere and
+/// by the packets it counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipp_brings_a_caller_through_the_ai_to_a_human() -> Result<()> {
+    let ai = Party::bind("agent", own_address().into(), Voice::of(AI_SAYS)).await?;
+    let human = Party::bind("human", own_address().into(), Voice::of(HUMAN_SAYS)).await?;
+    let daemon = Daemon::start(&standard(ai.address(), human.address())).await?;
+    let control = ControlClient::new(daemon.control());
+    let (ip, target) = (own_address().to_string(), daemon.sip().to_string());
+    let sipp = Tool::sipp(
+        "caller-rtp.xml",
+        &["-i", &ip, "-p", "5060", "-mi", &ip, "-m", "1", "-d", "6000", "-s", "support", &target],
+    );
+    let agent = ai.incoming(SOON).await.context("the AI was not called")?;
+    agent.answer();
+    agent.answered(SOON).await?;
+    let says_noise = |packets: &[parties::analysis::Received]| {
+        let last = &packets[packets.len().saturating_sub(50)..];
+        find(&audio(last, 10), CALLER_SAYS, 0..80_000).correlation >= 0.95
+    };
+    ensure!(agent.audio().hears_that(SOON, says_noise).await, "the AI does not hear SIPp's caller");
+    let id = agent.header("X-Tandem-Call-Id").context("no call id")?.to_owned();
+    let miss = json!({ "type": "no_match" });
+    let answer = control.post(&format!("/v1/calls/{id}/events"), &json!([miss, miss, miss])).await?;
+    ensure!(answer.body["results"][2]["decision"]["rule"] == "three-misses", "{answer:?}");
+    let desk = human.incoming(SOON).await.context("no human was called")?;
+    desk.answer();
+    desk.answered(SOON).await?;
+    is_hung_up(&agent).await?;
+    ensure!(desk.audio().hears_that(SOON, says_noise).await, "the human does not hear SIPp's caller");
+    let finished = sipp.finished(Duration::from_secs(30)).await;
+    ensure!(finished.status.success(), "SIPp: {}", finished.printed);
+    is_hung_up(&desk).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_takes_the_caller_and_both_hear_each_other() -> Result<()> {
+    let stage = Stage::voiced(Signal::Tone(440.0), Signal::Tone(600.0), Signal::Silence, |files| files).await?;
+    let address = own_address();
+    let phone = baresip(address)?;
+    until_printed(&phone, "baresip is ready").await?;
+    let talk = stage.connect().await?;
+    stage.transfer(&talk.id, json!({ "to": format!("sip:human@{address}:5060"), "mode": "warm" })).await?;
+    let hears = |hertz: f64| {
+        move |packets: &[parties::analysis::Received]| {
+            let last = &packets[packets.len().saturating_sub(10)..];
+            tone_share(&audio(last, 10), hertz) > 0.9
+        }
+    };
+    ensure!(talk.caller.audio().hears_that(SOON, hears(880.0)).await, "the caller does not hear baresip: {}", phone.printed());
+    is_hung_up(&talk.ai).await?;
+    tokio::time::timeout(SOON, talk.caller.audio().hears(100)).await?;
+    talk.caller.hang_up();
+    until_printed(&phone, "terminated").await?;
+    let share = heard_by(phone.folder())?;
+    ensure!(share > 0.9, "baresip heard the caller's tone for a share of {share}");
+    Ok(())
+}
+
+/// baresip at this address: answers by itself, says 880 Hz, writes what it hears into its folder.
+fn baresip(address: Ipv4Addr) -> Result<Tool> {
+    let folder = tempfile::tempdir()?;
+    let modules = "/usr/lib/baresip/modules";
+    ensure!(Path::new(modules).is_dir(), "baresip is missing; install it with: apt-get install baresip-core baresip-ffmpeg");
+    let config = format!(
+        "sip_listen {address}:5060\nnet_interface {address}\naudio_source ausine,880\naudio_player aufile,{dir}/played.wav\n\
+         snd_path {dir}\nrtp_ports 30000-30100\nmodule_path {modules}\nmodule g711.so\nmodule ausine.so\nmodule aufile.so\n\
+         module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n",
+        dir = folder.path().display(),
+    );
+    fs::write(folder.path().join("config"), config)?;
+    fs::write(
+        folder.path().join("accounts"),
+        format!("<sip:human@{address}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1\n"),
+    )?;
+    fs::write(folder.path().join("contacts"), "")?;
+    let path = folder.path().display().to_string();
+    Ok(Tool::start_in(folder, "baresip", "baresip-core baresip-ffmpeg", &["-f", &path]))
+}
+
+async fn until_printed(tool: &Tool, words: &str) -> Result<()> {
+    let printed = tokio::time::timeout(SOON, async {
+        while !tool.printed().contains(words) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    printed.await.with_context(|| format!("it did not print `{words}` but:\n{}", tool.printed()))
+}
+
+/// The share of 440 Hz in the last second that baresip decoded.
+fn heard_by(folder: &Path) -> Result<f64> {
+    let dump = fs::read_dir(folder)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with("dec.wav"))
+        .context("baresip wrote no dump of what it heard")?;
+    let bytes = fs::read(dump)?;
+    let samples: Vec<i16> = bytes[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    let last = &samples[samples.len().saturating_sub(8000)..samples.len().saturating_sub(1600)];
+    Ok(tone_share(last, 440.0))
+}
