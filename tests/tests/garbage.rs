@@ -92,7 +92,13 @@ fn broken() -> Vec<Vec<u8>> {
         .enumerate()
         .map(|(number, (from, to))| good.replace(from, to).replace("broken", &format!("b{number}")).into_bytes())
         .collect();
-    all.extend([b"".to_vec(), b"\r\n\r\n".to_vec(), b"\0".repeat(100), b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 1400]]);
+    all.extend([
+        b"".to_vec(),
+        b"\r\n\r\n".to_vec(),
+        b"\0".repeat(100),
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0xff; 1400],
+    ]);
     for cut in (0..good.len()).step_by(7) {
         all.push(good.as_bytes()[..cut].to_vec());
     }

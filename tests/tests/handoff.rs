@@ -103,7 +103,10 @@ async fn a_warm_transfer_keeps_the_ai_muted_until_the_bridge_and_whispers_to_the
     human.answer();
     talk.event("whisper.started").await?;
     ensure!(
-        human.audio().hears_that(SOON, |packets| packets.iter().any(|packet| level_dbov(&packet.samples()) > -30.0)).await,
+        human
+            .audio()
+            .hears_that(SOON, |packets| packets.iter().any(|packet| level_dbov(&packet.samples()) > -30.0))
+            .await,
         "the human hears no whisper"
     );
     ensure!(!talk.ai.status().is_over(), "warm: the AI stays until the bridge");

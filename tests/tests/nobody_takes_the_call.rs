@@ -140,7 +140,11 @@ async fn the_chain_by_cause_reaches_the_next_destination() -> Result<()> {
     stage.transfer(&talk.id, json!({ "to": "frontdesk", "on_failure": on_failure })).await?;
     stage.human_rings().await?.refuse(486);
     let second = stage.human_rings().await?;
-    ensure!(second.invite().uri().is_some_and(|uri| uri.starts_with("sip:verification@")), "{:?}", second.invite().uri());
+    ensure!(
+        second.invite().uri().is_some_and(|uri| uri.starts_with("sip:verification@")),
+        "{:?}",
+        second.invite().uri()
+    );
     second.answer();
     second.answered(SOON).await?;
     hears(&talk.caller, &second).await

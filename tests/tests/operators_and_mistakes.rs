@@ -38,7 +38,8 @@ async fn mistakes_are_answered_with_problem_documents() -> Result<()> {
     let events = format!("/v1/calls/{}/events", talk.id);
     let answer = stage.control.post_raw(&events, "{\"type\": ").await?;
     ensure!(answer.status == 400 && answer.body["title"].is_string(), "{answer:?}");
-    let unknown = stage.control.post("/v1/calls/c_01ARZ3NDEKTSV4RRFFQ69G5FAV/events", &json!({ "type": "no_match" })).await?;
+    let unknown =
+        stage.control.post("/v1/calls/c_01ARZ3NDEKTSV4RRFFQ69G5FAV/events", &json!({ "type": "no_match" })).await?;
     ensure!(unknown.status == 404 && unknown.body["title"].is_string(), "{unknown:?}");
     let odd = stage.control.post(&events, &json!({ "type": "sentimnt" })).await?;
     ensure!(odd.status == 422 && odd.body.to_string().contains("sentiment"), "{odd:?}");

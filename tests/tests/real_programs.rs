@@ -60,7 +60,11 @@ async fn baresip_takes_the_caller_and_both_hear_each_other() -> Result<()> {
             tone_share(&audio(last, 10), hertz) > 0.9
         }
     };
-    ensure!(talk.caller.audio().hears_that(SOON, hears(880.0)).await, "the caller does not hear baresip: {}", phone.printed());
+    ensure!(
+        talk.caller.audio().hears_that(SOON, hears(880.0)).await,
+        "the caller does not hear baresip: {}",
+        phone.printed()
+    );
     is_hung_up(&talk.ai).await?;
     tokio::time::timeout(SOON, talk.caller.audio().hears(100)).await?;
     talk.caller.hang_up();
@@ -74,7 +78,10 @@ async fn baresip_takes_the_caller_and_both_hear_each_other() -> Result<()> {
 fn baresip(address: Ipv4Addr) -> Result<Tool> {
     let folder = tempfile::tempdir()?;
     let modules = "/usr/lib/baresip/modules";
-    ensure!(Path::new(modules).is_dir(), "baresip is missing; install it with: apt-get install baresip-core baresip-ffmpeg");
+    ensure!(
+        Path::new(modules).is_dir(),
+        "baresip is missing; install it with: apt-get install baresip-core baresip-ffmpeg"
+    );
     let config = format!(
         "sip_listen {address}:5060\nnet_interface {address}\naudio_source ausine,880\naudio_player aufile,{dir}/played.wav\n\
          snd_path {dir}\nrtp_ports 30000-30100\nmodule_path {modules}\nmodule g711.so\nmodule ausine.so\nmodule aufile.so\n\
