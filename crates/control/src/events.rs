@@ -46,8 +46,17 @@ pub(crate) struct Entry {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) position: u64,
-    /// Sequence numbers asked for that are gone: the first and the last.
-    pub(crate) missed: Option<(u64, u64)>,
+    /// Sequence numbers asked for that are gone.
+    pub(crate) missed: Option<Missed>,
+}
+
+/// What a reader asked for and will not get.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missed {
+    /// The first sequence number gone.
+    pub(crate) first: u64,
+    /// The last one; unknown when the reader's number is from before a restart.
+    pub(crate) last: Option<u64>,
 }
 
 /// What a reader finds at its position.
@@ -111,11 +120,13 @@ impl Events {
         let Some(since) = since else { return Start { position: end, missed: None } };
         if since > ring.latest_seq {
             // Numbers from before a restart: what the reader lacks cannot be known, what is here it has not seen.
-            return Start { position: ring.first, missed: Some((since + 1, since + 1)) };
+            return Start { position: ring.first, missed: Some(Missed { first: since.saturating_add(1), last: None }) };
         }
         let seen = ring.kept.partition_point(|entry| entry.seq <= since) as u64;
         let missed = match ring.kept.front() {
-            Some(oldest) if ring.first > 0 && oldest.seq > since + 1 => Some((since + 1, oldest.seq - 1)),
+            Some(oldest) if ring.first > 0 && oldest.seq > since + 1 => {
+                Some(Missed { first: since + 1, last: Some(oldest.seq - 1) })
+            }
             _ => None,
         };
         Start { position: ring.first + seen, missed }

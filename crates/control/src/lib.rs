@@ -15,6 +15,7 @@ mod guard;
 mod handlers;
 mod json;
 mod openapi;
+mod patience;
 mod routes;
 mod server;
 mod stream;
@@ -45,6 +46,8 @@ pub struct Config {
     pub depth: usize,
     /// The longest `?wait=`.
     pub wait: Duration,
+    /// How long a peer may take nothing of an answer before its connection is closed.
+    pub write_timeout: Duration,
     /// How long one message may take to reach a reader of `/v1/events` before it is dropped as too slow.
     pub reader_timeout: Duration,
     /// Names in `Host` (and in `Origin`, when it is the same) that are taken besides `localhost`, `tandem`, `unix` and
@@ -63,6 +66,7 @@ impl Default for Config {
             body: 1 << 20,
             depth: 32,
             wait: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(30),
             reader_timeout: Duration::from_secs(10),
             hosts: Vec::new(),
         }

@@ -4,6 +4,7 @@ use crate::{
     Config, Engine, Events,
     document::Document,
     engine::busy,
+    patience::Patience,
     routes::{self, Shared},
 };
 use axum::{Extension, Router};
@@ -49,7 +50,7 @@ pub async fn serve(
 ) {
     let (stopping, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(config.connections));
-    let head_timeout = config.head_timeout;
+    let (head_timeout, write_timeout) = (config.head_timeout, config.write_timeout);
     let shared = Arc::new(Shared::new(config, engine, events, metrics, stopped.clone()));
     let router = routes::router(Arc::clone(&shared));
     let mut connections = JoinSet::new();
@@ -71,7 +72,7 @@ pub async fn serve(
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
-                let connection = connection(stream, router.clone(), head_timeout, stopped.clone());
+                let connection = connection(stream, write_timeout, router.clone(), head_timeout, stopped.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -93,7 +94,13 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: UnixStream, router: Router, head_timeout: Duration, mut stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: UnixStream,
+    write_timeout: Duration,
+    router: Router,
+    head_timeout: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
     let peer =
         stream.peer_cred().map_or_else(|_| Peer::default(), |cred| Peer { uid: Some(cred.uid()), pid: cred.pid() });
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
@@ -103,7 +110,7 @@ async fn connection(stream: UnixStream, router: Router, head_timeout: Duration, 
         .max_headers(64)
         .max_header_size(LARGEST_HEAD)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patience::new(stream, write_timeout)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {

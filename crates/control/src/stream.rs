@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Document, invalid},
-    events::{Entry, Found, Start},
+    events::{Entry, Found, Missed, Start},
     handlers::Query,
     routes::Shared,
     server::until,
@@ -17,6 +17,7 @@ use axum::{
 use calls::{CallId, Problem};
 use core::time::Duration;
 use futures_util::{FutureExt, SinkExt, StreamExt, stream::SplitSink};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -128,7 +129,7 @@ struct Reader<'a> {
     incoming: futures_util::stream::SplitStream<WebSocket>,
     filter: Filter,
     position: u64,
-    missed: Option<(u64, u64)>,
+    missed: Option<Missed>,
     heard: Instant,
 }
 
@@ -161,8 +162,8 @@ impl<'a> Reader<'a> {
         let mut stopped = self.shared.stopped.clone();
         let mut ask = interval(ASK_EVERY);
         ask.reset();
-        if let Some((first, last)) = self.missed {
-            let text = format!(r#"{{"type":"events.missed","data":{{"first":{first},"last":{last}}}}}"#);
+        if let Some(Missed { first, last }) = self.missed {
+            let text = json!({ "type": "events.missed", "data": { "first": first, "last": last } }).to_string();
             if let Err(end) = self.send(Message::Text(text.into())).await {
                 return end;
             }

@@ -78,6 +78,17 @@ async fn a_body_that_comes_too_slowly_is_408_and_the_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn who_asks_and_never_reads_the_answers_loses_its_place() {
+    let config = Config { connections: 2, write_timeout: Duration::from_millis(50), ..Config::default() };
+    let api = Api::with(config, 10);
+    let mut deaf = api.raw().await;
+    let ask = b"GET /openapi.json HTTP/1.1\r\nhost: tandem\r\n\r\n".repeat(200);
+    let cut_off = async { while deaf.write_all(&ask).await.is_ok() {} };
+    timeout(Duration::from_secs(10), cut_off).await.expect("it is cut off");
+    assert_eq!(api.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_and_an_idle_connection_are_closed() {
     let api = Api::with(Config { head_timeout: Duration::from_millis(50), ..Config::default() }, 10);
     for start in ["GET /healthz HTTP/1.1\r\nhost: tan", ""] {
