@@ -119,17 +119,17 @@ struct Socket {
 }
 
 impl Socket {
-    fn open() -> (Self, mpsc::UnboundedReceiver<String>) {
+    fn open() -> (Self, mpsc::Receiver<String>) {
         let folder = TempDir::new().expect("loopback and a temporary folder are at hand");
         let path = folder.path().join("control.sock");
         let listener = UnixListener::bind(&path).expect("loopback and a temporary folder are at hand");
-        let (tell, asked) = mpsc::unbounded_channel();
+        let (tell, asked) = mpsc::channel(64);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let tell = tell.clone();
                 tokio::spawn(async move {
                     if let Some(request) = answer(stream).await {
-                        let _ = tell.send(request);
+                        let _ = tell.send(request).await;
                     }
                 });
             }

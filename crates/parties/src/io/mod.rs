@@ -4,6 +4,7 @@ mod audio;
 mod call;
 mod control;
 mod demo;
+mod dialog;
 mod party;
 
 pub use audio::{Audio, Keep, Sending, now};
