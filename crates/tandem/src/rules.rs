@@ -117,7 +117,7 @@ fn wav_files(folder: &Path) -> impl Iterator<Item = String> {
 }
 
 /// The main file, then `rules.d/*.yaml` beside it by byte order.
-fn paths(main: &Path) -> Vec<PathBuf> {
+pub(crate) fn paths(main: &Path) -> Vec<PathBuf> {
     let mut more: Vec<PathBuf> = fs::read_dir(main.with_file_name("rules.d"))
         .into_iter()
         .flatten()

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-pub(crate) use terminal::{Colour, say, warn};
+pub(crate) use terminal::{Colour, plain, say, warn};
 
 /// Hands callers from AI voice agents to humans, and back.
 #[derive(Parser)]

@@ -99,6 +99,14 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
     }
 }
 
+/// The address that a SIP URI names, when it names one.
+pub(crate) fn address_of(uri: &str) -> Option<std::net::SocketAddr> {
+    match values::host_of_uri(uri).ok()? {
+        Host::Address(address) => Some(address),
+        Host::Name(..) => None,
+    }
+}
+
 /// Where the control socket is when no configuration says so: the service's folder, else the user's own.
 pub fn default_socket(environment: &Environment) -> PathBuf {
     runtime_folder(environment).join("control.sock")

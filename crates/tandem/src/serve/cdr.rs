@@ -25,8 +25,8 @@ pub(crate) struct Writer<T> {
 }
 
 impl<T: Serialize + Send + 'static> Writer<T> {
-    /// Opens the file; fails when it cannot be written, so that a daemon without records does not start.
-    pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
+    /// Opens the file and shows every record to `count`; fails when it cannot be written, so that a daemon without records does not start.
+    pub(crate) fn start(settings: &Settings, count: impl Fn(&T) + Send + 'static) -> anyhow::Result<Self> {
         let mut log = Log::open(settings)
             .with_context(|| format!("cannot write the call records at {}", settings.path.display()))?;
         let outbox = Arc::new(Outbox::new(BOUND, LINGER));
@@ -37,6 +37,7 @@ impl<T: Serialize + Send + 'static> Writer<T> {
                 if batch.refused > 0 {
                     tracing::error!(records = batch.refused, "call records were lost: the disk is too slow");
                 }
+                batch.items.iter().for_each(&count);
                 log.append(&batch.items);
                 if batch.last {
                     log.sync();
@@ -179,7 +180,8 @@ mod tests {
         let path = folder.path().join("deep/cdr.jsonl");
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(&path, "{\"torn\":").expect("a file");
-        let writer = Writer::start(&Settings { path: path.clone(), rotate_size: 100, keep: 2 }).expect("starts");
+        let writer =
+            Writer::start(&Settings { path: path.clone(), rotate_size: 100, keep: 2 }, |_| ()).expect("starts");
         for record in ["a".repeat(60), "b".repeat(60), "c".repeat(60)] {
             assert!(writer.outbox().push([record], 1));
         }

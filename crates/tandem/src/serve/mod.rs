@@ -1,8 +1,15 @@
 //! `tandem serve`: the daemon.
 
+mod bridge;
 pub(crate) mod cdr;
+mod control_socket;
+mod inbox;
 pub(crate) mod logging;
 pub(crate) mod outbox;
+mod process;
+mod resolver;
+mod story;
+mod teller;
 mod wiring;
 
 use std::{path::Path, process::ExitCode};

@@ -1,0 +1,169 @@
+//! The control API's way to the engine, and the rules in force.
+
+use super::{
+    inbox::{Inbox, Note},
+    process,
+};
+use crate::{config::Configuration, rules};
+use calls::{Problem, Reply, Request, Time};
+use control::{BoxFuture, Readiness, ReloadRefused, Reloaded, Rules};
+use metrics::Metrics;
+use policy::{Diagnostic, RuleSet};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// How far the daemon is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Not everything is bound and loaded.
+    Starting = 0,
+    /// Takes calls.
+    Ready = 1,
+    /// Takes no new calls.
+    Stopping = 2,
+}
+
+/// What other threads share with the engine.
+pub(crate) struct Bridge {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) metrics: Arc<Metrics>,
+    configuration: Arc<Configuration>,
+    in_force: Mutex<Rules>,
+    /// One reload at a time: the last one begun is the one in force.
+    reloading: tokio::sync::Mutex<()>,
+    stage: AtomicU8,
+}
+
+impl Bridge {
+    pub(crate) fn new(
+        configuration: Arc<Configuration>,
+        inbox: Arc<Inbox>,
+        metrics: Arc<Metrics>,
+        first: &RuleSet,
+        warnings: Vec<Diagnostic>,
+    ) -> Self {
+        let in_force = Mutex::new(described(&configuration, first, warnings, 1));
+        metrics.reloads_total.inc(["ok"]);
+        Self {
+            inbox,
+            metrics,
+            configuration,
+            in_force,
+            reloading: tokio::sync::Mutex::default(),
+            stage: AtomicU8::new(Stage::Starting as u8),
+        }
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+
+    /// Reads the files anew; answers when the engine has them, or with every mistake.
+    pub(crate) async fn reload_rules(&self) -> Result<Reloaded, ReloadRefused> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let configuration = Arc::clone(&self.configuration);
+        let loaded = tokio::task::spawn_blocking(move || rules::load(&configuration)).await;
+        let loaded = match loaded {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(diagnostics)) => {
+                self.metrics.reloads_total.inc(["refused"]);
+                for mistake in &diagnostics.0 {
+                    tracing::error!("rules were not reloaded, the old ones stay in force: {}", rules::line(mistake));
+                }
+                return Err(ReloadRefused::Rules(diagnostics));
+            }
+            Err(_) => {
+                self.metrics.reloads_total.inc(["refused"]);
+                tracing::error!("rules were not reloaded, the old ones stay in force: reading them failed");
+                return Err(ReloadRefused::Problem(Problem::new(500, "internal", "reading the rules failed")));
+            }
+        };
+        let rules = Arc::new(loaded.rules);
+        let (taken, told) = oneshot::channel();
+        let put = self.inbox.put(Note::Rules(Arc::clone(&rules), taken));
+        if put.is_err() || told.await.is_err() {
+            return Err(ReloadRefused::Problem(control::busy()));
+        }
+        let generation = self.rules_in_force().generation + 1;
+        for warning in &loaded.warnings {
+            tracing::warn!("{}", rules::line(warning));
+        }
+        let description = described(&self.configuration, &rules, loaded.warnings, generation);
+        let reloaded = Reloaded {
+            generation,
+            rules: description.rules.len(),
+            files: description.files.clone(),
+            warnings: description.warnings.clone(),
+        };
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = description;
+        self.metrics.reloads_total.inc(["ok"]);
+        tracing::info!(generation, rules = reloaded.rules, "rules reloaded");
+        Ok(reloaded)
+    }
+
+    fn rules_in_force(&self) -> Rules {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn described(configuration: &Configuration, rules: &RuleSet, warnings: Vec<Diagnostic>, generation: u64) -> Rules {
+    Rules {
+        generation,
+        loaded: Time::from(clock::io::now()),
+        files: rules::paths(&configuration.rules).iter().map(|path| path.display().to_string()).collect(),
+        rules: rules.rule_ids().iter().map(ToString::to_string).collect(),
+        destinations: rules.destinations().map(|destination| destination.name.to_string()).collect(),
+        warnings,
+    }
+}
+
+impl control::Engine for Bridge {
+    fn request(&self, request: Request) -> BoxFuture<'_, Result<Reply, Problem>> {
+        let (waiter, reply) = oneshot::channel();
+        let put = self.inbox.put(Note::Request(request, waiter));
+        Box::pin(async move {
+            match put {
+                Ok(()) => reply.await.unwrap_or_else(|_| Err(Problem::new(503, "stopping", "the daemon is stopping"))),
+                Err(_) => Err(control::busy()),
+            }
+        })
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules_in_force()
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadRefused>> {
+        Box::pin(self.reload_rules())
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.stage.load(Ordering::Acquire) {
+            stage if stage == Stage::Ready as u8 => Readiness::ready(),
+            stage if stage == Stage::Starting as u8 => Readiness::not_yet("starting"),
+            _ => Readiness::not_yet("stopping: no new calls are taken"),
+        }
+    }
+
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        let (done, told) = oneshot::channel();
+        // A scrape of an engine that is stuck must still be answered: with what is known.
+        let asked = self.inbox.put(Note::Gauges(done)).is_ok();
+        Box::pin(async move {
+            if asked {
+                let _ = tokio::time::timeout(Duration::from_millis(500), told).await;
+            }
+            if let Some(process) = process::read() {
+                self.metrics.set_process(&process);
+            }
+            self.metrics.encode()
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! The story of a call in the log: one INFO line for each turning point, told away from the engine.
+
+use calls::{Happening, PublicEvent};
+use tracing::{info, warn};
+
+/// Tells one event. Numbers and URIs are hidden by the log's own format, as configured.
+pub(crate) fn tell(event: &PublicEvent) {
+    let call = event.call;
+    match &event.what {
+        Happening::CallStarted { trunk, line, ai, from, to, sip_call_id } => {
+            let from = from.as_deref().unwrap_or("anonymous");
+            info!(%call, trunk, line, ai, from, to, sip_call_id, "caller -> {line}");
+        }
+        Happening::CallAnswered { by } => info!(%call, "answered by {}", word(by)),
+        Happening::AiConnected { profile, stint } => info!(%call, stint, "caller <-> ai {profile}"),
+        Happening::AiLost { profile, cause, sip_code, next } => {
+            warn!(%call, sip_code, next, "ai {profile} lost: {}", word(cause));
+        }
+        Happening::AiMuted { transfer } => info!(%call, %transfer, "ai muted"),
+        Happening::FactsChanged { event } => tracing::debug!(%call, event, "facts changed"),
+        Happening::PolicyDecided { rule, does, trigger } => info!(%call, trigger, "rule {rule} decided: {does}"),
+        Happening::PolicyNotified { rule, action } => info!(%call, %action, "rule {rule} tells"),
+        Happening::TransferStarted { transfer, to, mode, .. } => {
+            info!(%call, %transfer, "transfer to {to} ({})", word(mode));
+        }
+        Happening::AgentOffered { transfer, attempt, destination, target, .. } => {
+            info!(%call, %transfer, attempt, target, "dialling {destination}");
+        }
+        Happening::AgentRinging { attempt, target, sip_code, .. } => {
+            info!(%call, attempt, target, sip_code, "human rings")
+        }
+        Happening::AgentAnswered { attempt, target, .. } => info!(%call, attempt, target, "human answered"),
+        Happening::WhisperStarted { attempt, prompt, .. } => info!(%call, attempt, "human hears {prompt}"),
+        Happening::AgentAccepted { attempt, by, .. } => info!(%call, attempt, "human accepted by {}", word(by)),
+        Happening::TransferBridged { transfer, destination, waited_ms, .. } => {
+            info!(%call, %transfer, waited_ms, "caller <-> human {destination}");
+        }
+        Happening::TransferFailed { transfer, attempt, destination, cause, sip_code, next, .. } => {
+            info!(%call, %transfer, attempt, sip_code, next, "transfer to {destination} failed: {cause}");
+        }
+        Happening::TransferCancelled { transfer } => info!(%call, %transfer, "transfer cancelled"),
+        Happening::TransferMeasured { transfer, handoff_silence_ms } => {
+            info!(%call, %transfer, handoff_silence_ms, "handoff measured");
+        }
+        Happening::HandedBack { reason, .. } => info!(%call, "back to the ai: {reason}"),
+        // What a caller types may be a PIN.
+        Happening::Dtmf { leg, .. } => tracing::debug!(%call, leg, "digit"),
+        Happening::LegHold { leg, holds } => {
+            info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" })
+        }
+        Happening::AnnouncementStarted { prompt } => info!(%call, "caller hears {prompt}"),
+        Happening::CallEnded { cause, by, sip_code, duration_ms } => {
+            info!(%call, by, sip_code, duration_ms, "ended: {}", word(cause));
+        }
+    }
+}
+
+/// The word that the API uses for it.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
