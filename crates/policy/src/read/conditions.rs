@@ -159,9 +159,10 @@ impl Reader<'_> {
                 node.wrong(problems, "a comparison", Some("write `{ at_least: 5m }`"));
             } else if let Some(mut inner) = Fields::new(node, "operator", problems) {
                 let read = |node: &Node, problems: &mut Problems| node.duration(problems, Duration::ZERO, DAY);
+                let before = problems.0.len();
                 let test = operators(&mut inner, problems, read);
                 inner.finish(problems);
-                if test.is_empty() {
+                if test.is_empty() && problems.0.len() == before {
                     problems.error_with(node.span, "there is no comparison in it", "write `{ at_least: 5m }`");
                 }
                 found.push(Leaf::Elapsed { since, test });
@@ -202,15 +203,13 @@ impl Reader<'_> {
         let Some(fact) = self.facts.get(name).cloned() else {
             let known: Vec<&str> = self.facts.keys().map(|name| &**name).collect();
             problems.unknown(node.span, "fact", name, &known);
-            if known.is_empty() {
-                problems.error_with(node.span, "no fact is declared", "declare it under `facts`");
-            }
             // What stands beside it belongs to it.
             for key in ["equals", "at_least", "at_most", "above", "below", "between", "is", "in", "exists"] {
                 fields.skip(key);
             }
             return Vec::new();
         };
+        let before = problems.0.len();
         let tests = match fact.kind {
             FactKind::Number => number_tests(fields, problems),
             FactKind::Text => self.text_tests(fields, problems),
@@ -218,7 +217,7 @@ impl Reader<'_> {
         };
         let exists = fields.take("exists", problems).and_then(|node| node.boolean(problems)).map(FactTest::Exists);
         let tests: Vec<FactTest> = tests.into_iter().chain(exists).collect();
-        if tests.is_empty() {
+        if tests.is_empty() && problems.0.len() == before {
             let help = match fact.kind {
                 FactKind::Number => "add `at_least: 1000`, `below: 5` or the like",
                 FactKind::Text => "add `is: WORD`",
@@ -272,6 +271,7 @@ fn sentiment(node: &Node, problems: &mut Problems) -> Option<Leaf> {
         node.wrong(problems, "a comparison", Some(&help));
         return None;
     }
+    let before = problems.0.len();
     let mut fields = Fields::new(node, "operator", problems)?;
     let score = |node: &Node, problems: &mut Problems| {
         let score = node.number(problems)?;
@@ -291,7 +291,7 @@ fn sentiment(node: &Node, problems: &mut Problems) -> Option<Leaf> {
         Some(wanted) if test.is_empty() => return Some(Leaf::SentimentExists(wanted)),
         _ => {}
     }
-    if test.is_empty() {
+    if test.is_empty() && problems.0.len() == before {
         problems.error_with(node.span, "nothing says which sentiment is meant", "add `below: -0.5` or the like");
     }
     Some(Leaf::Sentiment { test, last: last as usize, within })
@@ -303,11 +303,12 @@ fn count(node: &Node, problems: &mut Problems) -> Option<Numbers> {
         node.wrong(problems, "a comparison", Some(&help));
         return None;
     }
+    let before = problems.0.len();
     let mut fields = Fields::new(node, "operator", problems)?;
     let whole = |node: &Node, problems: &mut Problems| node.whole(problems, 0..=10_000).map(f64::from);
     let test = operators(&mut fields, problems, whole);
     fields.finish(problems);
-    if test.is_empty() {
+    if test.is_empty() && problems.0.len() == before {
         problems.error_with(node.span, "there is no comparison in it", "write `{ at_least: 3 }`");
     }
     Some(test)
@@ -317,6 +318,7 @@ fn intent(node: &Node, seen: bool, problems: &mut Problems) -> Option<Leaf> {
     if !matches!(node.kind, Kind::Map(_)) {
         return Some(Leaf::Intent { seen, names: texts(node, problems), confidence: 0.0 });
     }
+    let before = problems.0.len();
     let mut fields = Fields::new(node, "operator", problems)?;
     let mut names = Vec::new();
     for key in ["is", "in"] {
@@ -337,7 +339,7 @@ fn intent(node: &Node, seen: bool, problems: &mut Problems) -> Option<Leaf> {
     match exists {
         Some(wanted) if names.is_empty() => Some(Leaf::IntentExists { seen, wanted }),
         _ => {
-            if names.is_empty() {
+            if names.is_empty() && problems.0.len() == before {
                 problems.error_with(node.span, "nothing says which intent is meant", "add `is: NAME`");
             }
             Some(Leaf::Intent { seen, names, confidence })

@@ -48,7 +48,7 @@ impl Reader<'_> {
         fields.later(&unbuilt, problems);
         fields.later(&["caller_id", "context_wait", "priority", "pick", "cover"], problems);
         let place = match built {
-            true => exactly_one(&mut fields, &["dial", "ai"], problems),
+            true => exactly_one(&mut fields, &["dial", "ai"], name, problems),
             false => None,
         };
         let trunk_node = fields.take("trunk", problems);

@@ -21,7 +21,7 @@ use crate::{
     rule::Rule,
     ruleset::{Environment, Loaded, MAX_TRANSFERS, RuleSet, SourceFile, SourceKind, To},
     test_run::Test,
-    text::{Fields, Key, LARGEST_FILE, Node, Problems, Span, from_json, listed, parse},
+    text::{Fields, Key, LARGEST_FILE, Node, Problems, Span, from_json, parse},
     transfer::{Destination, TransferOptions},
 };
 use core::time::Duration;
@@ -56,7 +56,9 @@ pub(crate) fn load(files: &[SourceFile], environment: &Environment) -> Result<Lo
         source.problems = problems;
     }
     each(&mut sources, |source, problems| reader.scenarios(source, problems));
-    advice::give(&reader, &mut sources);
+    if !sources.iter().chain(&list_sources).any(|source| source.problems.any_error()) {
+        advice::give(&reader, &mut sources);
+    }
 
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     for source in sources.into_iter().chain(list_sources) {
@@ -381,10 +383,11 @@ fn twice(what: &str, name: &str, first: &Place, span: Span, problems: &mut Probl
     problems.error_with(span, format!("the {what} `{name}` is given twice"), format!("first in {file}, line {line}"));
 }
 
-/// Either of two keys is needed, never both.
+/// One of these keys says where the destination `name` leads, never two.
 fn exactly_one<'n>(
     fields: &mut Fields<'n>,
     keys: &[&'static str],
+    name: &str,
     problems: &mut Problems,
 ) -> Option<(&'static str, &'n Node)> {
     let mut found = None;
@@ -398,7 +401,8 @@ fn exactly_one<'n>(
         }
     }
     if found.is_none() {
-        problems.error(fields.span, format!("one of {} is missing", listed(keys)));
+        let help = "add `dial: \"sip:user@host\"`";
+        problems.error_with(fields.span, format!("nothing says where `{name}` leads"), help);
     }
     found
 }

@@ -126,7 +126,7 @@ fn read_interval(node: &Node, problems: &mut Problems) -> Option<Interval> {
         }
         None => {
             let help = "write \"08:00-12:00\"; it may cross midnight: \"22:00-02:00\"";
-            problems.error_with(node.span, format!("`{}` are not times", short(text)), help);
+            problems.error_with(node.span, format!("`{}` is not a span of time", short(text)), help);
             None
         }
     }

@@ -214,7 +214,9 @@ impl Reader<'_> {
                 (_, Some(fact)) => Path::Declared(Arc::clone(fact)),
                 (Some(key), _) if !key.is_empty() => Path::Context(key.to_owned()),
                 _ => {
-                    let known: Vec<&str> = PATHS.into_iter().chain(self.facts.keys().map(|name| &**name)).collect();
+                    let facts = self.facts.keys().map(|name| &**name);
+                    let known: Vec<String> = PATHS.into_iter().chain(facts).map(|name| format!("${name}")).collect();
+                    let known: Vec<&str> = known.iter().map(String::as_str).chain(["$context.KEY"]).collect();
                     problems.unknown(node.span, "path", text, &known);
                     return None;
                 }

@@ -10,5 +10,5 @@ mod yaml;
 
 pub(crate) use fields::Fields;
 pub(crate) use json::{from_json, to_json};
-pub(crate) use node::{Key, Kind, Node, Problems, Span, Style, listed, short};
+pub(crate) use node::{Key, Kind, Node, Problems, Span, Style, short};
 pub(crate) use yaml::{LARGEST_FILE, parse};

@@ -64,6 +64,10 @@ pub(crate) struct Problems(pub(crate) Vec<Problem>);
 const MOST_PROBLEMS: usize = 200;
 
 impl Problems {
+    pub(crate) fn any_error(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) {
         self.push(Severity::Error, span, message.into(), None);
     }
@@ -80,7 +84,13 @@ impl Problems {
     pub(crate) fn unknown(&mut self, span: Span, what: &str, word: &str, known: &[&str]) {
         let help = match did_you_mean(word, known.iter().copied()) {
             Some(meant) => Some(format!("did you mean `{meant}`?")),
-            None if known.is_empty() => None,
+            None if known.is_empty() => match what {
+                "fact" => Some("declare it under `facts`".to_owned()),
+                "list" => Some("declare it under `lists`".to_owned()),
+                "opening hours" => Some("declare them under `hours`".to_owned()),
+                "destination" => Some("declare it under `destinations`".to_owned()),
+                _ => None,
+            },
             None if known.len() <= 12 => Some(format!("known here: {}", listed(known))),
             None => Some(format!("known here: {}, …", listed(known.get(..12).unwrap_or(known)))),
         };

@@ -61,7 +61,7 @@ impl Tree<'_> {
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 let help = "write the value out; text that begins with `*` needs quotes";
                 problems.error_with(span, "references (`*name`) are not allowed", help);
-                self.add(Node { kind: Kind::Empty, span }, problems);
+                self.skip(span);
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_properties(anchor, tag.is_some(), span, problems);
@@ -112,14 +112,24 @@ impl Tree<'_> {
         }
     }
 
+    /// In place of a node that cannot be: as a value, its key is dropped too, so that nothing more is said of it.
+    fn skip(&mut self, span: Span) {
+        match self.open.last_mut() {
+            Some(Open::Map { key, .. }) if key.is_some() => *key = None,
+            Some(Open::Map { key, .. }) => *key = Some(Key { text: String::new(), span }),
+            _ => {}
+        }
+    }
+
     fn add(&mut self, node: Node, problems: &mut Problems) {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(items, _)) => items.push(node),
             Some(Open::Map { entries, key, .. }) => match key.take() {
+                Some(key) if key.text.is_empty() => {}
                 Some(key) => entries.push((key, node)),
                 None => {
-                    let text = match node.kind {
+                    let mut text = match node.kind {
                         Kind::Scalar(text, style) => {
                             refuse_boolean_key(&text, style, node.span, problems);
                             text
@@ -128,9 +138,11 @@ impl Tree<'_> {
                     };
                     if text == "<<" {
                         problems.error_with(node.span, "`<<` (merge) is not allowed", "write the keys out");
+                        text.clear();
                     } else if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
                         let line = first.span.line;
                         problems.error(node.span, format!("`{text}` is given twice, first in line {line}"));
+                        text.clear();
                     } else if text.is_empty() {
                         problems.error(node.span, "a key is missing before the `:`");
                     }
@@ -180,11 +192,55 @@ fn report(error: &ScanError, text: &str, problems: &mut Problems) {
         span = Span { line: narrow(lines), column: narrow(last).max(1), width: 1 };
     }
     let line = text.lines().nth(span.line.saturating_sub(1) as usize).unwrap_or_default();
+    if let Some((open, at)) = left_open(error.kind(), text, span) {
+        let close = if open == '[' { ']' } else { '}' };
+        let help = format!("a `,` or the closing `{close}` is missing, at the latest in line {}", span.line);
+        problems.error_with(at, format!("what begins with this `{open}` is not complete"), help);
+        return;
+    }
     let (message, help) = explain(error.kind(), line);
     match help {
         Some(help) => problems.error_with(span, message, help),
         None => problems.error(span, message),
     }
+}
+
+/// The bracket that is still open where the reader gave up, if that is what it complains of.
+fn left_open(kind: &ErrorKind, text: &str, until: Span) -> Option<(char, Span)> {
+    use ErrorKind as E;
+    let about_brackets = matches!(
+        kind,
+        E::UnexpectedEofFlowSequence
+            | E::ExpectedFlowSequenceSeparator
+            | E::UnexpectedEofFlowMapping
+            | E::UnexpectedEofImplicitFlowMapping
+            | E::ExpectedFlowMappingSeparator
+            | E::UnclosedFlowCollection { .. }
+    );
+    if !about_brackets {
+        return None;
+    }
+    let mut open: Vec<(char, Span)> = Vec::new();
+    let mut quote = None;
+    for (number, line) in text.lines().enumerate().take(until.line as usize) {
+        let mut before = ' ';
+        for (column, c) in line.chars().enumerate() {
+            let span = Span { line: narrow(number) + 1, column: narrow(column) + 1, width: 1 };
+            if span >= until {
+                break;
+            }
+            match (quote, c) {
+                (None, '#') if before.is_whitespace() => break,
+                (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
+                (Some(sign), _) if sign == c && before != '\\' => quote = None,
+                (None, '[' | '{') => open.push((c, span)),
+                (None, ']' | '}') => drop(open.pop()),
+                _ => {}
+            }
+            before = c;
+        }
+    }
+    open.pop()
 }
 
 /// The reader's errors in an operator's words.
@@ -235,6 +291,7 @@ fn explain(kind: &ErrorKind, line: &str) -> (String, Option<String>) {
             "the indentation does not fit the lines above".into(),
             help("keys of one mapping begin in one column; has a `:` or a `-` been left out?"),
         ),
+        E::ExpectedBlockSequenceEntry if !line.trim_start().starts_with('-') => explain(&E::InvalidIndentation, line),
         E::ExpectedBlockSequenceEntry
         | E::BlockSequenceEntryNotAllowed
         | E::UnexpectedEofBlockSequence
