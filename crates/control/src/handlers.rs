@@ -123,15 +123,29 @@ pub(crate) async fn decline(State(shared): State<Arc<Shared>>, Path(tid): At, re
 }
 
 pub(crate) async fn calls(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
-    let query = Query::of(&request, &["sip_call_id", "state"])?;
+    let query = Query::of(&request, &["sip_call_id", "state", "limit"])?;
     let active = match query.get("state") {
         None => None,
         Some("active") => Some(true),
         Some("ended") => Some(false),
-        Some(other) => return Err(invalid("state", format!("found `{other}`, expected active or ended")).into()),
+        Some(other) => {
+            return Err(invalid("state", format!("found `{}`, expected active or ended", plain(other))).into());
+        }
+    };
+    let limit = match query.get("limit") {
+        None => None,
+        Some(limit) => Some(
+            limit
+                .parse::<usize>()
+                .map_err(|_| invalid("limit", format!("found `{}`, expected a number", plain(limit))))?,
+        ),
     };
     let sip_call_id = query.get("sip_call_id").map(str::to_owned);
-    answer(StatusCode::OK, &ask(&shared, calls::Request::Calls { sip_call_id, active }).await?)
+    let mut reply = ask(&shared, calls::Request::Calls { sip_call_id, active }).await?;
+    if let (Reply::Calls(list), Some(limit)) = (&mut reply, limit) {
+        list.calls.truncate(limit);
+    }
+    answer(StatusCode::OK, &reply)
 }
 
 pub(crate) async fn call(State(shared): State<Arc<Shared>>, Path(call): At, request: Request) -> Answer {

@@ -81,6 +81,7 @@ const DESCRIBED: &[Described] = &[
         parameters: &[
             ("sip_call_id", "Only the call whose caller's INVITE has this Call-ID"),
             ("state", "`active` or `ended`; absent: both"),
+            ("limit", "At most this many, the first of the list"),
         ],
         body: None,
         success: &[("200", "The calls", "CallList")],

@@ -96,6 +96,8 @@ async fn calls_are_found_by_foreign_id_and_by_state() {
     assert_eq!(answer.json()["calls"][0]["id"], LIVE);
     let Request::Calls { sip_call_id, active } = api.engine.taken() else { panic!("not calls") };
     assert_eq!((sip_call_id.as_deref(), active), (Some("a84b4c76e66710@pc33"), Some(true)));
+    assert_eq!(api.get("/v1/calls?limit=0").await.json(), json!({ "calls": [] }));
+    assert!(matches!(api.engine.taken(), Request::Calls { sip_call_id: None, active: None }));
     assert_eq!(api.get(&format!("/v1/calls/{LIVE}")).await.status, 200);
     assert!(matches!(api.engine.taken(), Request::Call { .. }));
 }

@@ -138,6 +138,7 @@ async fn an_unknown_query_parameter_is_422_so_that_a_misspelt_filter_does_not_me
     assert!(answer.problem(422, "invalid-field").contains("did you mean `sip_call_id`?"), "{answer:?}");
     assert_eq!(answer.field(), "sip_callid");
     api.get("/v1/calls?state=gone").await.problem(422, "invalid-field");
+    api.get("/v1/calls?limit=-1").await.problem(422, "invalid-field");
     let answer = api.post(&format!("/v1/calls/{LIVE}/transfer?wait=30"), "{\"to\": \"frontdesk\"}").await;
     assert!(answer.problem(422, "invalid-field").contains("30s"), "{answer:?}");
     let answer = api.post(&format!("/v1/calls/{LIVE}/transfer?wait=1h"), "{\"to\": \"frontdesk\"}").await;
