@@ -113,6 +113,19 @@ impl OfferAnswer {
         }
     }
 
+    /// The codecs of the peer's open offer that we have too, in the peer's order; empty when no offer of theirs is open.
+    pub fn offered(&self) -> Vec<Codec> {
+        let State::Received { offer } = &self.state else { return Vec::new() };
+        let listed = offer.streams.iter().flat_map(|stream| stream.codecs.iter().map(|(codec, _)| *codec));
+        let mut codecs: Vec<Codec> = Vec::new();
+        for codec in listed.filter(|codec| self.local.codecs.contains(codec)) {
+            if !codecs.contains(&codec) {
+                codecs.push(codec);
+            }
+        }
+        codecs
+    }
+
     /// Opens an offer of ours and gives its body: for an INVITE, an UPDATE, or the 200 to an INVITE without one.
     ///
     /// # Errors
