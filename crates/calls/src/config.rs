@@ -269,6 +269,8 @@ pub enum AfterHuman {
 /// Media of every leg.
 #[derive(Clone, Debug)]
 pub struct Media {
+    /// Codecs offered and accepted, best first.
+    pub codecs: Vec<sdp::Codec>,
     /// Packet time asked for.
     pub ptime: Duration,
     /// Whether telephone-event is offered and accepted.
@@ -277,24 +279,28 @@ pub struct Media {
     pub hold_music: String,
     /// The announcement before the music when the AI is lost.
     pub ai_lost_announcement: Option<String>,
-    /// A caller or human that never sent a packet is dead after this long.
-    pub dead_before_first: Option<Duration>,
-    /// A caller or human that stopped sending is dead after this long.
-    pub dead_after: Option<Duration>,
-    /// A party that holds us is dead after this long.
-    pub dead_on_hold: Option<Duration>,
+    /// A caller or human that never sent a packet is dead after this long. Zero: never.
+    pub dead_before_first: Duration,
+    /// A caller or human that stopped sending is dead after this long. Zero: never.
+    pub dead_after: Duration,
+    /// A party that holds us is dead after this long. Zero: never.
+    pub dead_on_hold: Duration,
+    /// Which source of a directly dialled human's media is believed.
+    pub nat: Nat,
 }
 
 impl Default for Media {
     fn default() -> Self {
         Self {
+            codecs: sdp::Codec::ALL.to_vec(),
             ptime: Duration::from_millis(20),
             telephone_event: true,
             hold_music: "music/default".to_owned(),
             ai_lost_announcement: None,
-            dead_before_first: Some(Duration::from_secs(30)),
-            dead_after: Some(Duration::from_secs(15)),
-            dead_on_hold: Some(Duration::from_secs(30 * 60)),
+            dead_before_first: Duration::from_secs(30),
+            dead_after: Duration::from_secs(15),
+            dead_on_hold: Duration::from_secs(30 * 60),
+            nat: Nat::default(),
         }
     }
 }

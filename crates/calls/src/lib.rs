@@ -1,13 +1,37 @@
 //! The B2BUA itself: calls, legs, who hears whom, and the transfer from AI to human and back, without side effects.
+//!
+//! [`Core`] takes [`Input`]s (a leg's call control, a port's news, a request of the API, the outcome of something it asked
+//! for) and answers with [`Output`]s. `Call` only routes; `Leg`, `Transfer` and `Whisper` are machines of their own; the
+//! audio plan is one pure function of the call's state (`plan.rs`), sent after each step in which it changed.
+//!
+//! Architecture invariants:
+//! - Nothing is done here, only asked for; what cannot be done comes back as an input and is part of a machine.
+//! - A panic in one call's step ends that call, never another.
+//! - The caller is never sent a re-INVITE by this room.
 #![forbid(unsafe_code)]
 
 mod api;
+mod call;
+mod cause;
 mod config;
+mod calls;
+mod dial;
+mod dry_run;
 mod happening;
+mod headers;
 mod ids;
+mod leg;
+mod outputs;
+mod plan;
 mod problem;
 mod record;
+mod relay;
+mod step;
+mod story;
+mod transfer;
+mod whisper;
 
+pub use calls::Core;
 pub use api::{
     AcceptBody, AcceptWord, CallDetail, CallList, CallState, CallSummary, ContextBody, ContextReply, DecisionReply,
     DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, OnFailureBody, Reply,
@@ -19,6 +43,7 @@ pub use config::{
 };
 pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId};
+pub use outputs::{Gauges, Input, Observation, Opened, Output};
 pub use problem::Problem;
 pub use record::{
     AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, Party, Source, Time, TimelineEntry,

@@ -1,0 +1,253 @@
+//! The AI's side of a call: reaching it, losing it, reaching another.
+
+use super::{Call, MOST_AI_LOSSES, MOST_LEGS, Stage};
+use crate::{
+    AfterHuman, AiFailureStep, AiLoss, EndCause, Happening, Observation, Party, Source, dial, headers,
+    leg::{Leg, Order, Peer},
+    step::{Step, Timer},
+};
+use policy::{CallFact, To, TransferOptions};
+use sdp::Codec;
+use signaling::LegId;
+use std::sync::Arc;
+
+/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
+const TIMER_FIRST: core::time::Duration = core::time::Duration::from_secs(5);
+
+impl Call {
+    /// The caller's port is open: the rules may decide at once, else the AI is dialled.
+    pub(super) fn arrived(&mut self, step: &mut Step<'_>) {
+        if !step.config.limits.call_duration.is_zero() {
+            step.arm(Timer::MaxDuration, step.config.limits.call_duration);
+        }
+        self.run_rules(step, "start");
+        if self.stage != Stage::Connecting {
+            return;
+        }
+        if self.announcement.is_some() {
+            // The caller is told first; the AI is dialled when the prompt is over.
+            self.answer_caller(step, None, Party::Caller);
+        } else {
+            self.dial_ai(step, None, &[]);
+        }
+    }
+
+    /// Dials the AI of `profile`, or of the profile in charge. `told` are headers that say why.
+    pub(super) fn dial_ai(&mut self, step: &mut Step<'_>, profile: Option<&str>, told: &[(&str, String)]) {
+        if let Some(profile) = profile {
+            profile.clone_into(&mut self.profile);
+        }
+        let config = Arc::clone(step.config);
+        let Some(profile) = config.ai.get(&self.profile).filter(|_| self.legs.len() < MOST_LEGS) else {
+            return self.ai_lost(step, AiLoss::Unreachable, None);
+        };
+        let Ok(route) = dial::ai(&profile.uri, profile.proxy.as_deref(), &self.profile) else {
+            return self.ai_lost(step, AiLoss::Unreachable, None);
+        };
+        self.ai_dials += 1;
+        let id = step.new_leg();
+        let name = format!("ai-{}", self.ai_dials);
+        let record = self.leg_record(step, name, Party::Ai, &profile.uri, &self.profile);
+        let order = Order {
+            target: profile.uri.as_str().into(),
+            hop: route.hop,
+            from: self.from_for(step, &route.peer),
+            peer: route.peer,
+            headers: self.headers_for_ai(profile, told),
+            max_forwards: self.about.max_forwards.saturating_sub(1),
+            timeout: profile.answer_timeout + TIMER_FIRST,
+            codecs: self.codecs_for(step),
+        };
+        step.arm(Timer::AiAnswer(id), profile.answer_timeout);
+        self.ai = Some(id);
+        let leg = Leg::outgoing(step, id, record, order, profile.nat);
+        self.legs.push(leg);
+    }
+
+    fn headers_for_ai(&self, profile: &crate::AiProfile, told: &[(&str, String)]) -> Vec<(String, String)> {
+        let mut list = vec![headers::call_id(self.about.id)];
+        let mut add = |name: &str, value: &str| list.push((name.to_owned(), headers::encode(value, 256).0));
+        add("X-Tandem-Line", &self.about.line);
+        add("X-Tandem-To", &self.about.to);
+        if let Some(from) = &self.about.from {
+            add("X-Tandem-From", from);
+        }
+        for (name, value) in told {
+            add(name, value);
+        }
+        list.extend(profile.headers.iter().cloned());
+        // An AI that is dialled again has forgotten what it learned.
+        let from = self.about.from.as_deref().unwrap_or_default();
+        list.extend(headers::context(self.facts.context(), None, &profile.uri, from, &list));
+        list
+    }
+
+    pub(super) fn from_for(&self, step: &Step<'_>, peer: &Peer) -> signaling::Party {
+        let About { from, display, to, local, .. } = &self.about;
+        dial::caller_id(step.config, peer, from.as_deref(), display, to, *local)
+    }
+
+    /// What to offer: the caller's codecs first, so that both legs agree on one where they can.
+    pub(super) fn codecs_for(&self, step: &Step<'_>) -> Vec<Codec> {
+        let caller = self.leg(self.caller);
+        let mut wanted = caller.map(Leg::offered_codecs).unwrap_or_default();
+        wanted.extend(caller.and_then(Leg::codec));
+        let mut codecs = step.config.media.codecs.clone();
+        codecs.sort_by_key(|codec| wanted.iter().position(|it| it == codec).unwrap_or(usize::MAX));
+        codecs
+    }
+
+    /// The AI answered: it has the caller.
+    pub(super) fn ai_answered(&mut self, step: &mut Step<'_>, leg: LegId) {
+        step.disarm(Timer::AiAnswer(leg));
+        let codec = self.leg(leg).and_then(Leg::codec);
+        if self.answer_caller(step, codec, Party::Ai) {
+            self.with_ai(step);
+        }
+    }
+
+    /// The AI, which is up, takes the caller: a stint begins.
+    pub(super) fn with_ai(&mut self, step: &mut Step<'_>) {
+        self.stage = Stage::WithAi;
+        self.refuge = super::Refuge::default();
+        self.facts.note(step.now, &CallFact::StintStarted);
+        let stint = self.facts.view(step.now).stint;
+        step.publish(Happening::AiConnected { profile: self.profile.clone(), stint });
+        self.replan(step);
+        self.measure_ends(step);
+        self.run_rules(step, "stint");
+    }
+
+    /// Answers the caller if that has not been done. False: the call has ended instead.
+    pub(super) fn answer_caller(&mut self, step: &mut Step<'_>, codec: Option<Codec>, by: Party) -> bool {
+        let began = self.about.began;
+        let Some(caller) = self.caller_leg() else { return false };
+        match caller.answer(step, codec) {
+            Ok(true) => {
+                step.publish(Happening::CallAnswered { by });
+                step.observe(Observation::CallSetup(step.now.monotonic.since(began)));
+                true
+            }
+            Ok(false) => caller.is_up(),
+            Err(refusal) => {
+                self.end(step, EndCause::Refused, "us", Some(refusal.status));
+                false
+            }
+        }
+    }
+
+    /// The AI's leg came to nothing, or is gone. During a transfer the transfer goes on.
+    pub(super) fn ai_failed(&mut self, step: &mut Step<'_>, leg: LegId, loss: AiLoss, sip_code: Option<u16>) {
+        if self.ai != Some(leg) || self.stage == Stage::Ending {
+            return;
+        }
+        self.ai = None;
+        step.disarm(Timer::AiAnswer(leg));
+        self.drop_leg(step, leg);
+        if self.transfer.is_some() {
+            let next = "the transfer goes on".to_owned();
+            step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
+            return self.with_transfer(step, |transfer, step| transfer.last_words_over(step));
+        }
+        self.ai_lost(step, loss, sip_code);
+    }
+
+    /// There is no AI: what the rules say, else the profile's `on_ai_failure`.
+    pub(super) fn ai_lost(&mut self, step: &mut Step<'_>, loss: AiLoss, sip_code: Option<u16>) {
+        self.ai_losses += 1;
+        if self.refuge.profile.is_empty() {
+            self.refuge.profile.clone_from(&self.profile);
+        }
+        let refuge = self.next_refuge(step);
+        let next = match &refuge {
+            AiFailureStep::Profile(name) => format!("profile {name}"),
+            AiFailureStep::Destination(name) => format!("destination {name}"),
+            AiFailureStep::Announce(name) => format!("announce {name}"),
+            AiFailureStep::End => "end".to_owned(),
+        };
+        step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
+        if self.caller_answered() {
+            let announcement = step.config.media.ai_lost_announcement.clone();
+            let playing = self.hold_music(step, announcement.as_deref());
+            self.stage = Stage::Reconnecting { playing };
+        } else {
+            self.stage = Stage::Connecting;
+        }
+        self.facts.note(step.now, &CallFact::AiLost);
+        if self.run_rules_in(step, "ai_lost", policy::Phase::Ai) {
+            return;
+        }
+        self.take_refuge(step, refuge);
+    }
+
+    fn next_refuge(&mut self, step: &Step<'_>) -> AiFailureStep {
+        if self.ai_losses > MOST_AI_LOSSES {
+            return AiFailureStep::End;
+        }
+        let list = step.config.ai.get(&self.refuge.profile).map(|profile| profile.on_ai_failure.as_slice());
+        let refuge = list.and_then(|list| list.get(self.refuge.at)).cloned().unwrap_or(AiFailureStep::End);
+        self.refuge.at += 1;
+        refuge
+    }
+
+    fn take_refuge(&mut self, step: &mut Step<'_>, refuge: AiFailureStep) {
+        match refuge {
+            AiFailureStep::Profile(name) => {
+                self.dial_ai(step, Some(&name), &[("X-Tandem-Reason", "ai_lost".to_owned())]);
+            }
+            AiFailureStep::Announce(prompt) => self.announce_and_end(step, prompt.into(), EndCause::AiLost),
+            AiFailureStep::End => self.end(step, EndCause::AiLost, "us", Some(480)),
+            AiFailureStep::Destination(name) => {
+                let to = To::Name(name.as_str().into());
+                let spec = step.rules.transfer(&to, &TransferOptions::default());
+                let taken = spec.map(|spec| self.begin_transfer(step, Source::AiLost, spec));
+                if !matches!(taken, Ok(Ok(_))) {
+                    // The rules no longer know the destination: the next step.
+                    let next = self.next_refuge(step);
+                    self.take_refuge(step, next);
+                }
+            }
+        }
+    }
+
+    /// Gives the caller to an AI: the one that is still there, or one that is dialled and told why.
+    pub(super) fn to_ai(&mut self, step: &mut Step<'_>, profile: Option<&str>, told: &[(&str, String)]) {
+        let other = profile.is_some_and(|profile| profile != self.profile);
+        if self.ai_is_up() && !other {
+            return self.with_ai(step);
+        }
+        if let Some(ai) = self.ai.take() {
+            self.drop_leg(step, ai);
+        }
+        if self.caller_answered() {
+            let playing = match &self.stage {
+                // The same music goes on where it was.
+                Stage::Reconnecting { playing } => playing.clone(),
+                _ => self.hold_music(step, None),
+            };
+            self.stage = Stage::Reconnecting { playing };
+        } else {
+            self.stage = Stage::Connecting;
+        }
+        self.replan(step);
+        self.dial_ai(step, profile, told);
+    }
+
+    /// The human who had the caller hung up.
+    pub(super) fn human_left(&mut self, step: &mut Step<'_>) {
+        self.human = None;
+        let after = step.config.ai.get(&self.profile).map(|profile| profile.after_human).unwrap_or_default();
+        match after {
+            AfterHuman::End => self.end(step, EndCause::HumanHungUp, "human", None),
+            AfterHuman::Ai => {
+                let reason = "human_hung_up".to_owned();
+                let handed =
+                    Happening::HandedBack { reason: reason.clone(), disposition: None, note: None, to_ai: None };
+                step.publish(handed);
+                self.to_ai(step, None, &[("X-Tandem-Reason", reason)]);
+            }
+        }
+    }
+}
+
+use super::About;

@@ -1,0 +1,243 @@
+//! After each step: who hears what, and what each port watches for, follow from the state.
+
+use super::{Call, Stage};
+use crate::{
+    Happening, Party,
+    leg::{Leg, Watch},
+    plan::{self, Part, Playing, Scene, Seat, Then},
+    relay,
+    step::{Step, Timer},
+};
+use core::time::Duration;
+use media_relay::{Command, Event, PlayId, PortId};
+use signaling::LegId;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A caller who has said nothing for this long is quiet; rules on silence count from its beginning.
+const CALLER_QUIET: Duration = Duration::from_secs(1);
+/// An announcement that does not report its end by then has ended.
+const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(120);
+
+impl Call {
+    /// Sends the audio plan and the watches, where they changed.
+    pub(super) fn settle(&mut self, step: &mut Step<'_>) {
+        self.replan(step);
+        let watches: SmallVec<[(LegId, Watch); 4]> =
+            self.legs.iter().filter(|leg| leg.is_up()).map(|leg| (leg.id, self.watch(step, leg))).collect();
+        for (id, watch) in watches {
+            if let Some(leg) = self.leg_mut(id) {
+                leg.watch(step, watch);
+            }
+        }
+    }
+
+    /// Sends the audio plan, if it changed.
+    pub(super) fn replan(&mut self, step: &mut Step<'_>) {
+        let seats = self.seats();
+        let plan = plan::plan(&self.scene(), &seats);
+        if plan == self.plan {
+            return;
+        }
+        self.generation += 1;
+        let sources = plan.iter().map(|(port, hears)| (*port, relay::source(hears))).collect();
+        step.media(Command::Plan { call: step.key, generation: self.generation, sources });
+        self.plan = plan;
+    }
+
+    fn scene(&self) -> Scene {
+        if let (Some(playing), Stage::Connecting | Stage::WithAi | Stage::Reconnecting { .. }) =
+            (&self.announcement, &self.stage)
+        {
+            return Scene::Waiting(playing.clone());
+        }
+        match &self.stage {
+            Stage::Connecting => Scene::Connecting,
+            Stage::WithAi => Scene::WithAi,
+            Stage::Transferring => match self.transfer.as_ref().and_then(|transfer| transfer.caller_hears()) {
+                Some(playing) => Scene::Waiting(playing),
+                None => Scene::LastWords,
+            },
+            Stage::WithHuman { held } => Scene::WithHuman { held: held.clone() },
+            Stage::Reconnecting { playing } => Scene::Waiting(playing.clone()),
+            Stage::Announcing { playing, .. } => Scene::Announcing(playing.clone()),
+            Stage::Ending => Scene::Over,
+        }
+    }
+
+    fn seats(&self) -> SmallVec<[Seat; 4]> {
+        let part = |leg: &Leg| match leg.party() {
+            Party::Caller => Some(Part::Caller),
+            Party::Ai => (self.ai == Some(leg.id)).then_some(Part::Ai),
+            Party::Human if self.human == Some(leg.id) => Some(Part::Human),
+            Party::Human => self.transfer.as_ref()?.candidate(leg.id).map(Part::Candidate),
+        };
+        let seat = |leg: &Leg| {
+            let port = leg.port.filter(|_| leg.is_up())?;
+            Some(Seat { port, part: part(leg)?, holds: leg.holds })
+        };
+        self.legs.iter().filter_map(seat).collect()
+    }
+
+    fn watch(&self, step: &Step<'_>, leg: &Leg) -> Watch {
+        let media = &step.config.media;
+        let profile = step.config.ai.get(&self.profile);
+        let last_words = self.transfer.as_ref().is_some_and(|transfer| transfer.speak_until().is_some());
+        let silence_after = match leg.party() {
+            Party::Caller => Some(CALLER_QUIET),
+            Party::Ai if last_words => profile.map(|profile| profile.quiet_after),
+            Party::Ai | Party::Human => None,
+        };
+        let (before_first, after_last) = match leg.party() {
+            _ if leg.holds => (media.dead_on_hold, media.dead_on_hold),
+            Party::Ai => profile.map(|profile| (profile.dead_after, profile.dead_after)).unwrap_or_default(),
+            _ => (media.dead_before_first, media.dead_after),
+        };
+        let dead_after = (!before_first.is_zero() && !after_last.is_zero()).then_some((before_first, after_last));
+        Watch { silence_after, dead_after }
+    }
+
+    /// What the relay reports.
+    pub(crate) fn media(&mut self, step: &mut Step<'_>, event: Event) {
+        match event {
+            Event::Latched { port, .. } => self.heard(step, port),
+            Event::Dtmf { port, digit, duration } => {
+                if let Some(leg) = self.leg_of_port(port).map(|leg| leg.id) {
+                    self.digit(step, leg, digit, duration);
+                }
+            }
+            Event::Quiet { port, lasting } => {
+                let since = step.now.monotonic - lasting;
+                if self.is_ai(port) {
+                    let profile = step.config.ai.get(&self.profile);
+                    let after = profile.map(|profile| profile.quiet_after).unwrap_or_default();
+                    self.with_transfer(step, |transfer, step| transfer.ai_quiet(step, since, after));
+                } else if self.is_caller(port) {
+                    self.facts.note(step.now, &policy::CallFact::CallerQuiet(since));
+                    self.run_rules(step, "silence");
+                }
+            }
+            Event::Speech { port } => {
+                if self.is_ai(port) {
+                    if let Some(transfer) = &mut self.transfer {
+                        transfer.ai_speaks(step);
+                    }
+                } else if self.is_caller(port) {
+                    self.facts.note(step.now, &policy::CallFact::CallerSpeaks);
+                    self.run_rules(step, "speech");
+                }
+            }
+            Event::Dead { port, .. } => self.dead(step, port),
+            Event::PlayDone { port, play } => self.play_done(step, port, play),
+            Event::Measured { id, longest_silence, .. } => self.measured(step, id, longest_silence),
+            Event::Statistics { .. } => {}
+            Event::Closed { port, stats } => self.port_counted(step, port, &stats),
+        }
+        self.settle(step);
+    }
+
+    fn heard(&mut self, step: &mut Step<'_>, port: PortId) {
+        if self.is_caller(port) {
+            self.first_media.get_or_insert(step.time());
+        }
+    }
+
+    fn dead(&mut self, step: &mut Step<'_>, port: PortId) {
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.port == Some(port)) else { return };
+        leg.record.ended_by = Some("media".to_owned());
+        let (id, party) = (leg.id, leg.party());
+        match party {
+            Party::Caller => self.end(step, crate::EndCause::MediaTimeout, "us", None),
+            Party::Ai => self.ai_failed(step, id, crate::AiLoss::DeadMedia, None),
+            Party::Human if self.human == Some(id) => {
+                self.drop_leg(step, id);
+                self.human_left(step);
+            }
+            Party::Human => {
+                self.drop_leg(step, id);
+                let cause = policy::Cause::NotAccepted;
+                self.with_transfer(step, |transfer, step| transfer.leg_gone(step, id, cause, None));
+            }
+        }
+    }
+
+    pub(super) fn digit(&mut self, step: &mut Step<'_>, leg: LegId, digit: char, duration: Duration) {
+        let Some(it) = self.leg(leg) else { return };
+        let (name, party) = (it.record.name.clone(), it.party());
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        step.publish(Happening::Dtmf { leg: name, digit: digit.to_string(), duration_ms });
+        match party {
+            Party::Caller => {
+                self.facts.note(step.now, &policy::CallFact::Dtmf(digit));
+                self.run_rules(step, "dtmf");
+            }
+            Party::Human => self.with_transfer(step, |transfer, step| transfer.digit(step, leg, digit)),
+            Party::Ai => {}
+        }
+    }
+
+    fn play_done(&mut self, step: &mut Step<'_>, port: PortId, play: PlayId) {
+        let Ok(number) = u32::try_from(play.0) else { return };
+        let Some(leg) = self.leg_of_port(port).map(|leg| leg.id) else { return };
+        if leg != self.caller {
+            return self.with_transfer(step, |transfer, step| transfer.play_done(step, leg, number));
+        }
+        let announcing = match (&self.stage, &self.announcement) {
+            (Stage::Announcing { playing, .. }, _) | (_, Some(playing)) => Some(playing.number),
+            _ => None,
+        };
+        if announcing == Some(number) {
+            self.announced(step);
+        }
+    }
+
+    /// Says a prompt to the caller, over whatever else they would hear. Prompts queue.
+    pub(super) fn announce(&mut self, step: &mut Step<'_>, prompt: Arc<str>) {
+        step.publish(Happening::AnnouncementStarted { prompt: prompt.to_string() });
+        let number = self.new_player();
+        let mut first = self.announcement.take().map(|playing| playing.first).unwrap_or_default();
+        first.push(prompt);
+        self.announcement = Some(Playing { number, first, then: Then::Silence });
+        step.arm(Timer::Announcement, LONGEST_ANNOUNCEMENT);
+    }
+
+    /// The prompt is over.
+    pub(super) fn announced(&mut self, step: &mut Step<'_>) {
+        step.disarm(Timer::Announcement);
+        if let Stage::Announcing { cause, .. } = self.stage {
+            return self.end(step, cause, "us", None);
+        }
+        self.announcement = None;
+        if self.stage == Stage::Connecting && self.ai.is_none() {
+            self.dial_ai(step, None, &[]);
+        }
+    }
+
+    /// The last thing the caller hears; then the call ends.
+    pub(super) fn announce_and_end(&mut self, step: &mut Step<'_>, prompt: Arc<str>, cause: crate::EndCause) {
+        if !self.answer_caller(step, None, Party::Caller) {
+            return;
+        }
+        step.publish(Happening::AnnouncementStarted { prompt: prompt.to_string() });
+        let playing = Playing { number: self.new_player(), first: SmallVec::from_iter([prompt]), then: Then::Silence };
+        self.stage = Stage::Announcing { playing, cause };
+        step.arm(Timer::Announcement, LONGEST_ANNOUNCEMENT);
+    }
+
+    /// What a waiting caller hears without a transfer that says otherwise.
+    pub(super) fn hold_music(&mut self, step: &Step<'_>, announcement: Option<&str>) -> Playing {
+        Playing {
+            number: self.new_player(),
+            first: announcement.map(Arc::from).into_iter().collect(),
+            then: Then::Loop(step.config.media.hold_music.as_str().into()),
+        }
+    }
+
+    fn is_ai(&self, port: PortId) -> bool {
+        self.leg_of_port(port).is_some_and(|leg| self.ai == Some(leg.id))
+    }
+
+    fn is_caller(&self, port: PortId) -> bool {
+        self.leg_of_port(port).is_some_and(|leg| leg.id == self.caller)
+    }
+}

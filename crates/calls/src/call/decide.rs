@@ -1,0 +1,197 @@
+//! Asking the rules and doing what they say.
+
+use super::{Call, Stage};
+use crate::{
+    DecisionRecord, DecisionReply, EndCause, EventResult, EventsReply, Guidance, Happening, Observation, Problem, Reply,
+    Source,
+    call::handoff::NotNow,
+    step::{Step, Timer},
+};
+use policy::{Act, Decision, Explanation, Phase, Posted, Verb};
+
+/// What asking the rules came to.
+pub(super) struct Asked {
+    pub(super) explanation: Explanation,
+    pub(super) decision: Option<DecisionReply>,
+    /// The decision was carried out.
+    pub(super) done: bool,
+}
+
+impl Call {
+    /// Where the call stands, in the rules' words.
+    fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Connecting if self.ai.is_none() => Phase::Start,
+            Stage::WithAi => Phase::Ai,
+            Stage::WithHuman { .. } => Phase::Human,
+            _ => Phase::Waiting,
+        }
+    }
+
+    /// Asks the rules; true when a decision was carried out.
+    pub(super) fn run_rules(&mut self, step: &mut Step<'_>, trigger: &str) -> bool {
+        let phase = self.phase();
+        self.run_rules_in(step, trigger, phase)
+    }
+
+    pub(super) fn run_rules_in(&mut self, step: &mut Step<'_>, trigger: &str, phase: Phase) -> bool {
+        self.ask(step, trigger, phase, false).done
+    }
+
+    /// Asks the rules. The explanation is made when somebody will read it: the poster of an event, or the record of a
+    /// decision.
+    fn ask(&mut self, step: &mut Step<'_>, trigger: &str, phase: Phase, explain: bool) -> Asked {
+        if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) {
+            return Asked { explanation: Explanation::default(), decision: None, done: false };
+        }
+        let rules = std::sync::Arc::clone(step.rules);
+        let evaluation = rules.evaluate(&mut self.facts, step.now, phase);
+        match evaluation.next_change {
+            Some(at) => step.arm_at(Timer::Policy, at.max(step.now.monotonic + core::time::Duration::from_millis(1))),
+            None => step.disarm(Timer::Policy),
+        }
+        let rule = evaluation.decision.as_ref().map(|decision| std::sync::Arc::clone(&decision.rule));
+        step.observe(Observation::Evaluated { rule });
+        let explanation =
+            if explain || evaluation.decision.is_some() { rules.explain(&evaluation) } else { Explanation::default() };
+        for action in evaluation.actions {
+            match &action.act {
+                Act::Set { .. } => step.publish(Happening::FactsChanged { event: format!("rule {}", action.rule) }),
+                Act::Tag(_) => {}
+                Act::Notify(_) => {
+                    let rule = action.rule.to_string();
+                    let action = serde_json::to_value(&action.act).unwrap_or_default();
+                    step.publish(Happening::PolicyNotified { rule, action });
+                }
+                Act::Announce(prompt) => self.announce(step, std::sync::Arc::clone(prompt)),
+            }
+        }
+        let Some(decision) = evaluation.decision else { return Asked { explanation, decision: None, done: false } };
+        let reply = self.decided(step, trigger, decision, &explanation);
+        let done = reply.not_done.is_none();
+        Asked { explanation, decision: Some(reply), done }
+    }
+
+    fn decided(
+        &mut self,
+        step: &mut Step<'_>,
+        trigger: &str,
+        decision: Decision,
+        explanation: &Explanation,
+    ) -> DecisionReply {
+        let rule = decision.rule.to_string();
+        let does = match &decision.verb {
+            Verb::Transfer(_) => "transfer",
+            Verb::End { .. } => "end",
+        };
+        step.publish(Happening::PolicyDecided { rule: rule.clone(), does: does.to_owned(), trigger: trigger.to_owned() });
+        let mut reply = DecisionReply { rule: rule.clone(), does: does.to_owned(), to: None, transfer: None, not_done: None };
+        match decision.verb {
+            Verb::Transfer(spec) => {
+                reply.to = Some(spec.to.to_string());
+                match self.begin_transfer(step, Source::Rule { rule: rule.clone() }, *spec) {
+                    Ok(transfer) => reply.transfer = Some(transfer),
+                    Err(NotNow::Active(transfer)) => reply.not_done = Some(format!("{transfer} is under way")),
+                    Err(NotNow::Ending) => reply.not_done = Some("the call is ending".to_owned()),
+                }
+            }
+            Verb::End { say: Some(prompt) } => {
+                self.finish_transfer(step, crate::TransferState::CallEnded);
+                self.announce_and_end(step, prompt, EndCause::Rule);
+            }
+            Verb::End { say: None } => self.end(step, EndCause::Rule, "us", Some(480)),
+        }
+        let record = DecisionRecord {
+            time: step.time(),
+            trigger: trigger.to_owned(),
+            rule: Some(rule),
+            transfer: reply.transfer,
+            explanation: explanation.clone(),
+        };
+        step.story.decided(record, step.config.limits.decisions);
+        reply
+    }
+
+    /// Events of the API: folded and evaluated one by one; after a decision that was carried out the rest only folded.
+    pub(super) fn events(&mut self, step: &mut Step<'_>, events: &[Posted]) -> Result<Reply, Problem> {
+        let limits = &step.config.limits;
+        if events.len() > limits.events_per_request {
+            return Err(Problem::too_large(format!("at most {} events in one request", limits.events_per_request)));
+        }
+        let most = u64::try_from(limits.events_per_call).unwrap_or(u64::MAX);
+        if step.story.events.saturating_add(events.len() as u64) > most {
+            return Err(Problem::limit(format!("a call takes at most {most} events")));
+        }
+        if events.len() > 1 {
+            // All or nothing: a request that is refused has changed nothing.
+            let mut facts = self.facts.clone();
+            for (index, posted) in events.iter().enumerate() {
+                facts.fold(step.now, posted).map_err(|error| event_problem(&error, Some(index)))?;
+            }
+        }
+        let mut results = Vec::with_capacity(events.len());
+        let mut decided = false;
+        for posted in events {
+            let result = self.event(step, posted, decided)?;
+            decided |= result.decision.as_ref().is_some_and(|decision| decision.not_done.is_none());
+            results.push(result);
+        }
+        let (guidance, speak_by_ms) = self.guidance(step);
+        Ok(Reply::Events(EventsReply { results, guidance, speak_by_ms }))
+    }
+
+    fn event(&mut self, step: &mut Step<'_>, posted: &Posted, decided: bool) -> Result<EventResult, Problem> {
+        let kind = posted.event.type_name();
+        let folded = self.facts.fold(step.now, posted).map_err(|error| event_problem(&error, None))?;
+        let mut result = EventResult {
+            event: posted.id.clone().unwrap_or_else(|| kind.to_owned()),
+            repeated: folded.repeat,
+            decision: None,
+            explanation: None,
+            notes: folded.warnings,
+        };
+        if folded.repeat {
+            result.notes.push("an event of this id was taken before; nothing was counted".to_owned());
+            return Ok(result);
+        }
+        step.story.events += 1;
+        step.observe(Observation::Event { kind });
+        step.publish(Happening::FactsChanged { event: kind.to_owned() });
+        if decided {
+            result.notes.push("only folded: an earlier event of this request decided".to_owned());
+            return Ok(result);
+        }
+        if kind == "ready" {
+            self.with_transfer(step, |transfer, step| transfer.ai_ready(step));
+        }
+        let phase = self.phase();
+        let asked = self.ask(step, kind, phase, true);
+        result.decision = asked.decision;
+        result.explanation = Some(asked.explanation);
+        Ok(result)
+    }
+
+    fn guidance(&self, step: &Step<'_>) -> (Guidance, Option<u64>) {
+        match (&self.stage, &self.transfer) {
+            (Stage::WithAi | Stage::Connecting | Stage::Reconnecting { .. }, _) => (Guidance::Continue, None),
+            (Stage::Transferring, Some(transfer)) => match transfer.speak_until() {
+                Some(until) => {
+                    let left = until.since(step.now.monotonic);
+                    let by = step.now.unix_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+                    (Guidance::FinishSentence, Some(by))
+                }
+                None => (Guidance::Stop, None),
+            },
+            _ => (Guidance::Stop, None),
+        }
+    }
+}
+
+pub(super) fn event_problem(error: &policy::EventError, index: Option<usize>) -> Problem {
+    let field = match (index.or(error.index), error.field.as_str()) {
+        (Some(index), "") => format!("[{index}]"),
+        (Some(index), field) => format!("[{index}].{field}"),
+        (None, field) => field.to_owned(),
+    };
+    Problem::invalid(field, error.message.clone())
+}

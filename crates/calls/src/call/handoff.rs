@@ -1,0 +1,277 @@
+//! Carrying out what the transfer's machine says: legs, bridge, back to the AI.
+
+use super::{Call, MOST_LEGS, Stage};
+use crate::{
+    EndCause, Happening, Observation, Party, Source, TransferId, TransferState,
+    dial::{self, Sees},
+    headers,
+    leg::{Leg, Order},
+    step::{Step, Timer},
+    transfer::{Act, Acts, Transfer},
+};
+use core::time::Duration;
+use media_relay::{Command, MeasureId};
+use policy::{CallFact, Cause, To, TransferSpec};
+use signaling::LegId;
+use std::{collections::VecDeque, sync::Arc};
+
+/// The silence around a handoff is measured until this long after the bridge.
+const MEASURED_AFTER: Duration = Duration::from_secs(1);
+/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
+const TIMER_FIRST: Duration = Duration::from_secs(5);
+
+/// Why a transfer cannot begin.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotNow {
+    /// This one is under way.
+    Active(TransferId),
+    /// The call is ending.
+    Ending,
+}
+
+impl Call {
+    /// Begins a transfer, whoever has the caller.
+    pub(super) fn begin_transfer(
+        &mut self,
+        step: &mut Step<'_>,
+        source: Source,
+        spec: TransferSpec,
+    ) -> Result<TransferId, NotNow> {
+        if let Some(active) = &self.transfer {
+            return Err(NotNow::Active(active.id()));
+        }
+        if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) {
+            return Err(NotNow::Ending);
+        }
+        let id = TransferId::generate(step.now, &mut step.shared.chance);
+        step.shared.transfers.insert(id, step.key);
+        self.facts.note(step.now, &CallFact::TransferStarted { rule: spec.rule.clone() });
+        // An AI that is only being reached is not needed any more; a human who has the caller leaves now.
+        let ai = self.stage == Stage::WithAi && self.ai_is_up();
+        if let Some(leg) = self.ai.take_if(|_| !ai) {
+            self.drop_leg(step, leg);
+        }
+        if let Some(human) = self.human.take() {
+            self.drop_leg(step, human);
+        }
+        self.announcement = None;
+        step.disarm(Timer::Announcement);
+        self.measure_begins(step, id);
+        if !self.caller_answered() {
+            self.caller_rings(step);
+        }
+        let player = self.new_player();
+        let (transfer, acts) = Transfer::begin(step, id, source, spec, ai, player);
+        self.transfer = Some(transfer);
+        self.stage = Stage::Transferring;
+        self.carry_out(step, acts);
+        Ok(id)
+    }
+
+    /// Hands an input to the transfer, if there is one, and carries out what it says.
+    pub(super) fn with_transfer(
+        &mut self,
+        step: &mut Step<'_>,
+        input: impl FnOnce(&mut Transfer, &mut Step<'_>) -> Acts,
+    ) {
+        if let Some(transfer) = &mut self.transfer {
+            let acts = input(transfer, step);
+            self.carry_out(step, acts);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, step: &mut Step<'_>, acts: Acts) {
+        let mut queue: VecDeque<Act> = acts.into_iter().collect();
+        while let Some(act) = queue.pop_front() {
+            match act {
+                Act::CallerWaits { release } => self.caller_waits(step, release),
+                Act::Dial { leg, target, attempt } => {
+                    let more = self.dial_human(step, leg, &target, attempt);
+                    queue.extend(more);
+                }
+                Act::Drop { leg } => self.drop_leg(step, leg),
+                Act::Bridge { leg } => self.bridge(step, leg),
+                Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
+                Act::End => {
+                    self.finish_transfer(step, TransferState::Failed);
+                    self.end(step, EndCause::NobodyLeft, "us", Some(480));
+                }
+            }
+        }
+    }
+
+    fn caller_waits(&mut self, step: &mut Step<'_>, release: bool) {
+        // Music in the same command that takes the AI's voice away; only then may its leg go.
+        self.replan(step);
+        let Some(ai) = self.ai else { return };
+        if let Some(transfer) = &self.transfer {
+            step.publish(Happening::AiMuted { transfer: transfer.id() });
+        }
+        if release {
+            self.ai = None;
+            self.drop_leg(step, ai);
+        }
+    }
+
+    fn dial_human(&mut self, step: &mut Step<'_>, leg: LegId, target: &Arc<str>, attempt: u32) -> Acts {
+        let Some(transfer) = &mut self.transfer else { return Acts::new() };
+        let spec = &transfer.spec;
+        let named = matches!(To::parse(&spec.to), To::Name(_));
+        let through = match &spec.place {
+            policy::Place::Dial(dial) => dial.trunk.clone(),
+            policy::Place::Ai { .. } => None,
+        };
+        let route = dial::human(step.config, target, through.as_deref(), &self.about.trunk, named);
+        let full = self.legs.len() >= MOST_LEGS;
+        let route = match route {
+            Ok(route) if !full => route,
+            other => {
+                tracing::debug!(call = %step.id, attempt, why = other.err().unwrap_or("too many legs"), "not dialled");
+                step.shared.legs.remove(&leg);
+                return transfer.leg_gone(step, leg, Cause::Unreachable, None);
+            }
+        };
+        let (keys, timeout) = (spec.context.clone(), spec.ring_timeout + TIMER_FIRST);
+        let (id, destination) = (transfer.id(), spec.to.to_string());
+        let from = self.from_for(step, &route.peer);
+        let mut list = Vec::new();
+        if route.sees != Sees::Nothing {
+            list.push(headers::call_id(self.about.id));
+        }
+        if route.sees == Sees::Context {
+            let context = headers::context(self.facts.context(), keys.as_deref(), target, &from.uri, &list);
+            list.extend(context);
+        }
+        let context = self.facts.context().clone();
+        // The whole context is on the agent's screen before the INVITE leaves.
+        let target_text = target.to_string();
+        step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target: target_text, context });
+        let via = self.transfer.as_ref().map(|transfer| transfer.spec.to.to_string()).unwrap_or_default();
+        let record = self.leg_record(step, format!("human-{attempt}"), Party::Human, target, &via);
+        let nat = match &route.peer {
+            crate::leg::Peer::Trunk(name) => step.config.trunks.get(name).map(|trunk| trunk.nat).unwrap_or_default(),
+            _ => step.config.media.nat,
+        };
+        let order = Order {
+            target: Arc::clone(target),
+            hop: route.hop,
+            peer: route.peer,
+            from,
+            headers: list,
+            max_forwards: self.about.max_forwards.saturating_sub(1),
+            timeout,
+            codecs: self.codecs_for(step),
+        };
+        let leg = Leg::outgoing(step, leg, record, order, nat);
+        self.legs.push(leg);
+        Acts::new()
+    }
+
+    /// Caller and human hear each other, by one command to the relay; whoever is not needed any more leaves after it.
+    fn bridge(&mut self, step: &mut Step<'_>, leg: LegId) {
+        let codec = self.leg(leg).and_then(Leg::codec);
+        if !self.leg(leg).is_some_and(Leg::is_up) || !self.answer_caller(step, codec, Party::Human) {
+            return;
+        }
+        let held = self.hold_music(step, None);
+        self.human = Some(leg);
+        self.stage = Stage::WithHuman { held };
+        self.replan(step);
+        let winner = self.transfer.as_ref().and_then(|transfer| transfer.winner(leg));
+        let Some(record) = self.finish_transfer(step, TransferState::Bridged) else { return };
+        if let Some(ai) = self.ai.take() {
+            self.drop_leg(step, ai);
+        }
+        if let Some((attempt, destination, target)) = winner {
+            let waited_ms = step.time().ms_since(record.1);
+            step.publish(Happening::TransferBridged { transfer: record.0, attempt, destination, target, waited_ms });
+        }
+        step.story.first_bridge.get_or_insert(step.now.into());
+        self.refuge = super::Refuge::default();
+        self.facts.note(step.now, &CallFact::TransferBridged);
+        step.arm(Timer::Measure, MEASURED_AFTER);
+        self.run_rules(step, "bridged");
+    }
+
+    /// The chain came to the AI: unmuted where it stayed, redialled and told why where it left.
+    fn transfer_to_ai(&mut self, step: &mut Step<'_>, profile: Option<&str>) {
+        let failure = self.transfer.as_ref().and_then(|transfer| transfer.last_failure());
+        let rule = self.transfer.as_ref().and_then(|transfer| transfer.spec.rule.clone());
+        let attempts = self.transfer.as_ref().map_or(0, |transfer| transfer.record.attempts.len());
+        self.finish_transfer(step, TransferState::Failed);
+        let mut told = vec![("X-Tandem-Reason", "transfer_failed".to_owned())];
+        if let Some((cause, sip_code)) = failure {
+            self.facts.note(step.now, &CallFact::TransferFailed { rule, cause });
+            told.push(("X-Tandem-Cause", cause.name().to_owned()));
+            told.extend(sip_code.map(|code| ("X-Tandem-Sip-Code", code.to_string())));
+            told.push(("X-Tandem-Attempt", attempts.to_string()));
+        } else {
+            told = vec![("X-Tandem-Reason", "transferred".to_owned())];
+        }
+        self.to_ai(step, profile, &told);
+    }
+
+    /// The transfer is over: its record is kept, its legs but the winner's are dropped, who waits for it is answered.
+    pub(super) fn finish_transfer(
+        &mut self,
+        step: &mut Step<'_>,
+        state: TransferState,
+    ) -> Option<(TransferId, crate::Time)> {
+        let mut transfer = self.transfer.take()?;
+        let losers = transfer.finish(step, state);
+        let id = transfer.id();
+        let started = transfer.record.started;
+        let record = transfer.record.clone();
+        step.story.transfers.push(transfer.record);
+        for leg in losers {
+            self.drop_leg(step, leg);
+        }
+        self.answer_waiters(step, id, &record);
+        Some((id, started))
+    }
+
+    /// By command: nobody is to be rung any more, the AI has the caller again.
+    pub(super) fn cancel_transfer(&mut self, step: &mut Step<'_>) {
+        let Some((transfer, _)) = self.finish_transfer(step, TransferState::Cancelled) else { return };
+        step.publish(Happening::TransferCancelled { transfer });
+        self.to_ai(step, None, &[("X-Tandem-Reason", "transfer_cancelled".to_owned())]);
+    }
+
+    // ---- the silence around a handoff
+
+    fn measure_begins(&mut self, step: &mut Step<'_>, transfer: TransferId) {
+        self.stop_measuring(step);
+        let Some(port) = self.leg(self.caller).filter(|leg| leg.is_up()).and_then(|leg| leg.port) else { return };
+        let id = MeasureId(u64::from(self.new_player()));
+        self.measuring = Some(id);
+        self.measurements.push((id, transfer));
+        step.media(Command::MeasureStart { port, id });
+    }
+
+    /// The caller is with the AI again.
+    pub(super) fn measure_ends(&mut self, step: &mut Step<'_>) {
+        if self.measuring.is_some() {
+            step.arm(Timer::Measure, MEASURED_AFTER);
+        }
+    }
+
+    pub(super) fn stop_measuring(&mut self, step: &mut Step<'_>) {
+        step.disarm(Timer::Measure);
+        let port = self.leg(self.caller).and_then(|leg| leg.port);
+        if let (Some(id), Some(port)) = (self.measuring.take(), port) {
+            step.media(Command::MeasureStop { port, id });
+        }
+    }
+
+    pub(super) fn measured(&mut self, step: &mut Step<'_>, id: MeasureId, silence: Duration) {
+        let Some(at) = self.measurements.iter().position(|(known, _)| *known == id) else { return };
+        let (_, transfer) = self.measurements.remove(at);
+        let bridged = step.story.transfer(transfer).is_some_and(|it| it.state == TransferState::Bridged);
+        let handoff_silence_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        step.story.measured(transfer, handoff_silence_ms);
+        if bridged {
+            step.observe(Observation::HandoffSilence(silence));
+            step.publish(Happening::TransferMeasured { transfer, handoff_silence_ms });
+        }
+    }
+}

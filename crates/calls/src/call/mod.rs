@@ -1,0 +1,394 @@
+//! One caller's session. This file only routes: what happens goes to the machine it belongs to, and after each step the
+//! audio plan and the watches follow from the state.
+//!
+//! ```text
+//!              ┌──────────────────────────── on_ai_failure: profile ────────────────────────┐
+//!              v                                                                            │
+//!  INVITE ─> Connecting ──AI answers──> WithAi ──decision, command──> Transferring ──bridge──> WithHuman
+//!              │   │ on_ai_failure:      ^  │ AI lost                  │   │ chain: ai         │ after_human: ai,
+//!              │   └─ destination ──┐    │  v                          │   v                   v handback
+//!              │                    │    └─ Reconnecting <─────────────┴───┴───────────────────┘
+//!              │                    └──> Transferring
+//!              └───────────── Announcing ──prompt over──> Ending ──last leg gone, ports counted──> record
+//!  (from every state: the caller hangs up, hang-up by command, max_duration ──> Ending)
+//! ```
+
+mod ai;
+mod audio;
+mod decide;
+mod end;
+mod handoff;
+mod request;
+
+use crate::{
+    CallId, CallState, EndCause, Gauges, LegRecord, Party, RequestId, Time, TransferBody, TransferId,
+    cause,
+    leg::{Leg, News},
+    outputs::Opened,
+    plan::{Plan, Playing},
+    step::{Step, Timer},
+    transfer::Transfer,
+};
+use clock::Monotonic;
+use media_relay::{MeasureId, PortId};
+use policy::Facts;
+use serde::{Deserialize, Serialize};
+use signaling::{EndedBy, LegId};
+use smallvec::SmallVec;
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+/// A call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) about: About,
+    stage: Stage,
+    legs: Vec<Leg>,
+    caller: LegId,
+    /// The AI's leg: dialled, or up.
+    ai: Option<LegId>,
+    /// The human who has the caller.
+    human: Option<LegId>,
+    transfer: Option<Box<Transfer>>,
+    facts: Facts,
+    /// The AI profile in charge, which may be another than the route's after a loss.
+    profile: String,
+    /// How far the profile's `on_ai_failure` has been walked since an AI last had the caller.
+    refuge: Refuge,
+    /// AIs dialled, for the names of their legs.
+    ai_dials: u32,
+    ai_losses: u32,
+    /// Said to the caller once, over whatever else they would hear.
+    announcement: Option<Playing>,
+    /// The last plan sent, and its generation.
+    plan: Plan,
+    generation: u64,
+    players: u32,
+    /// Whose handoff is being measured at the caller's port.
+    measuring: Option<MeasureId>,
+    /// Measurements begun and not reported, and whose they are.
+    measurements: Vec<(MeasureId, TransferId)>,
+    /// Ports that were closed and have not told yet what they counted; whose they were.
+    counting: Vec<(PortId, String)>,
+    first_media: Option<Time>,
+    keys: VecDeque<(String, TransferBody, TransferId)>,
+    waiters: Vec<(RequestId, TransferId)>,
+    commands: usize,
+    end: Option<End>,
+}
+
+/// What is known of a call from its first message on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub(crate) id: CallId,
+    pub(crate) line: Arc<str>,
+    pub(crate) trunk: String,
+    pub(crate) ai: String,
+    pub(crate) from: Option<String>,
+    pub(crate) display: String,
+    pub(crate) to: String,
+    pub(crate) sip_call_id: String,
+    pub(crate) local: SocketAddr,
+    pub(crate) max_forwards: u8,
+    pub(crate) started: Time,
+    pub(crate) began: Monotonic,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Stage {
+    Connecting,
+    WithAi,
+    Transferring,
+    WithHuman { held: Playing },
+    Reconnecting { playing: Playing },
+    Announcing { playing: Playing, cause: EndCause },
+    Ending,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Refuge {
+    /// The profile whose list is walked.
+    profile: String,
+    at: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct End {
+    cause: EndCause,
+    by: String,
+    sip_code: Option<u16>,
+    time: Time,
+}
+
+/// AIs a call may lose before it is given up: whatever the profiles say, no call redials for ever.
+const MOST_AI_LOSSES: u32 = 10;
+/// Legs a call may have at once; beyond it an attempt fails.
+const MOST_LEGS: usize = 24;
+
+impl Call {
+    /// The caller's INVITE was taken; their leg's port is being opened.
+    pub(crate) fn new(about: About, caller: Leg, facts: Facts) -> Self {
+        Self {
+            stage: Stage::Connecting,
+            caller: caller.id,
+            legs: vec![caller],
+            ai: None,
+            human: None,
+            transfer: None,
+            facts,
+            profile: about.ai.clone(),
+            refuge: Refuge::default(),
+            ai_dials: 0,
+            ai_losses: 0,
+            announcement: None,
+            plan: Plan::new(),
+            generation: 0,
+            players: 0,
+            measuring: None,
+            measurements: Vec::new(),
+            counting: Vec::new(),
+            first_media: None,
+            keys: VecDeque::new(),
+            waiters: Vec::new(),
+            commands: 0,
+            end: None,
+            about,
+        }
+    }
+
+    // ---- inputs
+
+    pub(crate) fn port_opened(&mut self, step: &mut Step<'_>, leg: LegId, opened: Opened) {
+        match self.leg_mut(leg) {
+            Some(it) => {
+                step.shared.ports.insert(opened.port, step.key);
+                let news = it.port_opened(step, opened);
+                self.news(step, leg, news);
+            }
+            None => step.media(media_relay::Command::Close { port: opened.port }),
+        }
+        self.settle(step);
+    }
+
+    pub(crate) fn port_failed(&mut self, step: &mut Step<'_>, leg: LegId) {
+        if leg == self.caller {
+            self.end(step, EndCause::Refused, "us", Some(503));
+        } else if self.leg(leg).is_some() {
+            self.news(step, leg, News::Failed { cause: policy::Cause::Failed, sip_code: None });
+        }
+        self.settle(step);
+    }
+
+    pub(crate) fn resolved(&mut self, step: &mut Step<'_>, leg: LegId, address: Option<SocketAddr>) {
+        if let Some(it) = self.leg_mut(leg) {
+            let news = it.resolved(step, address);
+            self.news(step, leg, news);
+        }
+        self.settle(step);
+    }
+
+    pub(crate) fn signaling(&mut self, step: &mut Step<'_>, leg: LegId, event: signaling::Event) {
+        if let Some(it) = self.leg_mut(leg) {
+            let news = it.signaling(step, event);
+            self.news(step, leg, news);
+        }
+        self.settle(step);
+    }
+
+    pub(crate) fn timeout(&mut self, step: &mut Step<'_>, timer: Timer) {
+        match timer {
+            Timer::AiAnswer(leg) => self.ai_failed(step, leg, crate::AiLoss::NoAnswer, None),
+            Timer::Ring(leg) => self.with_transfer(step, |transfer, step| transfer.ring_timeout(step, leg)),
+            Timer::Whisper(leg) => self.with_transfer(step, |transfer, step| transfer.whisper_timeout(step, leg)),
+            Timer::LastWords => self.with_transfer(step, Transfer::last_words_over),
+            Timer::Quiet => self.with_transfer(step, Transfer::quiet_long_enough),
+            Timer::Policy => {
+                self.run_rules(step, "timer");
+            }
+            Timer::MaxDuration => self.end(step, EndCause::MaxDuration, "us", None),
+            Timer::Announcement => self.announced(step),
+            Timer::Measure => self.stop_measuring(step),
+            Timer::Wait(id) => self.wait_over(step, id),
+            Timer::Ending => self.give_up_ending(step),
+        }
+        self.settle(step);
+    }
+
+    /// What a leg told goes to whom it concerns.
+    fn news(&mut self, step: &mut Step<'_>, leg: LegId, news: News) {
+        match news {
+            News::Nothing => {}
+            News::Ready => self.arrived(step),
+            News::Ringing(status) => {
+                if self.ai == Some(leg) {
+                    self.caller_rings(step);
+                } else if let Some(transfer) = &mut self.transfer {
+                    transfer.ringing(step, leg, status);
+                    self.caller_rings(step);
+                }
+            }
+            News::Answered if self.ai == Some(leg) => self.ai_answered(step, leg),
+            News::Answered => self.with_transfer(step, |transfer, step| transfer.answered(step, leg)),
+            News::Hold => self.hold_changed(step, leg),
+            News::Digit(digit, duration) => self.digit(step, leg, digit, duration),
+            News::Failed { cause, sip_code } => self.leg_failed(step, leg, cause, sip_code),
+            News::Ended { by, sip_code, .. } => self.leg_ended(step, leg, by, sip_code),
+        }
+    }
+
+    fn leg_failed(&mut self, step: &mut Step<'_>, leg: LegId, cause: policy::Cause, sip_code: Option<u16>) {
+        self.drop_leg(step, leg);
+        if leg == self.caller {
+            self.end(step, EndCause::Refused, "us", sip_code);
+        } else if self.ai == Some(leg) {
+            self.ai_failed(step, leg, crate::leg::ai_loss(cause), sip_code);
+        } else {
+            self.with_transfer(step, |transfer, step| transfer.leg_gone(step, leg, cause, sip_code));
+        }
+    }
+
+    fn leg_ended(&mut self, step: &mut Step<'_>, leg: LegId, by: EndedBy, sip_code: Option<u16>) {
+        let answered = self.leg(leg).is_some_and(|it| it.record.answered.is_some());
+        self.remove_leg(step, leg);
+        if leg == self.caller {
+            let (cause, who) = match by {
+                EndedBy::Peer | EndedBy::Cancel => (EndCause::CallerHungUp, "caller"),
+                _ => (EndCause::Refused, "us"),
+            };
+            self.end(step, cause, who, None);
+        } else if self.ai == Some(leg) {
+            let loss = if answered { crate::AiLoss::HungUp } else { cause::of_ai(by, sip_code) };
+            self.ai_failed(step, leg, loss, sip_code);
+        } else if self.human == Some(leg) {
+            self.human_left(step);
+        } else {
+            let cause = cause::of_attempt(by, sip_code);
+            self.with_transfer(step, |transfer, step| transfer.leg_gone(step, leg, cause, sip_code));
+        }
+    }
+
+    fn hold_changed(&mut self, step: &mut Step<'_>, leg: LegId) {
+        let Some(it) = self.leg(leg) else { return };
+        let (holds, name) = (it.holds, it.record.name.clone());
+        let known = self.plan.iter().find(|(port, _)| it.port == Some(*port));
+        let held = matches!(known, Some((_, crate::plan::Hears::Nothing)));
+        if holds != held {
+            step.publish(crate::Happening::LegHold { leg: name, holds });
+        }
+    }
+
+    // ---- legs
+
+    fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    fn leg_of_port(&self, port: PortId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.port == Some(port))
+    }
+
+    fn caller_leg(&mut self) -> Option<&mut Leg> {
+        self.leg_mut(self.caller)
+    }
+
+    fn caller_answered(&self) -> bool {
+        self.leg(self.caller).is_some_and(Leg::is_up)
+    }
+
+    fn ai_is_up(&self) -> bool {
+        self.ai.and_then(|ai| self.leg(ai)).is_some_and(Leg::is_up)
+    }
+
+    fn caller_rings(&mut self, step: &mut Step<'_>) {
+        if let Some(caller) = self.caller_leg() {
+            caller.progress(step, 180);
+        }
+    }
+
+    /// Gives a leg up. It disappears when `signaling` says so, or at once when it was never dialled.
+    fn drop_leg(&mut self, step: &mut Step<'_>, id: LegId) {
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else { return };
+        if let Some(port) = leg.port {
+            self.counting.push((port, leg.record.name.clone()));
+        }
+        if !leg.is_closing() && leg.record.ended_by.is_none() {
+            leg.record.ended_by = Some("us".to_owned());
+        }
+        if !leg.hang_up(step, None) {
+            leg.record.ended = Some(step.time());
+            self.remove_leg(step, id);
+        }
+    }
+
+    fn remove_leg(&mut self, step: &mut Step<'_>, id: LegId) {
+        let Some(at) = self.legs.iter().position(|leg| leg.id == id) else { return };
+        let mut leg = self.legs.remove(at);
+        if let Some(port) = leg.port {
+            self.counting.push((port, leg.record.name.clone()));
+        }
+        leg.close_port(step);
+        step.shared.legs.remove(&id);
+        step.disarm(Timer::AiAnswer(id));
+        step.story.leg_gone(leg.record);
+    }
+
+    // ---- for the core
+
+    /// Nothing of it is left: its record can be written.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Ending && self.legs.is_empty() && self.counting.is_empty()
+    }
+
+    pub(crate) fn state(&self) -> CallState {
+        match self.stage {
+            Stage::Connecting => CallState::Connecting,
+            Stage::WithAi => CallState::WithAi,
+            Stage::Transferring => CallState::Transferring,
+            Stage::WithHuman { .. } => CallState::WithHuman,
+            Stage::Reconnecting { .. } => CallState::Reconnecting,
+            Stage::Announcing { .. } => CallState::Announcing,
+            Stage::Ending => CallState::Ending,
+        }
+    }
+
+    pub(crate) fn count(&self, gauges: &mut Gauges) {
+        if let Some(at) = CallState::LIVE.iter().position(|state| *state == self.state()) {
+            gauges.calls[at] += 1;
+        }
+        for leg in &self.legs {
+            gauges.legs[leg.party() as usize] += 1;
+        }
+        gauges.outstanding += self.waiters.len();
+    }
+
+    fn leg_record(&self, step: &Step<'_>, name: String, party: Party, peer: &str, via: &str) -> LegRecord {
+        LegRecord {
+            name,
+            party,
+            peer: peer.to_owned(),
+            via: via.to_owned(),
+            setup: step.time(),
+            ringing: None,
+            answered: None,
+            ended: None,
+            sip_code: None,
+            ended_by: None,
+            reason: None,
+            codec: None,
+            media: None,
+        }
+    }
+
+    fn new_player(&mut self) -> u32 {
+        // A transfer numbers its whispers above its own number, one an attempt.
+        self.players = self.players.wrapping_add(1_000);
+        self.players
+    }
+
+    fn live_legs(&self) -> SmallVec<[LegId; 4]> {
+        self.legs.iter().filter(|leg| !leg.is_closing()).map(|leg| leg.id).collect()
+    }
+}

@@ -1,0 +1,464 @@
+//! The room's one entrance: who owns what, one call's step at a time.
+
+use crate::{
+    CallDetail, CallId, CallList, CallState, CallSummary, Config, Gauges, Input, LegRecord, Observation,
+    Output, Party, Problem, Reply, Request, RequestId,
+    call::{About, Call},
+    leg::Leg,
+    story::Story,
+    step::{Shared, Step, Timer},
+};
+use clock::{Monotonic, Now, Timers};
+use media_relay::CallKey;
+use policy::{CallStart, Facts, RuleSet};
+use rand::{SeedableRng, rngs::StdRng};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use signaling::{Command, Incoming, LegId};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+/// All calls.
+#[derive(Debug)]
+pub struct Core {
+    config: Arc<Config>,
+    rules: Arc<RuleSet>,
+    calls: BTreeMap<CallKey, Entry>,
+    ids: BTreeMap<CallId, CallKey>,
+    trunks: BTreeMap<String, usize>,
+    timers: Timers<CallKey>,
+    shared: Shared,
+    ended: VecDeque<(CallId, Box<CallDetail>)>,
+    out: VecDeque<Output>,
+    next_call: u64,
+    /// The next step panics: shows that only one call pays for it.
+    #[cfg(test)]
+    pub(crate) panics: bool,
+}
+
+/// A call with what its step needs beside it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    call: Call,
+    story: Story,
+    timers: Timers<Timer>,
+}
+
+impl Core {
+    /// A core without calls. Everything random comes from `seed`.
+    pub fn new(config: Arc<Config>, rules: Arc<RuleSet>, seed: u64, now: Now) -> Self {
+        let _ = now;
+        Self {
+            config,
+            rules,
+            calls: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            trunks: BTreeMap::new(),
+            timers: Timers::default(),
+            shared: Shared::new(StdRng::seed_from_u64(seed)),
+            ended: VecDeque::new(),
+            out: VecDeque::new(),
+            next_call: 0,
+            #[cfg(test)]
+            panics: false,
+        }
+    }
+
+    /// Takes one input. Call [`Self::poll_output`] until it is empty afterwards.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Signaling { leg, event: signaling::Event::Incoming(incoming) } => self.incoming(now, leg, &incoming),
+            Input::Signaling { leg, event } => {
+                // Late news of a leg that is gone: nobody is interested any more.
+                if let Some(key) = self.shared.legs.get(&leg).copied() {
+                    self.step(now, key, |call, step| call.signaling(step, leg, event));
+                }
+            }
+            Input::Media(event) => match self.shared.ports.get(&event.port()).copied() {
+                Some(key) => self.step(now, key, |call, step| call.media(step, event)),
+                None => tracing::trace!(?event, "news of a port that is gone"),
+            },
+            Input::PortOpened { id, opened } => match self.shared.opens.remove(&id) {
+                Some((key, leg)) if self.calls.contains_key(&key) => {
+                    self.step(now, key, |call, step| call.port_opened(step, leg, opened));
+                }
+                _ => self.out.push_back(Output::Media(media_relay::Command::Close { port: opened.port })),
+            },
+            Input::PortFailed { id } => {
+                if let Some((key, leg)) = self.shared.opens.remove(&id) {
+                    self.step(now, key, |call, step| call.port_failed(step, leg));
+                }
+            }
+            Input::Resolved { id, address } => {
+                if let Some((key, leg)) = self.shared.resolves.remove(&id) {
+                    self.step(now, key, |call, step| call.resolved(step, leg, address));
+                }
+            }
+            Input::Request { id, request } => self.request(now, id, request),
+            Input::RulesLoaded(rules) => self.rules = rules,
+            Input::Configured(config) => self.config = config,
+            Input::Shutdown => self.shut_down(now),
+        }
+    }
+
+    /// Fires every timer that is due. Call [`Self::poll_output`] until it is empty afterwards.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(key) = self.timers.pop_expired(now.monotonic) {
+            let Some(entry) = self.calls.get_mut(&key) else { continue };
+            match entry.timers.pop_expired(now.monotonic) {
+                Some(timer) => self.step(now, key, |call, step| call.timeout(step, timer)),
+                None => self.rearm(key),
+            }
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Monotonic> {
+        self.timers.next_timeout()
+    }
+
+    /// What exists at the moment.
+    pub fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges::default();
+        for entry in self.calls.values() {
+            entry.call.count(&mut gauges);
+            gauges.timers += entry.timers.len();
+        }
+        gauges.ports = self.shared.ports.len();
+        gauges.outstanding += self.shared.opens.len() + self.shared.resolves.len();
+        gauges
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// A call as plain data: everything that another process would need to go on with it. `None`: no such call.
+    pub fn snapshot(&self, call: CallId) -> Option<serde_json::Value> {
+        let entry = self.calls.get(self.ids.get(&call)?)?;
+        serde_json::to_value(entry).ok()
+    }
+
+    // ---- a caller comes
+
+    fn incoming(&mut self, now: Now, leg: LegId, incoming: &Incoming) {
+        let address = incoming.source.ip();
+        let allowed = |trunk: &crate::Trunk| {
+            let within = trunk.allowed.iter().filter(|network| network.contains(address));
+            within.map(|network| network.prefix).max()
+        };
+        // The narrowest network decides where several trunks share an address block.
+        let found = self.config.trunks.iter().filter_map(|(name, trunk)| Some((allowed(trunk)?, name, trunk)));
+        let Some((_, name, trunk)) = found.max_by_key(|(prefix, ..)| *prefix) else {
+            return self.refuse(leg, None, 403);
+        };
+        let name = name.clone();
+        let busy = self.trunks.get(&name).copied().unwrap_or(0) >= trunk.max_calls;
+        if busy || self.calls.len() >= self.config.limits.calls {
+            return self.refuse(leg, Some(name), 503);
+        }
+        let called = user_of(&incoming.request_uri).unwrap_or_default();
+        let called = trunk.numbers.canonical(&called);
+        let from = incoming.from.user().filter(|user| !user.eq_ignore_ascii_case("anonymous"));
+        let from = from.map(|user| trunk.numbers.canonical(&unescape(user)));
+        let Some(route) = self.config.routes.iter().find(|route| route.matches(&called, &name)) else {
+            return self.refuse(leg, Some(name), 404);
+        };
+        let nat = trunk.nat;
+        let (line, ai): (Arc<str>, String) = (route.line.as_str().into(), route.ai.clone());
+        self.next_call += 1;
+        let key = CallKey(self.next_call);
+        let id = CallId::generate(now, &mut self.shared.chance);
+        let about = About {
+            id,
+            line: Arc::clone(&line),
+            trunk: name.clone(),
+            ai: ai.clone(),
+            from: from.clone(),
+            display: incoming.from.display.clone(),
+            to: called.clone(),
+            sip_call_id: incoming.call_id.clone(),
+            local: incoming.local,
+            max_forwards: incoming.max_forwards,
+            started: now.into(),
+            began: now.monotonic,
+        };
+        let record = LegRecord {
+            name: "caller".to_owned(),
+            party: Party::Caller,
+            peer: incoming.from.uri.clone(),
+            via: name.clone(),
+            setup: now.into(),
+            ringing: None,
+            answered: None,
+            ended: None,
+            sip_code: None,
+            ended_by: None,
+            reason: None,
+            codec: None,
+            media: None,
+        };
+        let start = CallStart {
+            line: Some(Arc::clone(&line)),
+            caller: from.as_deref().map(Arc::from),
+            called: Some(called.as_str().into()),
+            trunk: Some(name.as_str().into()),
+            profile: Some(ai.as_str().into()),
+        };
+        let listening = self.config.ai.get(&ai).map(|profile| Arc::clone(&profile.listening)).unwrap_or_default();
+        let facts = Facts::new(start, listening, now);
+        let mut story = Story::new(Arc::clone(&line));
+        let mut timers = Timers::default();
+        let mut step = Step {
+            now,
+            config: &self.config,
+            rules: &self.rules,
+            key,
+            id,
+            timers: &mut timers,
+            story: &mut story,
+            shared: &mut self.shared,
+            out: &mut self.out,
+        };
+        let caller = match Leg::incoming(&mut step, leg, record, incoming, nat) {
+            Ok(caller) => caller,
+            Err(refusal) => return self.refuse(leg, Some(name), refusal.status),
+        };
+        step.publish(crate::Happening::CallStarted {
+            trunk: name.clone(),
+            line: line.to_string(),
+            ai,
+            from,
+            to: called,
+            sip_call_id: incoming.call_id.clone(),
+        });
+        *self.trunks.entry(name).or_default() += 1;
+        self.ids.insert(id, key);
+        self.calls.insert(key, Entry { call: Call::new(about, caller, facts), story, timers });
+    }
+
+    fn refuse(&mut self, leg: LegId, trunk: Option<String>, status: u16) {
+        let overload = status == 503;
+        let headers = if overload { vec![("Retry-After".to_owned(), "10".to_owned())] } else { Vec::new() };
+        self.out.push_back(Output::Signaling(Command::Reject { leg, status, reason: None, headers }));
+        self.out.push_back(Output::Observe(Observation::Refused { trunk, status, overload }));
+    }
+
+    // ---- one call's step
+
+    /// Runs one call's step. A panic in it ends this call and no other.
+    fn step(&mut self, now: Now, key: CallKey, act: impl FnOnce(&mut Call, &mut Step<'_>)) {
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        let id = entry.call.about.id;
+        #[cfg(test)]
+        let panics = std::mem::take(&mut self.panics);
+        let (config, rules) = (&self.config, &self.rules);
+        let (shared, out) = (&mut self.shared, &mut self.out);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let Entry { call, story, timers } = entry;
+            let mut step = Step { now, config, rules, key, id, timers, story, shared, out };
+            act(call, &mut step);
+            #[cfg(test)]
+            assert!(!panics, "a step that panics, by order of a test");
+            call.is_over()
+        }));
+        match outcome {
+            Ok(true) => self.remove(now, key),
+            Ok(false) => self.rearm(key),
+            Err(_) => self.panicked(now, key),
+        }
+    }
+
+    fn rearm(&mut self, key: CallKey) {
+        match self.calls.get(&key).and_then(|entry| entry.timers.next_timeout()) {
+            Some(at) => self.timers.set(key, at),
+            None => {
+                self.timers.cancel(key);
+            }
+        }
+    }
+
+    /// The call's own state can no longer be trusted; who owns which leg and port is known beside it.
+    fn panicked(&mut self, now: Now, key: CallKey) {
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        let call = entry.call.about.id;
+        tracing::error!(%call, "a defect ended this call; please report the panic above");
+        entry.call.end_by_force(now.into());
+        let legs: Vec<LegId> = owned(&self.shared.legs, key);
+        let ports: Vec<media_relay::PortId> = owned(&self.shared.ports, key);
+        for leg in legs {
+            self.out.push_back(Output::Signaling(Command::Hangup { leg, reason: None }));
+        }
+        for port in ports {
+            self.out.push_back(Output::Media(media_relay::Command::Close { port }));
+        }
+        self.out.push_back(Output::Observe(Observation::Panicked { call }));
+        self.remove(now, key);
+    }
+
+    /// The call is over: its record goes out, nothing of it stays but what the API may still ask for.
+    fn remove(&mut self, now: Now, key: CallKey) {
+        let Some(mut entry) = self.calls.remove(&key) else { return };
+        let id = entry.call.about.id;
+        self.timers.cancel(key);
+        self.ids.remove(&id);
+        self.shared.legs.retain(|_, owner| *owner != key);
+        self.shared.ports.retain(|_, owner| *owner != key);
+        for transfer in &entry.story.transfers {
+            self.shared.transfers.remove(&transfer.id);
+        }
+        if let Some(count) = self.trunks.get_mut(&entry.call.about.trunk) {
+            *count -= 1;
+            if *count == 0 {
+                self.trunks.remove(&entry.call.about.trunk);
+            }
+        }
+        let step = Step {
+            now,
+            config: &self.config,
+            rules: &self.rules,
+            key,
+            id,
+            timers: &mut entry.timers,
+            story: &mut entry.story,
+            shared: &mut self.shared,
+            out: &mut self.out,
+        };
+        let cdr = entry.call.cdr(&step);
+        let mut detail = entry.call.detail(&step);
+        detail.summary.state = CallState::Ended;
+        self.out.push_back(Output::Cdr(Box::new(cdr)));
+        if self.config.limits.ended_calls > 0 {
+            if self.ended.len() >= self.config.limits.ended_calls {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((id, Box::new(detail)));
+        }
+    }
+
+    fn shut_down(&mut self, now: Now) {
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.step(now, key, Call::shut_down);
+            self.remove(now, key);
+        }
+    }
+
+    // ---- the API
+
+    fn request(&mut self, now: Now, id: RequestId, request: Request) {
+        let call = match &request {
+            Request::Calls { sip_call_id, active } => {
+                let list = self.list(sip_call_id.as_deref(), *active);
+                return self.reply(id, Ok(Reply::Calls(list)));
+            }
+            Request::Evaluate(body) => {
+                let reply = self.dry_run(now, body);
+                return self.reply(id, reply);
+            }
+            Request::TransferStatus { transfer }
+            | Request::CancelTransfer { transfer }
+            | Request::AcceptTransfer { transfer, .. }
+            | Request::DeclineTransfer { transfer, .. } => match self.shared.transfers.get(transfer) {
+                Some(key) => *key,
+                None => return self.reply(id, Err(Problem::unknown_transfer())),
+            },
+            Request::Events { call, .. }
+            | Request::Transfer { call, .. }
+            | Request::Hangup { call }
+            | Request::Handback { call, .. }
+            | Request::Context { call, .. }
+            | Request::Dtmf { call, .. }
+            | Request::Call { call }
+            | Request::NotBuilt { call, .. } => match self.ids.get(call) {
+                Some(key) => *key,
+                None => return self.reply_ended(id, *call, &request),
+            },
+        };
+        self.step(now, call, |call, step| call.request(step, id, request));
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Result<Reply, Problem>) {
+        self.out.push_back(Output::Reply { id, reply: Box::new(reply) });
+    }
+
+    /// To a request about a call that is not there: an ended call can still be read.
+    fn reply_ended(&mut self, id: RequestId, call: CallId, request: &Request) {
+        let ended = self.ended.iter().find(|(ended, _)| *ended == call);
+        let reply = match (ended, request) {
+            (None, _) => Err(Problem::unknown_call()),
+            (Some((_, detail)), Request::Call { .. }) => Ok(Reply::Call(detail.clone())),
+            (Some(_), _) => Err(Problem::ended_call()),
+        };
+        self.reply(id, reply);
+    }
+
+    fn list(&self, sip_call_id: Option<&str>, active: Option<bool>) -> CallList {
+        let live = self.calls.values().map(|entry| entry.call.summary(&entry.story)).filter(|_| active != Some(false));
+        let ended = self.ended.iter().map(|(_, detail)| detail.summary.clone()).filter(|_| active != Some(true));
+        let wanted = |call: &CallSummary| sip_call_id.is_none_or(|id| call.sip_call_id == id);
+        CallList { calls: live.chain(ended).filter(wanted).collect() }
+    }
+
+    fn dry_run(&self, now: Now, body: &crate::EvaluateBody) -> Result<Reply, Problem> {
+        let facts = match body.call {
+            Some(call) => {
+                let key = self.ids.get(&call).ok_or_else(Problem::unknown_call)?;
+                self.calls.get(key).map(|entry| entry.call.facts().clone()).ok_or_else(Problem::unknown_call)?
+            }
+            None => {
+                let text = |text: &Option<String>| text.as_deref().map(Arc::from);
+                let (caller, called) = (text(&body.caller), text(&body.called));
+                let start = CallStart { line: text(&body.line), caller, called, trunk: None, profile: None };
+                let mut facts = Facts::new(start, Arc::default(), now);
+                facts.note(now, &policy::CallFact::StintStarted);
+                facts
+            }
+        };
+        crate::dry_run::run(&self.rules, facts, now, &body.events).map(Reply::Evaluation)
+    }
+}
+
+fn owned<K: Copy + Ord>(index: &FxHashMap<K, CallKey>, key: CallKey) -> Vec<K> {
+    let mut owned: Vec<K> = index.iter().filter(|(_, owner)| **owner == key).map(|(id, _)| *id).collect();
+    owned.sort_unstable();
+    owned
+}
+
+/// The user of a request URI.
+fn user_of(uri: &str) -> Option<String> {
+    let party = signaling::Party { display: String::new(), uri: uri.to_owned() };
+    party.user().map(unescape)
+}
+
+/// `%2B49…` as some peers write it. Anything that is not a plain character afterwards stays as it was.
+fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        plain.push_str(&rest[..at]);
+        let byte = rest.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte.filter(u8::is_ascii_graphic) {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                rest = &rest[at + 3..];
+            }
+            None => {
+                plain.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+

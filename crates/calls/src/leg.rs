@@ -1,0 +1,517 @@
+//! One party's leg: its INVITE usage, its offer/answer machine and its port, taken together.
+
+use crate::{
+    AiLoss, LegRecord, Nat, Party, cause,
+    outputs::Opened,
+    relay,
+    step::Step,
+};
+use bytes::Bytes;
+use core::time::Duration;
+use media_relay::{DeadAfter, PortId};
+use policy::Cause;
+use sdp::{Codec, LocalMedia, OfferAnswer, Open};
+use serde::{Deserialize, Serialize};
+use signaling::{Command, EndedBy, Event, LegId};
+use std::{net::SocketAddr, sync::Arc};
+
+/// A leg.
+///
+/// ```text
+/// out  Preparing ──port open, address known──> Dialling ──180──> Ringing ──2xx──> Up ──hang-up──> Closing ──Ended──> gone
+///          │ no port, no address                   └── final failure, timeout ──────────────────────────────────────> gone
+/// in   Arriving ──port open──> Offered ──answer()──> Up
+/// ```
+/// Within `Up` the offer/answer machine of `sdp` goes its own way; a re-INVITE or UPDATE of the peer is answered here and
+/// touches no other leg. Ringing and answer timeouts belong to who dialled: the AI's or the transfer's machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    pub(crate) record: LegRecord,
+    /// Its port, while open.
+    pub(crate) port: Option<PortId>,
+    /// Its peer holds us.
+    pub(crate) holds: bool,
+    /// Call-ID of its INVITE.
+    pub(crate) sip_call_id: String,
+    /// What its port was last asked to watch for.
+    watched: Watch,
+    nat: Nat,
+    media: Option<OfferAnswer>,
+    /// Our 200 carried an offer: the ACK carries the answer.
+    late: bool,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum State {
+    Preparing(Box<Order>),
+    Dialling,
+    Ringing,
+    Arriving,
+    Offered,
+    Up,
+    Closing,
+}
+
+/// What a port reports about what its peer sends.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    pub(crate) silence_after: Option<Duration>,
+    /// Before the first packet, and after the last.
+    pub(crate) dead_after: Option<(Duration, Duration)>,
+}
+
+/// Everything an INVITE of ours needs beside port and address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) target: Arc<str>,
+    pub(crate) hop: Hop,
+    pub(crate) peer: Peer,
+    pub(crate) from: signaling::Party,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) max_forwards: u8,
+    pub(crate) timeout: Duration,
+    pub(crate) codecs: Vec<Codec>,
+}
+
+/// Where an INVITE goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Hop {
+    Address(SocketAddr),
+    Name { host: String, port: u16 },
+}
+
+/// Whose credentials a leg may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Peer {
+    Trunk(String),
+    Ai(String),
+    Direct,
+}
+
+/// What a leg tells its call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum News {
+    Nothing,
+    /// The port of an incoming leg is open: it can be answered.
+    Ready,
+    Ringing(u16),
+    Answered,
+    /// The peer holds us, or no longer.
+    Hold,
+    Digit(char, Duration),
+    /// Never came to be, or came to nothing before any event of `signaling` could say so.
+    Failed { cause: Cause, sip_code: Option<u16> },
+    /// Over.
+    Ended { by: EndedBy, sip_code: Option<u16>, reason: Option<String> },
+}
+
+impl Leg {
+    /// The caller's leg; its port is being opened. The refusal is for the caller.
+    pub(crate) fn incoming(
+        step: &mut Step<'_>,
+        id: LegId,
+        record: LegRecord,
+        incoming: &signaling::Incoming,
+        nat: Nat,
+    ) -> Result<Self, sdp::Refusal> {
+        // The port's own address takes its place before anything is answered.
+        let mut media = OfferAnswer::new(local_media(step, incoming.local, &step.config.media.codecs.clone()));
+        if let Some(offer) = &incoming.offer {
+            media.receive_offer(offer)?;
+        }
+        step.shared.legs.insert(id, step.key);
+        step.open_port(id);
+        Ok(Self {
+            id,
+            record,
+            port: None,
+            holds: false,
+            sip_call_id: incoming.call_id.clone(),
+            watched: Watch::default(),
+            nat,
+            media: Some(media),
+            late: false,
+            state: State::Arriving,
+        })
+    }
+
+    /// A leg that is to be dialled.
+    pub(crate) fn outgoing(step: &mut Step<'_>, id: LegId, record: LegRecord, order: Order, nat: Nat) -> Self {
+        step.open_port(id);
+        if let Hop::Name { host, port } = &order.hop {
+            step.resolve(id, host.clone(), *port);
+        }
+        Self {
+            id,
+            record,
+            port: None,
+            holds: false,
+            sip_call_id: String::new(),
+            watched: Watch::default(),
+            nat,
+            media: None,
+            late: false,
+            state: State::Preparing(Box::new(order)),
+        }
+    }
+
+    /// Its port is open.
+    pub(crate) fn port_opened(&mut self, step: &mut Step<'_>, opened: Opened) -> News {
+        if self.state == State::Closing {
+            step.close_port(opened.port);
+            return News::Nothing;
+        }
+        self.port = Some(opened.port);
+        match &mut self.state {
+            State::Arriving => {
+                if let Some(media) = &mut self.media {
+                    media.local_mut().address = opened.address.ip();
+                    media.local_mut().port = opened.address.port();
+                }
+                self.state = State::Offered;
+                News::Ready
+            }
+            State::Preparing(order) => {
+                let local = local_media(step, opened.address, &order.codecs);
+                self.media = Some(OfferAnswer::new(local));
+                self.dial(step)
+            }
+            _ => News::Nothing,
+        }
+    }
+
+    /// Its address is known, or is not to be found.
+    pub(crate) fn resolved(&mut self, step: &mut Step<'_>, address: Option<SocketAddr>) -> News {
+        let State::Preparing(order) = &mut self.state else { return News::Nothing };
+        match address {
+            Some(address) => {
+                order.hop = Hop::Address(address);
+                self.dial(step)
+            }
+            None => News::Failed { cause: Cause::Unreachable, sip_code: None },
+        }
+    }
+
+    fn dial(&mut self, step: &mut Step<'_>) -> News {
+        let (State::Preparing(order), Some(media)) = (&self.state, &mut self.media) else { return News::Nothing };
+        let Hop::Address(next_hop) = order.hop else { return News::Nothing };
+        let family = |listener: &&SocketAddr| listener.is_ipv4() == next_hop.is_ipv4();
+        let Some(listener) = step.config.listeners.iter().find(family).copied() else {
+            return News::Failed { cause: Cause::Unreachable, sip_code: None };
+        };
+        let Ok(offer) = media.offer() else { return News::Failed { cause: Cause::Failed, sip_code: None } };
+        let credentials = match &order.peer {
+            Peer::Trunk(name) => step.config.trunks.get(name).and_then(|trunk| trunk.credentials.as_ref()),
+            Peer::Ai(name) => step.config.ai.get(name).and_then(|profile| profile.credentials.as_ref()),
+            Peer::Direct => None,
+        };
+        let credentials = credentials.map(|it| signaling::Credentials {
+            realm: it.realm.clone(),
+            username: it.username.clone(),
+            password: it.password.clone(),
+        });
+        let dial = signaling::Dial {
+            target: order.target.to_string(),
+            next_hop,
+            listener,
+            from: order.from.clone(),
+            to: signaling::Party::default(),
+            headers: order.headers.clone(),
+            offer: Some(offer),
+            credentials,
+            max_forwards: order.max_forwards,
+            invite_timeout: order.timeout,
+        };
+        self.state = State::Dialling;
+        step.signaling(Command::Dial { leg: self.id, dial: Box::new(dial) });
+        News::Nothing
+    }
+
+    /// What happened to its INVITE usage.
+    pub(crate) fn signaling(&mut self, step: &mut Step<'_>, event: Event) -> News {
+        if let Event::Ended { by, status, reason, .. } = event {
+            return self.ended(step, by, status, reason.as_ref());
+        }
+        if self.state == State::Closing {
+            return News::Nothing;
+        }
+        match event {
+            Event::Incoming(_) | Event::Ended { .. } | Event::OfferDone { .. } => News::Nothing,
+            Event::Dialling { call_id } => {
+                self.sip_call_id = call_id;
+                News::Nothing
+            }
+            Event::Provisional { status, .. } if status >= 180 && self.state == State::Dialling => {
+                self.state = State::Ringing;
+                self.record.ringing = Some(step.time());
+                News::Ringing(status)
+            }
+            Event::Provisional { .. } => News::Nothing,
+            Event::Answered { body, .. } => self.was_answered(step, body.as_deref()),
+            Event::Acked { body } => self.acked(step, body.as_deref()),
+            Event::Offer { body } => self.offered(step, body.as_deref()),
+            Event::Info { content_type, body } => info_digit(&content_type, &body),
+        }
+    }
+
+    fn was_answered(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> News {
+        let media = self.media.as_mut();
+        let judged = media.zip(body).map(|(media, body)| media.receive_answer(body));
+        if !matches!(judged, Some(Ok(()))) {
+            tracing::debug!(call = %step.id, leg = %self.record.name, "answer without a usable session description");
+            self.hang_up(step, Some(488));
+            return News::Failed { cause: Cause::Failed, sip_code: Some(488) };
+        }
+        self.state = State::Up;
+        self.record.answered = Some(step.time());
+        self.describe(step);
+        News::Answered
+    }
+
+    fn acked(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> News {
+        if !self.late {
+            return News::Nothing;
+        }
+        self.late = false;
+        let judged = self.media.as_mut().zip(body).map(|(media, body)| media.receive_answer(body));
+        match judged {
+            Some(Ok(())) => {
+                self.describe(step);
+                News::Hold
+            }
+            _ if self.agreed().is_some() => {
+                // A refresh without an answer in its ACK: what was agreed before stays.
+                if let Some(media) = &mut self.media {
+                    media.withdraw();
+                }
+                News::Nothing
+            }
+            _ => {
+                self.hang_up(step, Some(488));
+                News::Failed { cause: Cause::Failed, sip_code: Some(488) }
+            }
+        }
+    }
+
+    /// The peer wants the session changed, or asks for our offer. Only this leg is concerned.
+    fn offered(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> News {
+        let Some(media) = &mut self.media else { return News::Nothing };
+        let leg = self.id;
+        let Some(body) = body else {
+            match media.offer() {
+                Ok(offer) => {
+                    self.late = true;
+                    step.signaling(Command::AcceptOffer { leg, answer: offer });
+                }
+                Err(_) => step.signaling(Command::RefuseOffer { leg, status: 491 }),
+            }
+            return News::Nothing;
+        };
+        let in_use: Option<Codec> = media.agreed().map(|agreed| agreed.codec);
+        let answer = media.receive_offer(body).and_then(|()| media.answer(in_use.as_slice()));
+        match answer {
+            Ok(answer) => {
+                step.signaling(Command::AcceptOffer { leg, answer });
+                self.describe(step);
+                News::Hold
+            }
+            Err(refusal) => {
+                step.signaling(Command::RefuseOffer { leg, status: refusal.status });
+                News::Nothing
+            }
+        }
+    }
+
+    /// Answers the caller, if they are not answered yet and can be. `prefer` is the codec of who takes the call.
+    pub(crate) fn answer(&mut self, step: &mut Step<'_>, prefer: Option<Codec>) -> Result<bool, sdp::Refusal> {
+        let State::Offered = self.state else { return Ok(false) };
+        let Some(media) = &mut self.media else { return Ok(false) };
+        let body: Bytes = if media.open() == Open::Theirs {
+            media.answer(prefer.as_slice())?
+        } else {
+            if let Some(codec) = prefer {
+                let codecs = &mut media.local_mut().codecs;
+                codecs.sort_by_key(|it| *it != codec);
+            }
+            self.late = true;
+            media.offer().unwrap_or_default()
+        };
+        self.state = State::Up;
+        self.record.answered = Some(step.time());
+        step.signaling(Command::Answer { leg: self.id, body: Some(body), headers: Vec::new() });
+        self.describe(step);
+        Ok(true)
+    }
+
+    /// Lets the caller hear that somebody's phone rings.
+    pub(crate) fn progress(&mut self, step: &mut Step<'_>, status: u16) {
+        if self.state == State::Offered && self.record.ringing.is_none() {
+            self.record.ringing = Some(step.time());
+            step.signaling(Command::Progress { leg: self.id, status, answer: None, headers: Vec::new() });
+        }
+    }
+
+    /// Ends it: 487, CANCEL, BYE or, with a status, a refusal of an unanswered caller. Its port closes at once. False: it
+    /// was never dialled, so `signaling` knows nothing of it and no `Ended` will follow.
+    pub(crate) fn hang_up(&mut self, step: &mut Step<'_>, status: Option<u16>) -> bool {
+        let known = !matches!(self.state, State::Preparing(_));
+        match (&self.state, status) {
+            (State::Closing, _) => {}
+            (State::Arriving | State::Offered, Some(status)) => {
+                self.record.sip_code = Some(status);
+                let retry = (status == 503).then(|| ("Retry-After".to_owned(), "10".to_owned()));
+                let headers = retry.into_iter().collect();
+                step.signaling(Command::Reject { leg: self.id, status, reason: None, headers });
+            }
+            (State::Preparing(_), _) => {}
+            _ => step.signaling(Command::Hangup { leg: self.id, reason: None }),
+        }
+        self.state = State::Closing;
+        self.close_port(step);
+        known
+    }
+
+    /// Closes its port, if it is open.
+    pub(crate) fn close_port(&mut self, step: &mut Step<'_>) {
+        if let Some(port) = self.port.take() {
+            step.close_port(port);
+        }
+    }
+
+    fn ended(
+        &mut self,
+        step: &mut Step<'_>,
+        by: EndedBy,
+        status: Option<u16>,
+        reason: Option<&signaling::Reason>,
+    ) -> News {
+        self.close_port(step);
+        let by_word = cause::ended_by(by);
+        let reason = reason.map(|reason| match reason.cause {
+            Some(cause) => format!("{};cause={cause}", reason.protocol),
+            None => reason.protocol.clone(),
+        });
+        if self.record.ended_by.is_none() {
+            self.record.ended_by = Some(by_word.to_owned());
+        }
+        if self.record.answered.is_none() && self.record.sip_code.is_none() {
+            self.record.sip_code = status;
+        }
+        self.record.reason.clone_from(&reason);
+        self.record.ended = Some(step.time());
+        News::Ended { by, sip_code: status, reason }
+    }
+
+    /// Tells the relay what was agreed on.
+    fn describe(&mut self, step: &mut Step<'_>) {
+        let (Some(port), Some(agreed)) = (self.port, self.media.as_ref().and_then(OfferAnswer::agreed)) else { return };
+        self.holds = agreed.remote_holds;
+        self.record.codec = Some(agreed.codec.name().to_owned());
+        let stream = relay::stream(agreed, self.nat);
+        step.media(media_relay::Command::Describe { port, stream: Box::new(stream) });
+    }
+
+    /// Watches what its peer sends, if that is not what is watched for already.
+    pub(crate) fn watch(&mut self, step: &mut Step<'_>, watch: Watch) {
+        let Some(port) = self.port else { return };
+        if self.watched != watch {
+            self.watched = watch;
+            let silence_after = watch.silence_after;
+            let dead_after =
+                watch.dead_after.map(|(before_first, after_last)| DeadAfter { before_first, after_last });
+            step.media(media_relay::Command::Watch { port, silence_after, dead_after });
+        }
+    }
+
+    /// Answered and not ended.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// Hung up; its `Ended` is on the way.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state == State::Closing
+    }
+
+    /// The codec its peer and we use.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.agreed().map(|agreed| agreed.codec)
+    }
+
+    fn agreed(&self) -> Option<&sdp::Agreement> {
+        self.media.as_ref()?.agreed()
+    }
+
+    /// What the caller's open offer holds, best first.
+    pub(crate) fn offered_codecs(&self) -> Vec<Codec> {
+        self.media.as_ref().map(OfferAnswer::offered).unwrap_or_default()
+    }
+
+    /// Whose it is.
+    pub(crate) fn party(&self) -> Party {
+        self.record.party
+    }
+}
+
+/// How an AI was lost that failed with `cause` before its answer.
+pub(crate) fn ai_loss(cause: Cause) -> AiLoss {
+    match cause {
+        Cause::NoAnswer => AiLoss::NoAnswer,
+        Cause::Unreachable => AiLoss::Unreachable,
+        _ => AiLoss::Refused,
+    }
+}
+
+fn local_media(step: &mut Step<'_>, address: SocketAddr, codecs: &[Codec]) -> LocalMedia {
+    let media = &step.config.media;
+    let (telephone_event, ptime) = (media.telephone_event, media.ptime);
+    // RFC 8866, section 5.2: numeric, unique for the user; 31 bits are understood everywhere.
+    let session_id = rand::Rng::next_u64(&mut step.shared.chance) >> 33;
+    LocalMedia {
+        codecs: codecs.to_vec(),
+        telephone_event,
+        ptime,
+        ..LocalMedia::new(address.ip(), address.port(), session_id)
+    }
+}
+
+/// A digit of an INFO: `application/dtmf-relay` (`Signal=5`, `Duration=160`) or `application/dtmf` (`5`).
+fn info_digit(content_type: &str, body: &[u8]) -> News {
+    let text = String::from_utf8_lossy(body);
+    let value = |name: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    let (signal, duration) = match content_type {
+        "application/dtmf-relay" => (value("signal"), value("duration")),
+        "application/dtmf" => (Some(text.trim().to_owned()), None),
+        _ => return News::Nothing,
+    };
+    let ms = duration.and_then(|ms| ms.parse().ok()).filter(|ms| *ms <= 10_000_u64).unwrap_or(100);
+    match signal.as_deref().map(str::as_bytes) {
+        Some([digit @ (b'0'..=b'9' | b'*' | b'#' | b'A'..=b'D' | b'a'..=b'd')]) => {
+            News::Digit(char::from(digit.to_ascii_uppercase()), Duration::from_millis(ms))
+        }
+        _ => News::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_info_request_holds_one_digit_or_is_ignored() {
+        let digit = |digit, ms| News::Digit(digit, Duration::from_millis(ms));
+        assert_eq!(info_digit("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n"), digit('5', 160));
+        assert_eq!(info_digit("application/dtmf-relay", b"Signal= #\r\n"), digit('#', 100));
+        assert_eq!(info_digit("application/dtmf", b"1"), digit('1', 100));
+        assert_eq!(info_digit("application/dtmf-relay", b"Signal=55\r\n"), News::Nothing);
+        assert_eq!(info_digit("application/dtmf", b"\xff"), News::Nothing);
+        assert_eq!(info_digit("text/plain", b"1"), News::Nothing);
+    }
+}

@@ -1,0 +1,174 @@
+//! What crosses the border of this room: inputs and outputs. Every act is an output with an id; its outcome comes back as an input.
+
+use crate::{CallId, Cdr, Party, Problem, PublicEvent, Reply, Request, RequestId, ids::{OpenId, ResolveId}};
+use core::time::Duration;
+use media_relay::{CallKey, PortId};
+use serde::{Deserialize, Serialize};
+use signaling::LegId;
+use std::{net::SocketAddr, sync::Arc};
+
+/// What happens to the core.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A leg's call control.
+    Signaling {
+        /// Which leg.
+        leg: LegId,
+        /// What happened.
+        event: signaling::Event,
+    },
+    /// A port's news.
+    Media(media_relay::Event),
+    /// The outcome of [`Output::OpenPort`].
+    PortOpened {
+        /// Which opening.
+        id: OpenId,
+        /// What was opened.
+        opened: Opened,
+    },
+    /// The other outcome of [`Output::OpenPort`].
+    PortFailed {
+        /// Which opening.
+        id: OpenId,
+    },
+    /// The outcome of [`Output::Resolve`].
+    Resolved {
+        /// Which resolution.
+        id: ResolveId,
+        /// The first usable address, if there is one.
+        address: Option<SocketAddr>,
+    },
+    /// The API asks.
+    Request {
+        /// Echoed with the reply.
+        id: RequestId,
+        /// What.
+        request: Request,
+    },
+    /// New rules are in force; calls keep their facts.
+    RulesLoaded(Arc<policy::RuleSet>),
+    /// A new configuration is in force, for what happens from now on.
+    Configured(Arc<crate::Config>),
+    /// End all calls: the daemon is stopping. Their records come out at once.
+    Shutdown,
+}
+
+/// An open port.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The port.
+    pub port: PortId,
+    /// Where its peer sends RTP: what our SDP says (the external address, where there is one).
+    pub address: SocketAddr,
+}
+
+/// What the core wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// To `signaling`.
+    Signaling(signaling::Command),
+    /// To `media-relay`.
+    Media(media_relay::Command),
+    /// Open a port and answer [`Input::PortOpened`] or [`Input::PortFailed`]; at once if that can be done.
+    OpenPort {
+        /// For the answer.
+        id: OpenId,
+        /// All ports of a call live on one worker.
+        call: CallKey,
+    },
+    /// Find an address and answer [`Input::Resolved`]. IP literals never come here.
+    Resolve {
+        /// For the answer.
+        id: ResolveId,
+        /// A host name.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// The answer to a request.
+    Reply {
+        /// Which request.
+        id: RequestId,
+        /// The answer.
+        reply: Box<Result<Reply, Problem>>,
+    },
+    /// Tell the outside.
+    Publish(PublicEvent),
+    /// Write the record of an ended call. Exactly once a call.
+    Cdr(Box<Cdr>),
+    /// Count for the metrics.
+    Observe(Observation),
+}
+
+/// What metrics are made of beyond [`PublicEvent`]s, [`Cdr`]s and [`Gauges`].
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// An INVITE was refused before it became a call.
+    Refused {
+        /// The trunk, when known.
+        trunk: Option<String>,
+        /// The status sent.
+        status: u16,
+        /// Whether for overload (503).
+        overload: bool,
+    },
+    /// The caller's INVITE to our answer.
+    CallSetup(Duration),
+    /// An event was folded.
+    Event {
+        /// Its type.
+        kind: &'static str,
+    },
+    /// Rules were evaluated.
+    Evaluated {
+        /// The rule that decided, if one did.
+        rule: Option<Arc<str>>,
+    },
+    /// A transfer is over.
+    Transfer {
+        /// `warm` or `cold`.
+        mode: policy::Mode,
+        /// The destination that was reached, or tried last; `uri` for a direct command.
+        destination: Arc<str>,
+        /// How it ended.
+        outcome: crate::TransferState,
+        /// Why, when it failed.
+        cause: Option<policy::Cause>,
+        /// From the decision to the outcome.
+        duration: Duration,
+    },
+    /// Design, section 6.
+    HandoffSilence(Duration),
+    /// One call's step panicked; the call was ended.
+    Panicked {
+        /// Which call.
+        call: CallId,
+    },
+}
+
+/// What exists at the moment. All zero when every call is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gauges {
+    /// Calls by [`crate::CallState::LIVE`], in that order.
+    pub calls: [usize; 7],
+    /// Legs by party: caller, AI, human.
+    pub legs: [usize; 3],
+    /// Ports asked for or open.
+    pub ports: usize,
+    /// Armed timers.
+    pub timers: usize,
+    /// Outstanding openings, resolutions and waiting requests.
+    pub outstanding: usize,
+}
+
+impl Gauges {
+    /// How many legs of `party` there are.
+    pub fn legs_of(&self, party: Party) -> usize {
+        self.legs[party as usize]
+    }
+
+    /// True when nothing is left.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

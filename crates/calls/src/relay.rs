@@ -1,0 +1,62 @@
+//! Between our words and the relay's.
+
+use crate::{
+    MediaRecord, Nat,
+    plan::{Hears, Playing, Then},
+};
+use media_relay::{Latching, Play, PlayId, Source, Stats, Stream};
+
+/// What was agreed on in SDP, for the relay.
+pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
+    Stream {
+        remote: agreed.remote,
+        remote_rtcp: agreed.remote_rtcp,
+        codec: codec(agreed.codec),
+        payload_type_send: agreed.payload_type_send,
+        payload_type_receive: agreed.payload_type_receive,
+        telephone_event: agreed.telephone_event,
+        ptime: agreed.ptime,
+        may_send: agreed.may_send,
+        may_receive: agreed.may_receive,
+        nat: match nat {
+            Nat::Sdp => Latching::Sdp,
+            Nat::Learn => Latching::Learn,
+        },
+    }
+}
+
+fn codec(codec: sdp::Codec) -> media_relay::Codec {
+    match codec {
+        sdp::Codec::Pcma => media_relay::Codec::Pcma,
+        _ => media_relay::Codec::Pcmu,
+    }
+}
+
+/// What a port hears, for the relay.
+pub(crate) fn source(hears: &Hears) -> Source {
+    match hears {
+        Hears::Nothing => Source::Nothing,
+        Hears::Silence => Source::Silence,
+        Hears::Leg(port) => Source::Port(*port),
+        Hears::Ringback => Source::Ringback,
+        Hears::Playing(Playing { number, first, then }) => Source::Play(Play {
+            id: PlayId(u64::from(*number)),
+            first: first.clone(),
+            then: match then {
+                Then::Silence => media_relay::Then::Silence,
+                Then::Loop(name) => media_relay::Then::Loop(name.clone()),
+                Then::Ringback => media_relay::Then::Ringback,
+            },
+        }),
+    }
+}
+
+/// What a port counted, for records.
+pub(crate) fn counted(stats: &Stats) -> MediaRecord {
+    MediaRecord {
+        packets_received: stats.packets_received,
+        packets_sent: stats.packets_sent,
+        packets_lost: u64::try_from(stats.packets_lost).unwrap_or(0),
+        jitter_ms: stats.jitter.as_secs_f64() * 1_000.0,
+    }
+}

@@ -1,0 +1,161 @@
+//! One call's step: the time, the tables it may look at, and where its acts go.
+
+use crate::{
+    CallId, Config, Happening, Observation, Output, Problem, PublicEvent, Reply, RequestId, Time,
+    ids::{OpenId, ResolveId},
+    story::Story,
+};
+use clock::{Monotonic, Now, Timers};
+use core::time::Duration;
+use media_relay::{CallKey, PortId};
+use rand::rngs::StdRng;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use signaling::LegId;
+use std::{collections::VecDeque, sync::Arc};
+
+/// A call's timers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Timer {
+    /// When an AI has rung for its profile's `answer_timeout`.
+    AiAnswer(LegId),
+    /// When a target has rung for the transfer's `ring_timeout`.
+    Ring(LegId),
+    /// When the AI's last words have taken `drain_max`.
+    LastWords,
+    /// When an AI that was quiet at the decision has had its chance to begin a sentence.
+    Quiet,
+    /// When a human was told, or has not accepted `within` the time.
+    Whisper(LegId),
+    /// When a verdict of the rules could change without an event.
+    Policy,
+    /// When the call has lasted as long as a call may.
+    MaxDuration,
+    /// When an announcement should have ended long ago.
+    Announcement,
+    /// One second after the bridge: the silence around it has been measured.
+    Measure,
+    /// When a request that waits for an outcome is answered anyway.
+    Wait(RequestId),
+    /// When what is left of an ended call is dropped by force.
+    Ending,
+}
+
+/// What all calls of the core share: who owns which leg, port and outstanding id, and the next numbers.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) chance: StdRng,
+    pub(crate) legs: FxHashMap<LegId, CallKey>,
+    pub(crate) ports: FxHashMap<PortId, CallKey>,
+    pub(crate) opens: FxHashMap<OpenId, (CallKey, LegId)>,
+    pub(crate) resolves: FxHashMap<ResolveId, (CallKey, LegId)>,
+    pub(crate) transfers: FxHashMap<crate::TransferId, CallKey>,
+    pub(crate) next_leg: u64,
+    pub(crate) next_id: u64,
+    pub(crate) seq: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(chance: StdRng) -> Self {
+        Self {
+            chance,
+            legs: FxHashMap::default(),
+            ports: FxHashMap::default(),
+            opens: FxHashMap::default(),
+            resolves: FxHashMap::default(),
+            transfers: FxHashMap::default(),
+            next_leg: 0,
+            next_id: 0,
+            seq: 0,
+        }
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+/// The surroundings of one call's step.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a Arc<Config>,
+    pub(crate) rules: &'a Arc<policy::RuleSet>,
+    pub(crate) key: CallKey,
+    pub(crate) id: CallId,
+    pub(crate) timers: &'a mut Timers<Timer>,
+    pub(crate) story: &'a mut Story,
+    pub(crate) shared: &'a mut Shared,
+    pub(crate) out: &'a mut VecDeque<Output>,
+}
+
+impl Step<'_> {
+    pub(crate) fn time(&self) -> Time {
+        self.now.into()
+    }
+
+    pub(crate) fn signaling(&mut self, command: signaling::Command) {
+        self.out.push_back(Output::Signaling(command));
+    }
+
+    pub(crate) fn media(&mut self, command: media_relay::Command) {
+        self.out.push_back(Output::Media(command));
+    }
+
+    pub(crate) fn observe(&mut self, observation: Observation) {
+        self.out.push_back(Output::Observe(observation));
+    }
+
+    pub(crate) fn reply(&mut self, id: RequestId, reply: Result<Reply, Problem>) {
+        self.out.push_back(Output::Reply { id, reply: Box::new(reply) });
+    }
+
+    /// Tells the outside and writes it into the call's story.
+    pub(crate) fn publish(&mut self, what: Happening) {
+        self.shared.seq += 1;
+        let time = self.time();
+        tracing::debug!(call = %self.id, event = what.name());
+        self.story.note(time, &what, self.config.limits.timeline);
+        let line = self.story.line.to_string();
+        self.out.push_back(Output::Publish(PublicEvent { seq: self.shared.seq, time, call: self.id, line, what }));
+    }
+
+    pub(crate) fn arm(&mut self, timer: Timer, after: Duration) {
+        self.timers.set(timer, self.now.monotonic + after);
+    }
+
+    pub(crate) fn arm_at(&mut self, timer: Timer, at: Monotonic) {
+        self.timers.set(timer, at);
+    }
+
+    pub(crate) fn disarm(&mut self, timer: Timer) {
+        self.timers.cancel(timer);
+    }
+
+    /// An id for an outgoing leg: the top bit is clear.
+    pub(crate) fn new_leg(&mut self) -> LegId {
+        self.shared.next_leg += 1;
+        let leg = LegId(self.shared.next_leg & (u64::MAX >> 1));
+        self.shared.legs.insert(leg, self.key);
+        leg
+    }
+
+    pub(crate) fn open_port(&mut self, leg: LegId) -> OpenId {
+        let id = OpenId(self.shared.id());
+        self.shared.opens.insert(id, (self.key, leg));
+        self.out.push_back(Output::OpenPort { id, call: self.key });
+        id
+    }
+
+    /// The port stays in the index until the relay has told what it counted.
+    pub(crate) fn close_port(&mut self, port: PortId) {
+        self.media(media_relay::Command::Close { port });
+    }
+
+    pub(crate) fn resolve(&mut self, leg: LegId, host: String, port: u16) -> ResolveId {
+        let id = ResolveId(self.shared.id());
+        self.shared.resolves.insert(id, (self.key, leg));
+        self.out.push_back(Output::Resolve { id, host, port });
+        id
+    }
+}

@@ -1,0 +1,137 @@
+//! What one human hears and must do before the bridge.
+
+use crate::{
+    AcceptedBy,
+    plan::{Playing, Then},
+    step::{Step, Timer},
+};
+use core::time::Duration;
+use policy::Accept;
+use serde::{Deserialize, Serialize};
+use signaling::LegId;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A prompt that does not report its end by then has ended.
+const LONGEST_PROMPT: Duration = Duration::from_secs(60);
+
+/// Telling one human, and waiting for their yes.
+///
+/// ```text
+///            prompt                 prompt over, accept asked
+///  answered ────────> Telling ─────────────────────────────────> Deciding ──digit, screen──> accepted
+///     │                  │ ╲──digit, screen──> accepted             │
+///     │ no prompt,       │ prompt over, nothing asked               │ within
+///     │ nothing asked    └──────> accepted                          └─────> not accepted
+///     └─────> accepted
+/// ```
+/// The timer is [`Timer::Whisper`]: the guard of a prompt in `Telling`, `within` in `Deciding`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Whisper {
+    accept: Option<Accept>,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum State {
+    Telling { prompt: Arc<str>, number: u32 },
+    Deciding,
+    Over,
+}
+
+/// What a step of it came to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Not yet.
+    Pending,
+    /// The human has the call.
+    Accepted(AcceptedBy),
+    /// They do not take it.
+    NotAccepted,
+}
+
+impl Whisper {
+    /// The human of `leg` has answered; `number` is for the player of the prompt.
+    pub(crate) fn begin(
+        step: &mut Step<'_>,
+        leg: LegId,
+        prompt: Option<Arc<str>>,
+        accept: Option<Accept>,
+        number: u32,
+    ) -> (Self, Verdict) {
+        match prompt {
+            Some(prompt) => {
+                step.arm(Timer::Whisper(leg), LONGEST_PROMPT);
+                (Self { accept, state: State::Telling { prompt, number } }, Verdict::Pending)
+            }
+            None => {
+                let mut whisper = Self { accept, state: State::Over };
+                let verdict = whisper.told(step, leg);
+                (whisper, verdict)
+            }
+        }
+    }
+
+    /// The prompt has been played.
+    pub(crate) fn play_done(&mut self, step: &mut Step<'_>, leg: LegId, number: u32) -> Verdict {
+        match &self.state {
+            State::Telling { number: playing, .. } if *playing == number => self.told(step, leg),
+            _ => Verdict::Pending,
+        }
+    }
+
+    fn told(&mut self, step: &mut Step<'_>, leg: LegId) -> Verdict {
+        match &self.accept {
+            Some(accept) => {
+                step.arm(Timer::Whisper(leg), accept.within);
+                self.state = State::Deciding;
+                Verdict::Pending
+            }
+            None => self.over(step, leg, Verdict::Accepted(AcceptedBy::Answer)),
+        }
+    }
+
+    /// The human pressed a key.
+    pub(crate) fn digit(&mut self, step: &mut Step<'_>, leg: LegId, digit: char) -> Verdict {
+        let wanted = self.accept.as_ref().is_some_and(|accept| accept.press.eq_ignore_ascii_case(&digit));
+        if wanted && self.state != State::Over {
+            return self.over(step, leg, Verdict::Accepted(AcceptedBy::Digit));
+        }
+        Verdict::Pending
+    }
+
+    /// Their screen says yes.
+    pub(crate) fn command(&mut self, step: &mut Step<'_>, leg: LegId) -> Verdict {
+        self.over(step, leg, Verdict::Accepted(AcceptedBy::Command))
+    }
+
+    /// [`Timer::Whisper`] is due.
+    pub(crate) fn timeout(&mut self, step: &mut Step<'_>, leg: LegId) -> Verdict {
+        match self.state {
+            State::Telling { .. } => self.told(step, leg),
+            State::Deciding => self.over(step, leg, Verdict::NotAccepted),
+            State::Over => Verdict::Pending,
+        }
+    }
+
+    fn over(&mut self, step: &mut Step<'_>, leg: LegId, verdict: Verdict) -> Verdict {
+        step.disarm(Timer::Whisper(leg));
+        self.state = State::Over;
+        verdict
+    }
+
+    /// Whether a key or screen is still waited for once the prompt is over.
+    pub(crate) fn asks(&self) -> bool {
+        self.accept.is_some()
+    }
+
+    /// What the human hears now.
+    pub(crate) fn hears(&self) -> Option<Playing> {
+        match &self.state {
+            State::Telling { prompt, number } => {
+                Some(Playing { number: *number, first: SmallVec::from_iter([Arc::clone(prompt)]), then: Then::Silence })
+            }
+            _ => None,
+        }
+    }
+}
