@@ -1,8 +1,6 @@
 //! Requests and replies of the control API, typed. `crates/control` only carries them over HTTP.
 
-use crate::{
-    CallId, DecisionRecord, LegRecord, Problem, Source, Time, TimelineEntry, TransferId, TransferRecord, TransferState,
-};
+use crate::{CallId, DecisionRecord, LegRecord, Problem, Source, Time, TimelineEntry, TransferId, TransferRecord};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -284,7 +282,6 @@ pub struct EvaluateBody {
 /// The answer to a request; each serialises as the HTTP body.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "short-lived, one a request")]
 pub enum Reply {
     /// To events.
     Events(EventsReply),
@@ -366,8 +363,6 @@ pub struct DecisionReply {
 pub struct TransferReply {
     /// Whether nothing more can happen to it.
     pub over: bool,
-    /// Whether the caller and a human were joined.
-    pub bridged: bool,
     /// Everything known of it.
     #[serde(flatten)]
     pub transfer: TransferRecord,
@@ -375,7 +370,7 @@ pub struct TransferReply {
 
 impl From<TransferRecord> for TransferReply {
     fn from(transfer: TransferRecord) -> Self {
-        Self { over: transfer.state.is_over(), bridged: transfer.state == TransferState::Bridged, transfer }
+        Self { over: transfer.state.is_over(), transfer }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The room's one entrance: who owns what, one call's step at a time.
 
 use crate::{
-    CallDetail, CallId, CallList, CallState, CallSummary, Config, Gauges, Input, LegRecord, Observation,
-    Output, Party, Problem, Reply, Request, RequestId,
+    CallDetail, CallId, CallList, CallState, CallSummary, Config, Gauges, Input, LegRecord, Observation, Output, Party,
+    Problem, Reply, Request, RequestId,
     call::{About, Call},
     leg::Leg,
-    story::Story,
     step::{Shared, Step, Timer},
+    story::Story,
 };
 use clock::{Monotonic, Now, Timers};
 use media_relay::CallKey;
@@ -461,4 +461,3 @@ fn unescape(text: &str) -> String {
     plain.push_str(rest);
     plain
 }
-

@@ -160,7 +160,8 @@ impl Network {
 }
 
 /// Which source of a leg's media is believed (design, section 6).
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Nat {
     /// The address in the SDP.
     #[default]

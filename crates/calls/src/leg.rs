@@ -1,11 +1,6 @@
 //! One party's leg: its INVITE usage, its offer/answer machine and its port, taken together.
 
-use crate::{
-    AiLoss, LegRecord, Nat, Party, cause,
-    outputs::Opened,
-    relay,
-    step::Step,
-};
+use crate::{AiLoss, LegRecord, Nat, Party, cause, outputs::Opened, relay, step::Step};
 use bytes::Bytes;
 use core::time::Duration;
 use media_relay::{DeadAfter, PortId};
@@ -91,7 +86,7 @@ pub(crate) enum Peer {
 }
 
 /// What a leg tells its call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) enum News {
     Nothing,
     /// The port of an incoming leg is open: it can be answered.
@@ -102,9 +97,15 @@ pub(crate) enum News {
     Hold,
     Digit(char, Duration),
     /// Never came to be, or came to nothing before any event of `signaling` could say so.
-    Failed { cause: Cause, sip_code: Option<u16> },
+    Failed {
+        cause: Cause,
+        sip_code: Option<u16>,
+    },
     /// Over.
-    Ended { by: EndedBy, sip_code: Option<u16>, reason: Option<String> },
+    Ended {
+        by: EndedBy,
+        sip_code: Option<u16>,
+    },
 }
 
 impl Leg {
@@ -399,9 +400,9 @@ impl Leg {
         if self.record.answered.is_none() && self.record.sip_code.is_none() {
             self.record.sip_code = status;
         }
-        self.record.reason.clone_from(&reason);
+        self.record.reason = reason;
         self.record.ended = Some(step.time());
-        News::Ended { by, sip_code: status, reason }
+        News::Ended { by, sip_code: status }
     }
 
     /// Tells the relay what was agreed on.
@@ -419,8 +420,7 @@ impl Leg {
         if self.watched != watch {
             self.watched = watch;
             let silence_after = watch.silence_after;
-            let dead_after =
-                watch.dead_after.map(|(before_first, after_last)| DeadAfter { before_first, after_last });
+            let dead_after = watch.dead_after.map(|(before_first, after_last)| DeadAfter { before_first, after_last });
             step.media(media_relay::Command::Watch { port, silence_after, dead_after });
         }
     }

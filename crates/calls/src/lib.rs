@@ -12,9 +12,9 @@
 
 mod api;
 mod call;
+mod calls;
 mod cause;
 mod config;
-mod calls;
 mod dial;
 mod dry_run;
 mod happening;
@@ -31,12 +31,12 @@ mod story;
 mod transfer;
 mod whisper;
 
-pub use calls::Core;
 pub use api::{
     AcceptBody, AcceptWord, CallDetail, CallList, CallState, CallSummary, ContextBody, ContextReply, DecisionReply,
     DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, OnFailureBody, Reply,
     Request, TransferBody, TransferReply,
 };
+pub use calls::Core;
 pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, Config, Limits, Media, Nat, Network, Numbers, Route, Trunk,
     TrunkCredentials,

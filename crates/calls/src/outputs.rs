@@ -1,6 +1,9 @@
 //! What crosses the border of this room: inputs and outputs. Every act is an output with an id; its outcome comes back as an input.
 
-use crate::{CallId, Cdr, Party, Problem, PublicEvent, Reply, Request, RequestId, ids::{OpenId, ResolveId}};
+use crate::{
+    CallId, Cdr, Party, Problem, PublicEvent, Reply, Request, RequestId,
+    ids::{OpenId, ResolveId},
+};
 use core::time::Duration;
 use media_relay::{CallKey, PortId};
 use serde::{Deserialize, Serialize};

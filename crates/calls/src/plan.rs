@@ -3,7 +3,6 @@
 //! Architecture invariants: the AI never hears hold music; a caller never hears a whisper; nobody hears a party whose leg
 //! is not seated; silence is encoded ("nothing" in the table), no packets at all only toward a party that holds us.
 
-use crate::Party;
 use media_relay::PortId;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -83,7 +82,8 @@ pub(crate) enum Part {
 
 impl Part {
     #[cfg(test)]
-    fn party(&self) -> Party {
+    fn party(&self) -> crate::Party {
+        use crate::Party;
         match self {
             Self::Caller => Party::Caller,
             Self::Ai => Party::Ai,
@@ -131,6 +131,7 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Party;
 
     const CALLER: PortId = PortId(1);
     const AI: PortId = PortId(2);
@@ -176,7 +177,7 @@ mod tests {
     /// The design's table, section 5, row by row: state, seats, and what each of them hears in the order of the seats.
     #[test]
     fn the_table_of_who_hears_what() {
-        use Part::{Ai, Candidate, Caller, Human};
+        use Part::{Ai, Caller, Candidate, Human};
         let waiting = || Scene::Waiting(music());
         let with_human = || Scene::WithHuman { held: music() };
         let announcing = || Scene::Announcing(player(3, Then::Silence));
@@ -227,12 +228,8 @@ mod tests {
             Scene::Announcing(player(3, Then::Silence)),
             Scene::Over,
         ];
-        let parts = [
-            (CALLER, Part::Caller),
-            (AI, Part::Ai),
-            (HUMAN, Part::Human),
-            (OTHER, Part::Candidate(Some(whisper()))),
-        ];
+        let parts =
+            [(CALLER, Part::Caller), (AI, Part::Ai), (HUMAN, Part::Human), (OTHER, Part::Candidate(Some(whisper())))];
         for scene in &scenes {
             for set in 0..16_u32 {
                 for held in 0..16_u32 {
@@ -252,7 +249,8 @@ mod tests {
         for ((port, hears), seat) in plan.iter().zip(seats) {
             assert_eq!(*port, seat.port);
             if let Hears::Leg(heard) = hears {
-                let other = seats.iter().find(|other| other.port == *heard).expect("nobody hears a leg that is not seated");
+                let other =
+                    seats.iter().find(|other| other.port == *heard).expect("nobody hears a leg that is not seated");
                 assert_ne!(other.port, seat.port, "nobody hears themselves");
                 assert!(!other.holds, "nobody hears another's hold music");
                 assert!(!matches!(other.part, Part::Candidate(_)), "nobody hears a human who has not accepted");

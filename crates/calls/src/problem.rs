@@ -22,10 +22,10 @@ pub struct Problem {
     pub field: Option<String>,
     /// The transfer that is in the way.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub transfer: Option<TransferId>,
+    pub transfer: Option<Box<TransferId>>,
     /// When to try again, in seconds (also the `Retry-After` header).
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -59,7 +59,7 @@ impl Problem {
     /// Says when to try again.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after.as_secs().max(1));
+        self.retry_after = Some(u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1));
         self
     }
 
@@ -78,7 +78,7 @@ impl Problem {
     pub(crate) fn transfer_active(transfer: TransferId) -> Self {
         let mut problem = Self::new(409, "transfer-active", "a call has one active transfer at a time")
             .detail(format!("{transfer} is under way; cancel it or wait for its outcome"));
-        problem.transfer = Some(transfer);
+        problem.transfer = Some(Box::new(transfer));
         problem
     }
 
@@ -100,9 +100,5 @@ impl Problem {
 
     pub(crate) fn not_built(what: &str) -> Self {
         Self::new(501, "not-built-yet", "this is not built yet").detail(what)
-    }
-
-    pub(crate) fn no_rules() -> Self {
-        Self::new(503, "no-rules", "no rules are loaded")
     }
 }

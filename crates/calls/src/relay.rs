@@ -41,7 +41,7 @@ pub(crate) fn source(hears: &Hears) -> Source {
         Hears::Ringback => Source::Ringback,
         Hears::Playing(Playing { number, first, then }) => Source::Play(Play {
             id: PlayId(u64::from(*number)),
-            first: first.clone(),
+            first: first.to_vec(),
             then: match then {
                 Then::Silence => media_relay::Then::Silence,
                 Then::Loop(name) => media_relay::Then::Loop(name.clone()),

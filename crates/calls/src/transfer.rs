@@ -242,11 +242,6 @@ impl Transfer {
         }
     }
 
-    /// Whether the AI was to leave for good when the caller began to wait.
-    pub(crate) fn releases_ai(&self) -> bool {
-        self.spec.release_ai == ReleaseAi::AtOnce
-    }
-
     // ---- the human's side
 
     /// Dials the destination under way, or, where it cannot be dialled, what the chain says instead.
@@ -565,11 +560,6 @@ impl Transfer {
     /// Its id.
     pub(crate) fn id(&self) -> TransferId {
         self.record.id
-    }
-
-    /// The leg that has accepted and waits for the caller.
-    pub(crate) fn is_attempt(&self, leg: LegId) -> bool {
-        self.attempts.iter().any(|attempt| attempt.leg == leg)
     }
 
     /// What `leg` hears before the bridge; `None` when it is not an answered attempt.

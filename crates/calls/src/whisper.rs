@@ -120,11 +120,6 @@ impl Whisper {
         verdict
     }
 
-    /// Whether a key or screen is still waited for once the prompt is over.
-    pub(crate) fn asks(&self) -> bool {
-        self.accept.is_some()
-    }
-
     /// What the human hears now.
     pub(crate) fn hears(&self) -> Option<Playing> {
         match &self.state {

@@ -51,7 +51,7 @@ impl Call {
         let order = Order {
             target: profile.uri.as_str().into(),
             hop: route.hop,
-            from: self.from_for(step, &route.peer),
+            from: self.caller_id_for(step, &route.peer),
             peer: route.peer,
             headers: self.headers_for_ai(profile, told),
             max_forwards: self.about.max_forwards.saturating_sub(1),
@@ -82,7 +82,7 @@ impl Call {
         list
     }
 
-    pub(super) fn from_for(&self, step: &Step<'_>, peer: &Peer) -> signaling::Party {
+    pub(super) fn caller_id_for(&self, step: &Step<'_>, peer: &Peer) -> signaling::Party {
         let About { from, display, to, local, .. } = &self.about;
         dial::caller_id(step.config, peer, from.as_deref(), display, to, *local)
     }
@@ -211,7 +211,7 @@ impl Call {
     }
 
     /// Gives the caller to an AI: the one that is still there, or one that is dialled and told why.
-    pub(super) fn to_ai(&mut self, step: &mut Step<'_>, profile: Option<&str>, told: &[(&str, String)]) {
+    pub(super) fn give_to_ai(&mut self, step: &mut Step<'_>, profile: Option<&str>, told: &[(&str, String)]) {
         let other = profile.is_some_and(|profile| profile != self.profile);
         if self.ai_is_up() && !other {
             return self.with_ai(step);
@@ -244,7 +244,7 @@ impl Call {
                 let handed =
                     Happening::HandedBack { reason: reason.clone(), disposition: None, note: None, to_ai: None };
                 step.publish(handed);
-                self.to_ai(step, None, &[("X-Tandem-Reason", reason)]);
+                self.give_to_ai(step, None, &[("X-Tandem-Reason", reason)]);
             }
         }
     }

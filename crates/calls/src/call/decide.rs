@@ -2,8 +2,8 @@
 
 use super::{Call, Stage};
 use crate::{
-    DecisionRecord, DecisionReply, EndCause, EventResult, EventsReply, Guidance, Happening, Observation, Problem, Reply,
-    Source,
+    DecisionRecord, DecisionReply, EndCause, EventResult, EventsReply, Guidance, Happening, Observation, Problem,
+    Reply, Source,
     call::handoff::NotNow,
     step::{Step, Timer},
 };
@@ -84,8 +84,13 @@ impl Call {
             Verb::Transfer(_) => "transfer",
             Verb::End { .. } => "end",
         };
-        step.publish(Happening::PolicyDecided { rule: rule.clone(), does: does.to_owned(), trigger: trigger.to_owned() });
-        let mut reply = DecisionReply { rule: rule.clone(), does: does.to_owned(), to: None, transfer: None, not_done: None };
+        step.publish(Happening::PolicyDecided {
+            rule: rule.clone(),
+            does: does.to_owned(),
+            trigger: trigger.to_owned(),
+        });
+        let mut reply =
+            DecisionReply { rule: rule.clone(), does: does.to_owned(), to: None, transfer: None, not_done: None };
         match decision.verb {
             Verb::Transfer(spec) => {
                 reply.to = Some(spec.to.to_string());

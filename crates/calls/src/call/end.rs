@@ -3,7 +3,6 @@
 use super::{Call, End, Stage};
 use crate::{
     CallDetail, CallState, CallSummary, Cdr, EndCause, Happening, MediaRecord, Time, TransferState,
-    leg::Leg,
     step::{Step, Timer},
 };
 use media_relay::PortId;
@@ -170,7 +169,6 @@ impl Call {
         for leg in &mut self.legs {
             leg.record.ended.get_or_insert(now);
         }
-        let _ = self.legs.iter().map(Leg::is_up).count();
     }
 
     /// The daemon is stopping.

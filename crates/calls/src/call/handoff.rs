@@ -133,7 +133,7 @@ impl Call {
         };
         let (keys, timeout) = (spec.context.clone(), spec.ring_timeout + TIMER_FIRST);
         let (id, destination) = (transfer.id(), spec.to.to_string());
-        let from = self.from_for(step, &route.peer);
+        let from = self.caller_id_for(step, &route.peer);
         let mut list = Vec::new();
         if route.sees != Sees::Nothing {
             list.push(headers::call_id(self.about.id));
@@ -208,7 +208,7 @@ impl Call {
         } else {
             told = vec![("X-Tandem-Reason", "transferred".to_owned())];
         }
-        self.to_ai(step, profile, &told);
+        self.give_to_ai(step, profile, &told);
     }
 
     /// The transfer is over: its record is kept, its legs but the winner's are dropped, who waits for it is answered.
@@ -234,7 +234,7 @@ impl Call {
     pub(super) fn cancel_transfer(&mut self, step: &mut Step<'_>) {
         let Some((transfer, _)) = self.finish_transfer(step, TransferState::Cancelled) else { return };
         step.publish(Happening::TransferCancelled { transfer });
-        self.to_ai(step, None, &[("X-Tandem-Reason", "transfer_cancelled".to_owned())]);
+        self.give_to_ai(step, None, &[("X-Tandem-Reason", "transfer_cancelled".to_owned())]);
     }
 
     // ---- the silence around a handoff

@@ -21,8 +21,7 @@ mod handoff;
 mod request;
 
 use crate::{
-    CallId, CallState, EndCause, Gauges, LegRecord, Party, RequestId, Time, TransferBody, TransferId,
-    cause,
+    CallId, CallState, EndCause, Gauges, LegRecord, Party, RequestId, Time, TransferBody, TransferId, cause,
     leg::{Leg, News},
     outputs::Opened,
     plan::{Plan, Playing},
@@ -231,7 +230,7 @@ impl Call {
             News::Hold => self.hold_changed(step, leg),
             News::Digit(digit, duration) => self.digit(step, leg, digit, duration),
             News::Failed { cause, sip_code } => self.leg_failed(step, leg, cause, sip_code),
-            News::Ended { by, sip_code, .. } => self.leg_ended(step, leg, by, sip_code),
+            News::Ended { by, sip_code } => self.leg_ended(step, leg, by, sip_code),
         }
     }
 
@@ -340,6 +339,10 @@ impl Call {
     /// Nothing of it is left: its record can be written.
     pub(crate) fn is_over(&self) -> bool {
         self.stage == Stage::Ending && self.legs.is_empty() && self.counting.is_empty()
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     pub(crate) fn state(&self) -> CallState {

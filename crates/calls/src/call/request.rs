@@ -2,9 +2,10 @@
 
 use super::{Call, Stage};
 use crate::{
-    ContextBody, ContextReply, DoneReply, EndCause, HandbackBody, Happening, Problem, Reply, Request, RequestId, Source,
-    TransferBody, TransferId, TransferRecord, dial,
+    ContextBody, ContextReply, DoneReply, EndCause, HandbackBody, Happening, Problem, Reply, Request, RequestId,
+    Source, TransferBody, TransferId, TransferRecord,
     call::{decide::event_problem, handoff::NotNow},
+    dial,
     step::{Step, Timer},
 };
 use core::time::Duration;
@@ -140,12 +141,22 @@ impl Call {
         self.transfer_reply(step, id)
     }
 
-    fn screen(&mut self, step: &mut Step<'_>, id: TransferId, attempt: Option<u32>, yes: bool) -> Result<Reply, Problem> {
+    fn screen(
+        &mut self,
+        step: &mut Step<'_>,
+        id: TransferId,
+        attempt: Option<u32>,
+        yes: bool,
+    ) -> Result<Reply, Problem> {
         self.active(step, id)?;
         let Some(transfer) = &mut self.transfer else { return Err(Problem::unknown_transfer()) };
         let acts = if yes { transfer.accept(step, attempt) } else { transfer.decline(step, attempt) };
         let acts = acts.ok_or_else(|| {
-            Problem::conflict(if yes { "nobody has answered who could accept" } else { "nobody is rung who could decline" })
+            Problem::conflict(if yes {
+                "nobody has answered who could accept"
+            } else {
+                "nobody is rung who could decline"
+            })
         })?;
         self.carry_out(step, acts);
         self.transfer_reply(step, id)
@@ -158,7 +169,7 @@ impl Call {
         let record = step.story.transfer(id).ok_or_else(Problem::unknown_transfer)?;
         let state = serde_json::to_value(record.state).unwrap_or_default();
         let mut problem = Problem::conflict(format!("{id} is over: {}", state.as_str().unwrap_or_default()));
-        problem.transfer = Some(id);
+        problem.transfer = Some(Box::new(id));
         Err(problem)
     }
 
@@ -176,7 +187,7 @@ impl Call {
         told.extend(disposition.clone().map(|it| ("X-Tandem-Disposition", it)));
         told.extend(note.clone().map(|it| ("X-Tandem-Note", it)));
         step.publish(Happening::HandedBack { reason, disposition, note, to_ai: to_ai.clone() });
-        self.to_ai(step, to_ai.as_deref(), &told);
+        self.give_to_ai(step, to_ai.as_deref(), &told);
         self.drop_leg(step, human);
         done()
     }
