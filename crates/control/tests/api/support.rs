@@ -92,7 +92,7 @@ impl Fake {
                 known(call)?;
                 if call.to_string() == BUSY_CALL {
                     let mut problem = Problem::new(409, "transfer-active", "a call has one active transfer at a time");
-                    problem.transfer = Some(TRANSFER.parse().unwrap());
+                    problem.transfer = Some(Box::new(TRANSFER.parse().unwrap()));
                     return Err(problem);
                 }
                 let state = if body.to == "quick" { TransferState::Bridged } else { TransferState::LastWords };

@@ -49,9 +49,9 @@ pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> call
         media: calls::Media {
             hold_music: media.hold_music.clone(),
             ai_lost_announcement: media.ai_lost.clone(),
-            dead_before_first: Some(media.dead_before_first),
-            dead_after: Some(media.dead_after),
-            dead_on_hold: Some(media.dead_on_hold),
+            dead_before_first: media.dead_before_first,
+            dead_after: media.dead_after,
+            dead_on_hold: media.dead_on_hold,
             ..calls::Media::default()
         },
         limits: calls::Limits {
