@@ -13,7 +13,7 @@ pub struct Message {
     start: Start,
     headers: Vec<Header>,
     body: Span,
-    truncated: bool,
+    flaw: Option<HeaderError>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -111,11 +111,16 @@ impl Message {
             });
         }
         let rest = bytes.len() - head;
-        let declared = declared(&headers, &bytes)?;
-        let body = Span::of(head, declared.unwrap_or(rest).min(rest));
-        let truncated = declared.is_some_and(|length| length > rest);
+        let declared = declared(&headers, &bytes);
+        let body = Span::of(head, declared.ok().flatten().unwrap_or(rest).min(rest));
+        let flaw = match declared {
+            Err(_) => Some(HeaderError::Malformed(Name::ContentLength, "expected one number of bytes")),
+            Ok(Some(length)) if length > rest => Some(HeaderError::Truncated),
+            Ok(_) if first.ends_with(b" ") && matches!(start, Start::Request { .. }) => Some(HeaderError::RequestUri),
+            Ok(_) => None,
+        };
         bytes.truncate(body.end as usize);
-        Ok(Self { bytes, start, headers, body, truncated })
+        Ok(Self { bytes, start, headers, body, flaw })
     }
 
     /// The whole message as it stands on the wire.
@@ -178,11 +183,6 @@ impl Message {
         match self.start {
             Start::Request { version, .. } | Start::Response { version, .. } => version,
         }
-    }
-
-    /// True when a datagram ended before its body did.
-    pub fn is_truncated(&self) -> bool {
-        self.truncated
     }
 
     /// Every header line, in order.
@@ -282,9 +282,10 @@ impl Message {
         Ok(CSeq { number, method: Method::of(token), token })
     }
 
-    /// Max-Forwards, where present.
+    /// Max-Forwards, where present: 0 to 255.
     pub fn max_forwards(&self) -> Result<Option<u8>, HeaderError> {
-        self.number(Name::MaxForwards).map(|found| found.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
+        let wrong = HeaderError::Malformed(Name::MaxForwards, "expected 0 to 255");
+        self.number(Name::MaxForwards)?.map(|number| u8::try_from(number).map_err(|_| wrong)).transpose()
     }
 
     /// Expires, where present, in seconds; values above 2^32 are cut there (RFC 4475 section 3.1.2.5).
@@ -322,13 +323,14 @@ impl Message {
             cseq: self.cseq()?,
             max_forwards: self.max_forwards()?,
         };
-        if self.truncated {
-            return Err(HeaderError::Truncated);
+        if let Some(flaw) = self.flaw {
+            return Err(flaw);
         }
-        if let Start::Request { token, .. } = self.start
-            && self.at(token) != core.cseq.token
-        {
-            return Err(HeaderError::MethodMismatch);
+        if let Start::Request { token, .. } = self.start {
+            if self.at(token) != core.cseq.token {
+                return Err(HeaderError::MethodMismatch);
+            }
+            self.uri()?;
         }
         Ok(core)
     }
@@ -385,6 +387,8 @@ fn start_line(line: &[u8], span: impl Fn(&[u8]) -> Span) -> Option<Start> {
         let status = digits.iter().fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
         return (100..700).contains(&status).then(|| Start::Response { status, reason: span(reason), version });
     }
+    // Spaces at the end are a flaw that is answered with 400, so the rest is read all the same.
+    let line = line.trim_ascii_end();
     let (first, last) = (memchr::memchr(b' ', line)?, memchr::memrchr(b' ', line)?);
     let (token, uri, version) = (&line[..first], line.get(first + 1..last)?, &line[last + 1..]);
     if !scan::is_token(token) || version.len() < 4 || !version[..4].eq_ignore_ascii_case(b"SIP/") {
