@@ -1,52 +1,91 @@
 //! The room's one entrance.
 
-use crate::{Config, Counters, Gauges, Input, Output};
+use crate::{
+    Config, Counters, Gauges, Input, Output,
+    context::Context,
+    inbound,
+    legs::{Legs, World},
+    timer::Owner,
+    transaction::Transactions,
+};
 use clock::{Monotonic, Now};
-use std::collections::VecDeque;
 
 /// The signaling core. See the crate's documentation for its contract.
 #[derive(Debug)]
 pub struct Core {
-    #[expect(dead_code, reason = "read by the layers that land next")]
-    config: Config,
-    outputs: VecDeque<Output>,
-    counters: Counters,
+    cx: Context,
+    transactions: Transactions,
+    legs: Legs,
 }
 
 impl Core {
     /// A core without calls. All tags, branches and Call-IDs come from `seed`.
     pub fn new(config: Config, seed: u64, now: Now) -> Self {
-        let _ = (seed, now);
-        Self { config, outputs: VecDeque::new(), counters: Counters::default() }
+        let mut cx = Context::new(config, seed, now);
+        let transactions = Transactions::new(&mut cx);
+        Self { cx, transactions, legs: Legs::default() }
     }
 
     /// Takes one input. Call [`Self::poll_output`] until it is empty afterwards.
     pub fn handle_input(&mut self, now: Now, input: Input) {
-        let _ = (now, input);
+        self.cx.now = self.cx.now.max(now.monotonic);
+        let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
+        match input {
+            Input::Datagram { local, source, bytes } => inbound::receive(&mut w, &mut self.legs, local, source, bytes),
+            Input::Command(command) => self.legs.command(&mut w, command),
+            Input::TransmitFailed { local, destination } => {
+                for told in w.transactions.clients.transport_failed(w.cx, local, destination) {
+                    self.legs.client_told(&mut w, told);
+                }
+            }
+        }
     }
 
     /// Fires every timer that is due. Call [`Self::poll_output`] until it is empty afterwards.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        self.cx.now = self.cx.now.max(now.monotonic);
+        // Each timer that is due fires once: whatever it arms lies in the future.
+        for _ in 0..self.cx.timers.len() {
+            let Some((owner, timer)) = self.cx.timers.pop_expired(self.cx.now) else { break };
+            let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
+            match owner {
+                Owner::Client(id) => {
+                    if let Some(told) = w.transactions.clients.timer(w.cx, id, timer) {
+                        self.legs.client_told(&mut w, told);
+                    }
+                }
+                Owner::Server(id) => {
+                    if let Some(told) = w.transactions.servers.timer(w.cx, id, timer) {
+                        self.legs.server_told(&mut w, told);
+                    }
+                }
+                Owner::Leg(slot) => self.legs.timer(&mut w, slot, timer),
+            }
+        }
     }
 
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.cx.poll_output()
     }
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Monotonic> {
-        None
+        self.cx.timers.next_timeout()
     }
 
     /// What is there at the moment.
     pub fn gauges(&self) -> Gauges {
-        Gauges::default()
+        Gauges {
+            transactions: self.transactions.len(),
+            dialogs: self.legs.dialogs(),
+            legs: self.legs.len(),
+            timers: self.cx.timers.len(),
+        }
     }
 
     /// What has happened since birth.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.cx.counters
     }
 }

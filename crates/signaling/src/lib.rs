@@ -10,9 +10,21 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod auth;
+mod compose;
 mod config;
+mod context;
 mod core;
 mod counters;
+mod dialog;
+mod inbound;
+mod legs;
+mod message;
+mod reasons;
+mod slab;
+mod table;
+mod timer;
+mod transaction;
 
 pub use crate::{
     api::{Command, Credentials, Dial, EndedBy, Event, Incoming, Input, LegId, Output, Party, Reason},

@@ -1,0 +1,266 @@
+//! Every message we write is written here, by the codec's builder, which refuses what a header cannot hold.
+
+use crate::{Config, Listener, Party, context::Context, message::Request, reasons};
+use bytes::Bytes;
+use sip_codec::{Builder, Message, Method, Name, Uri};
+use std::{borrow::Cow, net::SocketAddr};
+
+/// The methods we take.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+const SDP: &str = "application/sdp";
+
+/// What a request is made of, beside what only it has; enough to make its ACK and its CANCEL.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) method: Method,
+    pub(crate) uri: String,
+    pub(crate) branch: String,
+    pub(crate) sent_by: SocketAddr,
+    pub(crate) routes: Vec<Bytes>,
+    pub(crate) from: Bytes,
+    pub(crate) to: Bytes,
+    pub(crate) call_id: Bytes,
+    pub(crate) cseq: u32,
+    pub(crate) max_forwards: u8,
+}
+
+/// What a request has beside its parts.
+#[derive(Debug, Default)]
+pub(crate) struct Extras<'a> {
+    /// Whose Contact, for requests that make or refresh a target; they tell what we take as well.
+    pub(crate) contact: Option<&'a str>,
+    pub(crate) credentials: &'a [(&'static str, String)],
+    pub(crate) reason: Option<&'a crate::Reason>,
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) session: Option<Bytes>,
+}
+
+impl Parts {
+    fn begin(&self) -> Builder {
+        let mut builder = Builder::request(self.method, &self.uri)
+            .header(Name::Via, format_args!("SIP/2.0/UDP {};branch={};rport", self.sent_by, self.branch))
+            .header(Name::MaxForwards, self.max_forwards);
+        for route in &self.routes {
+            builder = builder.header_bytes(Name::Route, route);
+        }
+        builder
+            .header_bytes(Name::From, &self.from)
+            .header_bytes(Name::To, &self.to)
+            .header_bytes(Name::CallId, &self.call_id)
+            .header(Name::CSeq, format_args!("{} {}", self.cseq, self.method.text()))
+    }
+
+    /// The CANCEL of this INVITE (9.1).
+    pub(crate) fn cancel(&self) -> Self {
+        Self { method: Method::Cancel, ..self.clone() }
+    }
+}
+
+/// A whole request.
+pub(crate) fn request(config: &Config, parts: &Parts, extras: Extras<'_>) -> Option<Bytes> {
+    let mut builder = parts.begin();
+    if let Some(contact) = extras.contact {
+        builder = builder.header(Name::Contact, contact).header(Name::Allow, ALLOW);
+    }
+    for (name, value) in extras.credentials {
+        builder = builder.header_named(name, value);
+    }
+    if let Some(reason) = extras.reason.and_then(reasons::print) {
+        builder = builder.header(Name::Reason, reason);
+    }
+    for (name, value) in extras.headers {
+        builder = builder.header_named(name, value);
+    }
+    if !config.user_agent.is_empty() {
+        builder = builder.header(Name::UserAgent, &config.user_agent);
+    }
+    if let Some(session) = extras.session {
+        builder = builder.body(SDP, session);
+    }
+    finish(builder)
+}
+
+/// The ACK to a refusal (17.1.1.3).
+pub(crate) fn ack_to_refusal(invite: &Parts, response: &Message) -> Option<Bytes> {
+    let to = Bytes::copy_from_slice(response.header(Name::To)?);
+    finish(Parts { method: Method::Ack, to, ..invite.clone() }.begin())
+}
+
+/// A response.
+#[derive(Debug, Default)]
+pub(crate) struct Response<'a> {
+    pub(crate) status: u16,
+    pub(crate) phrase: Option<&'a str>,
+    pub(crate) to_tag: Option<&'a str>,
+    pub(crate) contact: Option<&'a str>,
+    pub(crate) own: Vec<(Name, Cow<'a, str>)>,
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) session: Option<Bytes>,
+}
+
+impl<'a> Response<'a> {
+    pub(crate) fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    pub(crate) fn tagged(status: u16, tag: &'a str) -> Self {
+        Self { status, to_tag: Some(tag), ..Self::default() }
+    }
+
+    pub(crate) fn with(mut self, name: Name, value: impl Into<Cow<'a, str>>) -> Self {
+        self.own.push((name, value.into()));
+        self
+    }
+}
+
+/// A whole response to a request.
+pub(crate) fn response(config: &Config, request: &Request, response: &Response<'_>) -> Option<Bytes> {
+    let phrase = response.phrase.unwrap_or_else(|| reasons::phrase(response.status));
+    let mut builder = Builder::response(&request.message, response.status, phrase, request.source, response.to_tag);
+    if let Some(contact) = response.contact {
+        builder = builder.header(Name::Contact, contact);
+        if response.status >= 200 {
+            builder = builder.header(Name::Allow, ALLOW);
+        }
+    }
+    for (name, value) in &response.own {
+        builder = builder.header(*name, value);
+    }
+    for (name, value) in response.headers {
+        builder = builder.header_named(name, value);
+    }
+    if !config.user_agent.is_empty() && response.status != 100 {
+        builder = builder.header(Name::Server, &config.user_agent);
+    }
+    if let Some(session) = &response.session {
+        builder = builder.body(SDP, session.clone());
+    }
+    finish(builder)
+}
+
+/// A response to a message that is not worth a transaction: broken, unknown, or one too many.
+pub(crate) fn bare_response(message: &Message, source: SocketAddr, response: &Response<'_>) -> Option<Bytes> {
+    let phrase = response.phrase.unwrap_or_else(|| reasons::phrase(response.status));
+    let mut builder = Builder::response(message, response.status, phrase, source, response.to_tag);
+    for (name, value) in &response.own {
+        builder = builder.header(*name, value);
+    }
+    finish(builder)
+}
+
+fn finish(builder: Builder) -> Option<Bytes> {
+    match builder.bytes() {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            tracing::warn!(%error, "a message could not be written");
+            None
+        }
+    }
+}
+
+/// The headers of call control that a message may hold: names that are not ours, values that a header can hold.
+pub(crate) fn addable(cx: &mut Context, headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    let limits = cx.config.limits;
+    let before = headers.len();
+    let mut headers = headers;
+    headers.retain(|(name, value)| {
+        let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
+        let fits = value.len() <= limits.header_value && !value.chars().any(char::is_control);
+        token && fits && !is_ours(Name::of(name.as_bytes()))
+    });
+    headers.truncate(limits.added_headers);
+    let left_out = before - headers.len();
+    if left_out > 0 {
+        cx.counters.headers_left_out += left_out as u64;
+        tracing::warn!(left_out, "headers that no message can hold were left out");
+    }
+    headers
+}
+
+/// Names that call control may not write.
+fn is_ours(name: Name) -> bool {
+    matches!(
+        name,
+        Name::Via
+            | Name::From
+            | Name::To
+            | Name::CallId
+            | Name::CSeq
+            | Name::MaxForwards
+            | Name::RecordRoute
+            | Name::Route
+            | Name::ContentType
+            | Name::ContentLength
+            | Name::ContentEncoding
+            | Name::Require
+            | Name::ProxyRequire
+            | Name::Supported
+            | Name::Allow
+            | Name::WwwAuthenticate
+            | Name::ProxyAuthenticate
+            | Name::Authorization
+            | Name::ProxyAuthorization
+            | Name::RSeq
+            | Name::RAck
+            | Name::SessionExpires
+            | Name::MinSe
+    )
+}
+
+/// From or To of a request of ours; `None` when the URI is none.
+pub(crate) fn address(party: &Party, otherwise: &str, tag: Option<&str>) -> Option<Bytes> {
+    let uri = if party.uri.is_empty() { otherwise } else { &party.uri };
+    Uri::parse(uri.as_bytes())?;
+    let mut text = String::with_capacity(uri.len() + party.display.len() + 48);
+    if !party.display.is_empty() {
+        if party.display.chars().any(char::is_control) {
+            return None;
+        }
+        text.push('"');
+        for c in party.display.chars() {
+            if matches!(c, '"' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+        text.push_str("\" ");
+    }
+    text.push('<');
+    text.push_str(uri);
+    text.push('>');
+    if let Some(tag) = tag {
+        text.push_str(";tag=");
+        text.push_str(tag);
+    }
+    Some(text.into())
+}
+
+/// Our Contact at a listener.
+pub(crate) fn contact(listener: Listener) -> String {
+    format!("<sip:{}>", listener.advertised)
+}
+
+/// A display name and a URI as call control sees them.
+pub(crate) fn party(message: &Message, name: Name) -> Party {
+    let found = if name == Name::From { message.from() } else { message.to() };
+    found.map_or_else(
+        |_| Party::default(),
+        |address| Party {
+            display: unescaped(&crate::message::text(address.display)),
+            uri: crate::message::text(address.uri.text),
+        },
+    )
+}
+
+/// A quoted string's content without its backslashes.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => plain.extend(chars.next()),
+            _ => plain.push(c),
+        }
+    }
+    plain
+}

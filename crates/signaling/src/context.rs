@@ -1,0 +1,154 @@
+//! What every machine of the room works with: the time of this step, chance, timers, the way out.
+
+use crate::{
+    Config, Counters, Event, LegId, Listener, Output,
+    timer::{Owner, Timer, Timing},
+};
+use bytes::Bytes;
+use clock::{Monotonic, Now, Timers};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+/// Handed down through every call of a step.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) timing: Timing,
+    pub(crate) now: Monotonic,
+    pub(crate) counters: Counters,
+    pub(crate) timers: Timers<(Owner, Timer)>,
+    outputs: VecDeque<Output>,
+    random: StdRng,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, seed: u64, now: Now) -> Self {
+        let timing = Timing { t1: config.t1, t2: config.t2, t4: config.t4, reliable: false };
+        Self {
+            config,
+            timing,
+            now: now.monotonic,
+            counters: Counters::default(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    pub(crate) fn transmit(&mut self, local: SocketAddr, destination: SocketAddr, bytes: Bytes) {
+        self.outputs.push_back(Output::Transmit { local, destination, bytes });
+    }
+
+    pub(crate) fn event(&mut self, leg: LegId, event: Event) {
+        self.outputs.push_back(Output::Event { leg, event });
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn arm(&mut self, owner: Owner, timer: Timer, wait: Duration) {
+        self.timers.set((owner, timer), self.now + wait);
+    }
+
+    pub(crate) fn disarm(&mut self, owner: Owner, timer: Timer) {
+        self.timers.cancel((owner, timer));
+    }
+
+    /// The listener that a socket address stands for.
+    pub(crate) fn listener(&self, local: SocketAddr) -> Listener {
+        self.config.listeners.iter().find(|listener| listener.local == local).copied().unwrap_or(local.into())
+    }
+
+    pub(crate) fn allowed(&self, source: SocketAddr) -> bool {
+        self.config.allowed.iter().any(|network| network.contains(source.ip()))
+    }
+
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random.next_u64()
+    }
+
+    /// A duration from `low` up to `high`, in milliseconds' steps.
+    pub(crate) fn between(&mut self, low: Duration, high: Duration) -> Duration {
+        let span = u64::try_from(high.saturating_sub(low).as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        low + Duration::from_millis(self.random() % span)
+    }
+
+    /// An unguessable name for the entry at `index` of one of our tables, which finds it again: shard, index, chance.
+    pub(crate) fn token(&mut self, prefix: &str, index: u32) -> String {
+        let mut token = String::with_capacity(prefix.len() + 32);
+        token.push_str(prefix);
+        push_hex(&mut token, u64::from(self.config.shard), 2);
+        push_hex(&mut token, u64::from(index), 0);
+        token.push('.');
+        let chance = self.random();
+        push_hex(&mut token, chance, 16);
+        token
+    }
+
+    /// A Call-ID: shard and chance; no address, no order.
+    pub(crate) fn call_id(&mut self) -> String {
+        let mut id = String::with_capacity(34);
+        push_hex(&mut id, u64::from(self.config.shard), 2);
+        let (high, low) = (self.random(), self.random());
+        push_hex(&mut id, high, 16);
+        push_hex(&mut id, low, 16);
+        id
+    }
+}
+
+/// The index in a token of ours, if it looks like one.
+pub(crate) fn token_index(token: &[u8], prefix: &str) -> Option<u32> {
+    let rest = token.strip_prefix(prefix.as_bytes())?.get(2..)?;
+    let end = rest.iter().position(|byte| *byte == b'.')?;
+    u32::from_str_radix(std::str::from_utf8(rest.get(..end)?).ok()?, 16).ok()
+}
+
+/// Lower-case hexadecimal, at least `digits` of it.
+pub(crate) fn push_hex(text: &mut String, value: u64, digits: u32) {
+    let needed = (64 - value.leading_zeros()).div_ceil(4).max(digits).max(1);
+    for at in (0..needed).rev() {
+        let digit = u32::try_from((value >> (at * 4)) & 0xf).unwrap_or(0);
+        text.push(char::from_digit(digit, 16).unwrap_or('0'));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_finds_its_entry_again_and_says_nothing_else() {
+        let mut cx = Context::new(Config { shard: 0xa7, ..Config::default() }, 1, Now::default());
+        let token = cx.token("z9hG4bK", 0x1f0);
+        assert!(token.starts_with("z9hG4bKa71f0."), "{token}");
+        assert_eq!(token_index(token.as_bytes(), "z9hG4bK"), Some(0x1f0));
+        assert_ne!(token, cx.token("z9hG4bK", 0x1f0));
+        let zero = cx.token("", 0);
+        assert_eq!(token_index(zero.as_bytes(), ""), Some(0));
+        for foreign in
+            ["", "z9hG4bK", "z9hG4bKa7", "z9hG4bKa7.1", "z9hG4bKa7zz.1", "z9hG4bKa7ffffffffff.1", "776asdhds"]
+        {
+            assert_eq!(token_index(foreign.as_bytes(), "z9hG4bK"), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn names_come_from_the_seed() {
+        let names = |seed| {
+            let mut cx = Context::new(Config::default(), seed, Now::default());
+            (cx.token("", 1), cx.call_id())
+        };
+        assert_eq!(names(7), names(7));
+        assert_ne!(names(7), names(8));
+    }
+
+    #[test]
+    fn a_wait_by_chance_keeps_its_bounds() {
+        let mut cx = Context::new(Config::default(), 1, Now::default());
+        let (low, high) = (Duration::from_millis(2_100), Duration::from_secs(4));
+        for _ in 0..1_000 {
+            assert!((low..=high).contains(&cx.between(low, high)));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What happens to a datagram before a leg sees it: who sent it, is it whole, does it belong to something, may it begin
+//! something (RFC 3261 section 8.2).
+
+use crate::{
+    Unknown, Way,
+    compose::{self, ALLOW, Response},
+    legs::{Legs, World},
+    message::{Request, method_name},
+    slab::Id,
+    transaction::Taken,
+};
+use bytes::Bytes;
+use sip_codec::{Limits, Message, Method, Name, Via};
+use std::{net::SocketAddr, sync::Arc};
+
+/// How long a refused caller is told to wait at a limit, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// Takes one datagram.
+pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, local: SocketAddr, source: SocketAddr, bytes: Bytes) {
+    if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        // A keep-alive.
+        return;
+    }
+    let message = match Message::parse(bytes, &Limits::default()) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::debug!(%source, %error, "a datagram is no SIP message");
+            w.cx.counters.garbage += 1;
+            return;
+        }
+    };
+    if message.is_request() {
+        w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::In, 0);
+        match Request::read(message, local, source) {
+            Ok(request) => take_request(w, legs, request),
+            Err((message, status, why)) => broken(w, &message, local, source, status, &why),
+        }
+    } else {
+        take_response(w, legs, message);
+    }
+}
+
+fn take_response(w: &mut World<'_>, legs: &mut Legs, message: Message) {
+    let Some(status) = message.status() else { return };
+    let found = message.core().ok().and_then(|core| {
+        // A second Via means that somebody else sent the request (18.1.2).
+        let alone = message.values(Name::Via).nth(1).is_none();
+        core.via.branch().filter(|_| alone).map(|branch| (Bytes::copy_from_slice(branch), core.cseq.method))
+    });
+    let Some((branch, method)) = found else {
+        w.cx.counters.stray += 1;
+        return;
+    };
+    let told = w.transactions.clients.response(w.cx, &branch, method, status, message);
+    if let Some(told) = told {
+        legs.client_told(w, told);
+    }
+}
+
+fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
+    match w.transactions.servers.take(w.cx, &request) {
+        Taken::Known => return,
+        Taken::Ack { leg: Some(leg) } => return legs.ack(w, leg, &request),
+        Taken::Ack { leg: None } => return,
+        Taken::New => {}
+    }
+    let leg = legs.find(&request);
+    let known = w.cx.allowed(request.source) || leg.is_some_and(|leg| legs.knows(leg, request.source));
+    if request.is_ack() {
+        match leg.filter(|_| known) {
+            Some(leg) => legs.ack(w, leg, &request),
+            None => w.cx.counters.stray += 1,
+        }
+    } else if !known {
+        stranger(w, &request.message, request.local, request.source, request.reply_to);
+    } else if w.transactions.overfull(w.cx) {
+        w.cx.counters.refused_at_limit += 1;
+        let tag = w.cx.token("", u32::MAX);
+        let response = Response::tagged(503, &tag).with(Name::RetryAfter, RETRY_AFTER);
+        answer_bare(w, &request.message, request.local, request.source, request.reply_to, &response);
+    } else if request.method == Method::Cancel {
+        cancel(w, legs, &Arc::new(request));
+    } else if request.to_tag().is_some() {
+        within(w, legs, leg, Arc::new(request));
+    } else {
+        outside(w, legs, Arc::new(request));
+    }
+}
+
+/// 9.2
+fn cancel(w: &mut World<'_>, legs: &mut Legs, request: &Arc<Request>) {
+    let invite = w.transactions.servers.cancelled_by(request);
+    let server = w.transactions.servers.start(Arc::clone(request), None);
+    let leg = invite.and_then(|invite| w.transactions.servers.leg_of(invite));
+    match (invite, leg) {
+        (Some(invite), Some(leg)) if legs.has(leg) => legs.cancel(w, leg, invite, server, request),
+        _ => {
+            let tag = w.cx.token("", u32::MAX);
+            let status = if invite.is_some() { 200 } else { 481 };
+            w.respond(server, &Response::tagged(status, &tag));
+        }
+    }
+}
+
+/// A request within a dialog.
+fn within(w: &mut World<'_>, legs: &mut Legs, leg: Option<Id>, request: Arc<Request>) {
+    let refusal = match (request.method, leg) {
+        (_, None) => Some(Response::new(481)),
+        (Method::Bye, _) => None,
+        (Method::Options, _) => Some(capabilities()),
+        _ => unwanted(&request),
+    };
+    match (refusal, leg) {
+        (None, Some(leg)) => {
+            let invite = request.is_invite().then_some(leg);
+            let server = w.transactions.servers.start(Arc::clone(&request), invite);
+            legs.request(w, leg, server, &request);
+        }
+        (refusal, _) => refuse(w, request, refusal.unwrap_or_else(|| Response::new(481))),
+    }
+}
+
+/// A request that would begin something.
+fn outside(w: &mut World<'_>, legs: &mut Legs, request: Arc<Request>) {
+    if w.transactions.servers.merged(&request) {
+        return refuse(w, request, Response::new(482));
+    }
+    let refusal = match request.method {
+        Method::Options => Some(unwanted(&request).unwrap_or_else(capabilities)),
+        Method::Bye | Method::Update | Method::Info | Method::Prack => Some(Response::new(481)),
+        Method::Invite => unwanted(&request).or_else(|| unroutable(w, &request)),
+        _ => unwanted(&request),
+    };
+    if let Some(refusal) = refusal {
+        return refuse(w, request, refusal);
+    }
+    let Ok(offer) = request.session() else {
+        return refuse(w, request, Response::new(415).with(Name::Accept, "application/sdp"));
+    };
+    if w.transactions.full(w.cx) || legs.len() >= w.cx.config.limits.legs {
+        w.cx.counters.refused_at_limit += 1;
+        return refuse(w, request, Response::new(503).with(Name::RetryAfter, RETRY_AFTER));
+    }
+    legs.incoming(w, request, offer);
+}
+
+/// Methods and extensions that we do not take (8.2.1, 8.2.2.3).
+fn unwanted(request: &Request) -> Option<Response<'static>> {
+    let refusal = match request.method {
+        Method::Invite
+        | Method::Ack
+        | Method::Cancel
+        | Method::Bye
+        | Method::Options
+        | Method::Info
+        | Method::Update => None,
+        Method::Subscribe => Some(Response::new(489)),
+        // Neither belongs to anything we have.
+        Method::Notify | Method::Prack => Some(Response::new(481)),
+        Method::Register | Method::Refer | Method::Message | Method::Publish => {
+            Some(Response::new(405).with(Name::Allow, ALLOW))
+        }
+        Method::Other => Some(Response::new(501).with(Name::Allow, ALLOW)),
+    };
+    refusal.or_else(|| {
+        let wanted: Vec<_> = request.message.values(Name::Require).map(crate::message::text).collect();
+        (!wanted.is_empty()).then(|| Response::new(420).with(Name::Unsupported, wanted.join(", ")))
+    })
+}
+
+/// Where an INVITE wants to go, and where it has been.
+fn unroutable(w: &World<'_>, request: &Request) -> Option<Response<'static>> {
+    let message = &request.message;
+    match message.uri() {
+        Err(_) => return Some(Response::new(400)),
+        Ok(uri) if uri.is_sips() || !(uri.is_sip() || uri.is_tel()) => return Some(Response::new(416)),
+        Ok(_) => {}
+    }
+    if request.max_forwards == Some(0) {
+        return Some(Response::new(483));
+    }
+    let uri = message.uri_bytes().unwrap_or_default();
+    let ours = message
+        .values(Name::Via)
+        .filter_map(|value| Via::parse(value)?.branch())
+        .any(|branch| w.transactions.clients.sent(branch, uri));
+    ours.then(|| Response::new(482))
+}
+
+/// Answers in a transaction of its own.
+fn refuse(w: &mut World<'_>, request: Arc<Request>, response: Response<'_>) {
+    let server = w.transactions.servers.start(request, None);
+    let tag = w.cx.token("", u32::MAX);
+    w.respond(server, &Response { to_tag: Some(&tag), ..response });
+}
+
+/// What we can do, for OPTIONS (11.2).
+fn capabilities() -> Response<'static> {
+    Response::new(200).with(Name::Allow, ALLOW).with(Name::Accept, "application/sdp").with(Name::Supported, "")
+}
+
+/// A request whose core headers cannot be read: the answer has what is there, and nothing is remembered.
+fn broken(w: &mut World<'_>, message: &Message, local: SocketAddr, source: SocketAddr, status: u16, why: &str) {
+    let Ok(via) = message.top_via() else {
+        w.cx.counters.garbage += 1;
+        return;
+    };
+    let port = if via.has_rport() { source.port() } else { via.port.unwrap_or(5060) };
+    let reply_to = SocketAddr::new(source.ip(), port);
+    if message.method() == Some(Method::Ack) {
+        w.cx.counters.stray += 1;
+    } else if w.cx.allowed(source) {
+        tracing::debug!(%source, why, "a request cannot be read");
+        let phrase = (status == 400).then(|| format!("Bad Request: {why}"));
+        let response = Response { phrase: phrase.as_deref(), ..Response::new(status) };
+        answer_bare(w, message, local, source, reply_to, &response);
+    } else {
+        stranger(w, message, local, source, reply_to);
+    }
+}
+
+/// Somebody we do not know.
+fn stranger(w: &mut World<'_>, message: &Message, local: SocketAddr, source: SocketAddr, reply_to: SocketAddr) {
+    w.cx.counters.unknown_sources += 1;
+    tracing::debug!(%source, "a request of an unknown source");
+    if w.cx.config.unknown == Unknown::Forbid && message.method() != Some(Method::Ack) {
+        answer_bare(w, message, local, source, reply_to, &Response::tagged(403, "0"));
+    }
+}
+
+/// Sends a response that is not remembered, unless it is half as long again as what it answers.
+fn answer_bare(
+    w: &mut World<'_>,
+    message: &Message,
+    local: SocketAddr,
+    source: SocketAddr,
+    reply_to: SocketAddr,
+    response: &Response<'_>,
+) {
+    let Some(bytes) = compose::bare_response(message, source, response) else { return };
+    if bytes.len() * 2 <= message.as_bytes().len() * 3 || w.cx.allowed(source) {
+        w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::Out, response.status);
+        w.cx.transmit(local, reply_to, bytes);
+    }
+}

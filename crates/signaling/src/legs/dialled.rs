@@ -1,0 +1,361 @@
+//! The calling side of an INVITE (RFC 3261 sections 8.1, 9.1, 13.2).
+
+use super::{Leg, Legs, Phase, World, reason, retry_after};
+use crate::{
+    Dial, EndedBy, Event, LegId, Listener, Reason,
+    auth::{Asker, Keyring},
+    compose::{self, Extras, Parts},
+    dialog::Dialog,
+    message::{passed, session},
+    slab::Id,
+    timer::Timer,
+    transaction::{Outgoing, Role, User},
+};
+use bytes::Bytes;
+use sip_codec::{Message, Method, Name, Uri};
+use std::{mem, net::SocketAddr};
+
+/// What only a dialled leg has.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    target: String,
+    next_hop: SocketAddr,
+    from: Bytes,
+    to: Bytes,
+    call_id: Bytes,
+    headers: Vec<(String, String)>,
+    offer: Option<Bytes>,
+    max_forwards: u8,
+    cseq: u32,
+    invite: Id,
+    keyring: Option<Keyring>,
+    /// What the INVITE carried: its ACK carries the same.
+    pub(super) credentials: Vec<(&'static str, String)>,
+    tries: u8,
+    cancel: Cancel,
+    /// Anyone has answered at all.
+    heard: bool,
+    /// The 2xx brought an offer and its ACK waits for our answer.
+    late: bool,
+}
+
+/// CANCEL may leave only after a provisional response (9.1).
+#[derive(Debug)]
+enum Cancel {
+    No,
+    Wanted(Option<Reason>),
+    Sent,
+}
+
+impl Dialled {
+    /// Credentials go to the next hop and to nobody else.
+    pub(super) fn shows_credentials_to(&self, destination: SocketAddr) -> bool {
+        self.next_hop.ip() == destination.ip()
+    }
+}
+
+impl Legs {
+    pub(super) fn dial(&mut self, w: &mut World<'_>, id: LegId, dial: Dial) {
+        let unsent = |w: &mut World<'_>, status| {
+            let event = Event::Ended { by: EndedBy::Unsent, status: Some(status), reason: None, retry_after: None };
+            w.cx.event(id, event);
+        };
+        if id.is_incoming() || self.by_id.contains_key(&id) {
+            tracing::error!(leg = %id, "a leg was dialled under an id that is not its own");
+            return;
+        }
+        if dial.max_forwards == 0 {
+            return unsent(w, 483);
+        }
+        if w.transactions.full(w.cx) || self.len() >= w.cx.config.limits.legs {
+            w.cx.counters.refused_at_limit += 1;
+            return unsent(w, 503);
+        }
+        let listener = w.cx.listener(dial.listener);
+        let slot = self.table.next_id();
+        let tag = w.cx.token("", slot.index);
+        let addresses = addresses(&dial, listener, &tag);
+        let Some((from, to)) = addresses else {
+            tracing::warn!(leg = %id, "the dial names an address that is no URI");
+            return unsent(w, 400);
+        };
+        let call_id = w.cx.call_id();
+        let keyring = dial.credentials.map(|credentials| Keyring::new(credentials, dial.next_hop.ip()));
+        let mut leg = Leg::new(id, slot, listener, tag, Phase::Calling);
+        leg.dialled = Some(Box::new(Dialled {
+            target: dial.target,
+            next_hop: dial.next_hop,
+            from,
+            to,
+            call_id: call_id.clone().into(),
+            headers: compose::addable(w.cx, dial.headers),
+            offer: dial.offer,
+            max_forwards: dial.max_forwards,
+            cseq: 0,
+            invite: slot,
+            keyring,
+            credentials: Vec::new(),
+            tries: 0,
+            cancel: Cancel::No,
+            heard: false,
+            late: false,
+        }));
+        let sent = leg.invite(w);
+        if sent {
+            leg.arm(w, Timer::C, dial.invite_timeout);
+            leg.tell(w, Event::Dialling { call_id });
+            self.insert(leg);
+        } else {
+            unsent(w, 400);
+        }
+    }
+}
+
+/// From and To; `None` when either, or the target, is no URI.
+fn addresses(dial: &Dial, listener: Listener, tag: &str) -> Option<(Bytes, Bytes)> {
+    let target = Uri::parse(dial.target.as_bytes())?;
+    if !target.is_sip() && !target.is_tel() {
+        return None;
+    }
+    let from = compose::address(&dial.from, &format!("sip:{}", listener.advertised), Some(tag))?;
+    let to = compose::address(&dial.to, &dial.target, None)?;
+    Some((from, to))
+}
+
+impl Leg {
+    /// Sends the INVITE: the first, or again with credentials.
+    fn invite(&mut self, w: &mut World<'_>) -> bool {
+        let Some(mut dialled) = self.dialled.take() else { return false };
+        dialled.cseq += 1;
+        dialled.heard = false;
+        let parts = Parts {
+            method: Method::Invite,
+            uri: dialled.target.clone(),
+            branch: w.transactions.clients.branch(w.cx),
+            sent_by: self.listener.advertised,
+            routes: Vec::new(),
+            from: dialled.from.clone(),
+            to: dialled.to.clone(),
+            call_id: dialled.call_id.clone(),
+            cseq: dialled.cseq,
+            max_forwards: dialled.max_forwards,
+        };
+        let cnonce = w.cx.call_id();
+        dialled.credentials = match &mut dialled.keyring {
+            Some(keyring) => keyring.headers("INVITE", &parts.uri, dialled.next_hop.ip(), &cnonce),
+            None => Vec::new(),
+        };
+        let extras = Extras {
+            contact: Some(&self.contact),
+            credentials: &dialled.credentials,
+            headers: &dialled.headers,
+            session: dialled.offer.clone(),
+            ..Extras::default()
+        };
+        let bytes = compose::request(&w.cx.config, &parts, extras);
+        let sent = bytes.is_some();
+        if let Some(bytes) = bytes {
+            let user = User { leg: self.slot, role: Role::Invite };
+            let (local, destination) = (self.listener.local, dialled.next_hop);
+            self.clients += 1;
+            dialled.invite = w.transactions.clients.start(w.cx, Outgoing { user, local, destination, parts, bytes });
+        }
+        self.dialled = Some(dialled);
+        sent
+    }
+
+    /// A response to the INVITE that opens the leg.
+    pub(super) fn invite_response(&mut self, w: &mut World<'_>, id: Id, status: u16, message: &Message) {
+        match status {
+            100..200 => self.provisional(w, id, status, message),
+            200..300 => self.success(w, id, message),
+            _ => self.refused(w, id, status, message),
+        }
+    }
+
+    fn provisional(&mut self, w: &mut World<'_>, id: Id, status: u16, message: &Message) {
+        let Some(dialled) = &mut self.dialled else { return };
+        dialled.heard = true;
+        if let Cancel::Wanted(reason) = mem::replace(&mut dialled.cancel, Cancel::No) {
+            self.send_cancel(w, reason.as_ref());
+            return;
+        }
+        if status == 100 || self.phase != Phase::Calling {
+            return;
+        }
+        self.early_dialog(w, id, message);
+        let body = session(message).ok().flatten();
+        self.tell(w, Event::Provisional { status, body });
+    }
+
+    /// Keeps each fork's dialog by its tag, up to the limit.
+    fn early_dialog(&mut self, w: &World<'_>, id: Id, message: &Message) {
+        let tag = message.to().ok().and_then(|to| to.tag());
+        let Some(tag) = tag else { return };
+        if let Some(known) = self.forks.iter_mut().find(|fork| fork.remote_tag == tag) {
+            known.refresh(message);
+        } else if self.forks.len() < w.cx.config.limits.forks
+            && let Some((parts, destination)) = w.transactions.clients.parts(id)
+        {
+            self.forks.extend(Dialog::of_response(parts, destination, message));
+        }
+    }
+
+    fn success(&mut self, w: &mut World<'_>, id: Id, message: &Message) {
+        let tag = message.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let Some(cseq) = w.transactions.clients.parts(id).map(|(parts, _)| parts.cseq) else { return };
+        if self.acknowledged_before(w, tag, cseq) {
+            return;
+        }
+        let early = self.forks.iter().position(|fork| fork.remote_tag == tag).map(|at| self.forks.swap_remove(at));
+        let Some((parts, destination)) = w.transactions.clients.parts(id) else { return };
+        let Some(dialog) = Dialog::of_response(parts, destination, message) else { return };
+        let dialog = dialog.confirmed_over(early);
+        if self.ended || self.phase != Phase::Calling {
+            let ours = self.dialog.as_ref().is_some_and(|known| known.remote_tag == dialog.remote_tag);
+            if !ours {
+                self.end_extra(w, dialog, cseq);
+            }
+            return;
+        }
+        self.disarm(w, Timer::C);
+        self.phase = Phase::Up;
+        self.forks.clear();
+        let body = session(message).ok().flatten();
+        let late = self.dialled.as_ref().is_some_and(|dialled| dialled.offer.is_none()) && body.is_some();
+        if let Some(dialled) = &mut self.dialled {
+            dialled.late = late;
+            dialled.offer = None;
+            dialled.headers = Vec::new();
+        }
+        if late {
+            self.arm(w, Timer::LateAnswer, w.cx.config.offer_timeout);
+        } else {
+            self.acknowledge(w, &dialog, cseq, None);
+        }
+        self.dialog = Some(dialog);
+        let headers = passed(message, &w.cx.config.passed_headers);
+        self.tell(w, Event::Answered { body, headers });
+    }
+
+    /// A 2xx of another fork, or one that crossed our CANCEL: it is acknowledged and ended (13.2.2.4, 9.1).
+    fn end_extra(&mut self, w: &mut World<'_>, mut dialog: Dialog, cseq: u32) {
+        self.acknowledge(w, &dialog, cseq, None);
+        let branch = w.transactions.clients.branch(w.cx);
+        let (parts, destination) = dialog.request(Method::Bye, branch);
+        self.send(w, Role::ExtraBye, parts, destination, Extras::default());
+        if self.phase == Phase::Calling {
+            self.phase = Phase::Over;
+            self.stop_cancelling(w);
+        }
+    }
+
+    fn refused(&mut self, w: &mut World<'_>, id: Id, status: u16, message: &Message) {
+        self.stop_cancelling(w);
+        self.forks.clear();
+        let tries = self.dialled.as_ref().map_or(0, |dialled| dialled.tries);
+        if !self.ended && self.challenged(w, id, status, message, tries) {
+            if let Some(dialled) = &mut self.dialled {
+                dialled.tries += 1;
+            }
+            if self.invite(w) {
+                return;
+            }
+        }
+        self.phase = Phase::Over;
+        self.end(w, EndedBy::Refused, Some(status), reason(message), retry_after(message));
+    }
+
+    fn stop_cancelling(&mut self, w: &mut World<'_>) {
+        self.abandoned = None;
+        self.disarm(w, Timer::CancelGrace);
+    }
+
+    /// Timer C.
+    pub(super) fn invite_timed_out(&mut self, w: &mut World<'_>) {
+        if self.phase == Phase::Calling {
+            self.end(w, EndedBy::Timeout, Some(408), None, None);
+            self.cancel_invite(w, None);
+        }
+    }
+
+    /// Cancels the INVITE, now or after the first provisional response.
+    pub(super) fn cancel_invite(&mut self, w: &mut World<'_>, reason: Option<Reason>) {
+        let Some(dialled) = &mut self.dialled else { return };
+        if !dialled.heard {
+            dialled.cancel = Cancel::Wanted(reason);
+            return;
+        }
+        self.send_cancel(w, reason.as_ref());
+    }
+
+    fn send_cancel(&mut self, w: &mut World<'_>, reason: Option<&Reason>) {
+        let Some(dialled) = &mut self.dialled else { return };
+        if matches!(dialled.cancel, Cancel::Sent) {
+            return;
+        }
+        dialled.cancel = Cancel::Sent;
+        let invite = dialled.invite;
+        self.cancel_transaction(w, invite, reason);
+    }
+
+    /// Sends the CANCEL of an INVITE transaction and waits 64·T1 for its end.
+    pub(super) fn cancel_transaction(&mut self, w: &mut World<'_>, invite: Id, reason: Option<&Reason>) {
+        let Some((parts, destination)) = w.transactions.clients.parts(invite) else { return };
+        let parts = parts.cancel();
+        let cancel = self.send(w, Role::Cancel, parts, destination, Extras { reason, ..Extras::default() });
+        if let Some(cancel) = cancel {
+            w.transactions.clients.cancelled_by(invite, cancel);
+        }
+        self.abandon(w, invite);
+    }
+
+    /// The answer to the offer of a 2xx; without one the ACK goes empty, for a call that ends.
+    pub(super) fn answer_late(&mut self, w: &mut World<'_>, answer: Option<Bytes>) {
+        let Some(dialled) = self.dialled.as_mut().filter(|dialled| dialled.late) else { return };
+        dialled.late = false;
+        let cseq = dialled.cseq;
+        self.disarm(w, Timer::LateAnswer);
+        if let Some(dialog) = self.dialog.take() {
+            self.acknowledge(w, &dialog, cseq, answer);
+            self.dialog = Some(dialog);
+        }
+        self.try_offer(w);
+    }
+
+    pub(super) fn late_answer_never_came(&mut self, w: &mut World<'_>) {
+        if self.owes_late_answer() {
+            self.end(w, EndedBy::Timeout, Some(408), None, None);
+            self.bye(w, None);
+        }
+    }
+
+    /// True while the ACK of a 2xx with an offer waits for our answer.
+    pub(super) fn owes_late_answer(&self) -> bool {
+        self.dialled.as_ref().is_some_and(|dialled| dialled.late)
+    }
+
+    /// Takes a 401 or 407. True when the request may be sent once more with credentials.
+    pub(super) fn challenged(&mut self, w: &World<'_>, id: Id, status: u16, message: &Message, tries: u8) -> bool {
+        let Some(asker) = Asker::of(status) else { return false };
+        let name = if asker == Asker::Server { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
+        let Some(dialled) = &mut self.dialled else { return false };
+        let Some((_, destination)) = w.transactions.clients.parts(id) else { return false };
+        let asked = destination.ip();
+        dialled.keyring.as_mut().is_some_and(|keyring| keyring.challenged(asker, message.raw(name), tries, asked))
+    }
+
+    /// The credentials for a request within the dialog: only for the next hop.
+    pub(super) fn credentials(
+        &mut self,
+        w: &mut World<'_>,
+        parts: &Parts,
+        destination: SocketAddr,
+    ) -> Vec<(&'static str, String)> {
+        let Some(keyring) = self.dialled.as_mut().and_then(|dialled| dialled.keyring.as_mut()) else {
+            return Vec::new();
+        };
+        let cnonce = w.cx.call_id();
+        keyring.headers(parts.method.text(), &parts.uri, destination.ip(), &cnonce)
+    }
+}

@@ -1,0 +1,140 @@
+//! The called side of an INVITE (RFC 3261 sections 8.2, 9.2, 13.3).
+
+use super::{Leg, Legs, Phase, Unacked, World, reason};
+use crate::{
+    EndedBy, Event, Incoming, LegId, compose,
+    compose::Response,
+    dialog::Dialog,
+    message::{Request, passed, text},
+    slab::Id,
+    timer::Timer,
+};
+use bytes::Bytes;
+use sip_codec::Name;
+use std::{sync::Arc, time::Duration};
+
+/// How often a provisional response is repeated so that proxies on the way keep waiting (13.3.1.1).
+const KEEP_RINGING: Duration = Duration::from_secs(60);
+
+impl Legs {
+    /// A new call. The INVITE has been checked; it gets 100 at once.
+    pub(crate) fn incoming(&mut self, w: &mut World<'_>, request: Arc<Request>, offer: Option<Bytes>) {
+        let listener = w.cx.listener(request.local);
+        let slot = self.table.next_id();
+        let tag = w.cx.token("", slot.index);
+        let Some(dialog) = Dialog::of_request(&request, &tag, listener.advertised) else {
+            let server = w.transactions.servers.start(request, None);
+            w.respond(server, &Response { phrase: Some("Missing Contact"), ..Response::tagged(400, &tag) });
+            return;
+        };
+        self.last_incoming += 1;
+        let id = LegId(LegId::INCOMING | self.last_incoming);
+        let message = &request.message;
+        let incoming = Incoming {
+            source: request.source,
+            local: request.local,
+            request_uri: text(message.uri_bytes().unwrap_or_default()),
+            from: compose::party(message, Name::From),
+            to: compose::party(message, Name::To),
+            call_id: text(request.call_id()),
+            headers: passed(message, &w.cx.config.passed_headers),
+            max_forwards: request.max_forwards.unwrap_or(70),
+            offer,
+        };
+        let server = w.transactions.servers.start(request, Some(slot));
+        w.respond(server, &Response::new(100));
+        let mut leg = Leg::new(id, slot, listener, tag, Phase::Ringing(server));
+        leg.dialog = Some(dialog);
+        leg.asked = incoming.offer.is_none();
+        leg.arm(w, Timer::Answer, w.cx.config.answer_timeout);
+        leg.tell(w, Event::Incoming(Box::new(incoming)));
+        self.insert(leg);
+    }
+}
+
+impl Leg {
+    /// [`crate::Command::Progress`].
+    pub(super) fn progress(
+        &mut self,
+        w: &mut World<'_>,
+        status: u16,
+        answer: Option<Bytes>,
+        headers: Vec<(String, String)>,
+    ) {
+        let Phase::Ringing(invite) = self.phase else { return };
+        if !(101..200).contains(&status) {
+            return;
+        }
+        let headers = compose::addable(w.cx, headers);
+        let contact = Some(self.contact.as_str());
+        let response = Response { contact, headers: &headers, session: answer, ..Response::tagged(status, &self.tag) };
+        w.respond(invite, &response);
+        self.arm(w, Timer::KeepRinging, KEEP_RINGING);
+    }
+
+    pub(super) fn keep_ringing(&self, w: &mut World<'_>) {
+        if let Phase::Ringing(invite) = self.phase {
+            w.transactions.servers.repeat(w.cx, invite);
+            self.arm(w, Timer::KeepRinging, KEEP_RINGING);
+        }
+    }
+
+    /// [`crate::Command::Answer`].
+    pub(super) fn answer(&mut self, w: &mut World<'_>, body: Option<Bytes>, headers: Vec<(String, String)>) {
+        let Phase::Ringing(invite) = self.phase else { return };
+        let headers = compose::addable(w.cx, headers);
+        let contact = Some(self.contact.as_str());
+        let offers = self.asked && body.is_some();
+        let response = Response { contact, headers: &headers, session: body, ..Response::tagged(200, &self.tag) };
+        w.respond(invite, &response);
+        self.phase = Phase::Up;
+        self.disarm(w, Timer::Answer);
+        self.disarm(w, Timer::KeepRinging);
+        let cseq = self.dialog.as_ref().and_then(Dialog::remote_cseq).unwrap_or(0);
+        self.wait_for_ack(w, Unacked::new(invite, cseq, offers, true));
+    }
+
+    /// [`crate::Command::Reject`].
+    pub(super) fn reject(
+        &mut self,
+        w: &mut World<'_>,
+        status: u16,
+        phrase: Option<&str>,
+        headers: Vec<(String, String)>,
+    ) {
+        let Phase::Ringing(invite) = self.phase else { return };
+        let status = if (300..700).contains(&status) { status } else { 500 };
+        let headers = compose::addable(w.cx, headers);
+        let phrase = phrase.filter(|phrase| phrase.len() <= 128 && !phrase.chars().any(char::is_control));
+        let response = Response { phrase, headers: &headers, ..Response::tagged(status, &self.tag) };
+        w.respond(invite, &response);
+        self.close(w, EndedBy::Us, Some(status));
+    }
+
+    /// Timer [`Timer::Answer`]: call control has forgotten the call.
+    pub(super) fn never_answered(&mut self, w: &mut World<'_>) {
+        if let Phase::Ringing(invite) = self.phase {
+            w.respond(invite, &Response::tagged(408, &self.tag));
+            self.close(w, EndedBy::Timeout, Some(408));
+        }
+    }
+
+    /// A CANCEL of an INVITE or re-INVITE of this leg (9.2).
+    pub(super) fn cancelled(&mut self, w: &mut World<'_>, invite: Id, server: Id, cancel: &Request) {
+        w.respond(server, &Response::tagged(200, &self.tag));
+        if self.phase == Phase::Ringing(invite) {
+            w.respond(invite, &Response::tagged(487, &self.tag));
+            self.phase = Phase::Over;
+            self.dialog = None;
+            self.end(w, EndedBy::Cancel, Some(487), reason(&cancel.message), None);
+        } else if self.peer_offer.as_ref().is_some_and(|offer| offer.server == invite) {
+            self.refuse_offer(w, 487);
+        }
+    }
+
+    fn close(&mut self, w: &mut World<'_>, by: EndedBy, status: Option<u16>) {
+        self.phase = Phase::Over;
+        self.dialog = None;
+        self.end(w, by, status, None, None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Requests of the peer within a dialog (RFC 3261 sections 12.2.2, 15.1.2; RFC 3311, RFC 6086).
+
+use super::{Leg, Phase, World, reason};
+use crate::{
+    EndedBy, Event,
+    compose::Response,
+    message::{Request, content_type},
+    slab::Id,
+};
+use sip_codec::{Method, Name};
+
+const DIGITS: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
+
+impl Leg {
+    pub(super) fn request(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
+        let remote = request.sender_tag().unwrap_or_default();
+        let dialogs = self.dialog.iter_mut().chain(&mut self.forks);
+        let ordered = dialogs.filter(|dialog| dialog.remote_tag == remote).all(|dialog| dialog.in_order(request.cseq));
+        if !ordered {
+            w.respond(server, &Response::tagged(500, &self.tag).with(Name::RetryAfter, "0"));
+            return;
+        }
+        match request.method {
+            Method::Bye => self.bye_came(w, server, request),
+            _ if self.phase == Phase::Over => w.respond(server, &Response::tagged(481, &self.tag)),
+            Method::Invite => self.peer_offers(w, server, request),
+            Method::Update => self.update(w, server, request),
+            Method::Info => self.info(w, server, request),
+            // Options is answered as outside of a dialog; PRACK and NOTIFY belong to nothing we have.
+            _ => w.respond(server, &Response::tagged(481, &self.tag)),
+        }
+    }
+
+    fn bye_came(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
+        w.respond(server, &Response::tagged(200, &self.tag));
+        if self.phase == Phase::Calling && self.forks.len() > 1 {
+            // One branch of a fork gave up; the others may still answer.
+            let remote = request.sender_tag().unwrap_or_default();
+            self.forks.retain(|fork| fork.remote_tag != remote);
+            return;
+        }
+        let phase = self.phase;
+        self.phase = Phase::Over;
+        self.stop_waiting_for_ack(w);
+        self.drop_offers(w);
+        self.end(w, EndedBy::Peer, None, reason(&request.message), None);
+        match phase {
+            Phase::Ringing(invite) => w.respond(invite, &Response::tagged(487, &self.tag)),
+            Phase::Calling => {
+                self.phase = Phase::Calling;
+                self.cancel_invite(w, None);
+            }
+            // The ACK is owed even to a peer that has gone.
+            Phase::Up => self.answer_late(w, None),
+            Phase::Over => {}
+        }
+    }
+
+    fn update(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
+        if !request.message.body().is_empty() {
+            self.peer_offers(w, server, request);
+            return;
+        }
+        let remote = request.sender_tag().unwrap_or_default();
+        let dialogs = self.dialog.iter_mut().chain(&mut self.forks);
+        dialogs.filter(|dialog| dialog.remote_tag == remote).for_each(|dialog| dialog.refresh(&request.message));
+        w.respond(server, &Response { contact: Some(&self.contact), ..Response::tagged(200, &self.tag) });
+    }
+
+    fn info(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
+        let message = &request.message;
+        if message.header_named("Info-Package").is_some() {
+            w.respond(server, &Response::tagged(469, &self.tag));
+            return;
+        }
+        let content_type = content_type(message);
+        if message.body().is_empty() {
+            w.respond(server, &Response::tagged(200, &self.tag));
+        } else if DIGITS.contains(&content_type.as_str()) {
+            w.respond(server, &Response::tagged(200, &self.tag));
+            self.tell(w, Event::Info { content_type, body: message.body_bytes() });
+        } else {
+            w.respond(server, &Response::tagged(415, &self.tag).with(Name::Accept, DIGITS.join(", ")));
+        }
+    }
+}

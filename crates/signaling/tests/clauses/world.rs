@@ -1,0 +1,250 @@
+//! Two cores and an emulated network between them: this harness owns the clock and steps to the earliest deadline.
+
+use bytes::Bytes;
+use clock::{Monotonic, Now};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use signaling::{Command, Config, Core, Dial, EndedBy, Event, Incoming, Input, LegId, Network, Output, Party, Unknown};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+pub(crate) const OFFER: &[u8] = b"v=0 offer";
+pub(crate) const ANSWER: &[u8] = b"v=0 answer";
+
+pub(crate) fn a() -> SocketAddr {
+    "192.0.2.1:5060".parse().unwrap()
+}
+
+pub(crate) fn b() -> SocketAddr {
+    "192.0.2.2:5060".parse().unwrap()
+}
+
+pub(crate) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) fn config(local: SocketAddr) -> Config {
+    Config {
+        listeners: vec![local.into()],
+        user_agent: "test".into(),
+        allowed: vec!["192.0.2.0/24".parse::<Network>().unwrap()],
+        unknown: Unknown::Silent,
+        ..Config::default()
+    }
+}
+
+pub(crate) fn dial(to: SocketAddr, listener: SocketAddr) -> Box<Dial> {
+    Box::new(Dial {
+        target: format!("sip:bob@{to}"),
+        next_hop: to,
+        listener,
+        from: Party { display: "Alice \"A\"".into(), uri: "sip:alice@example.com".into() },
+        to: Party::default(),
+        headers: vec![("X-Tandem-Call-Id".into(), "c_1".into())],
+        offer: Some(Bytes::from_static(OFFER)),
+        credentials: None,
+        max_forwards: 70,
+        invite_timeout: Duration::from_secs(60),
+    })
+}
+
+/// What the network does to a datagram, by chance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weather {
+    /// Of a thousand datagrams.
+    pub(crate) lost: u64,
+    pub(crate) doubled: u64,
+    /// The longest delay; the shortest is 1 ms.
+    pub(crate) delay: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) cores: Vec<(SocketAddr, Core)>,
+    pub(crate) weather: Weather,
+    pub(crate) events: Vec<(usize, LegId, Event)>,
+    /// Everything that was sent: when, from, to, what.
+    pub(crate) sent: Vec<(Monotonic, SocketAddr, SocketAddr, Bytes)>,
+    /// Datagrams to nobody's core: a test plays that party by hand.
+    pub(crate) mail: Vec<(SocketAddr, SocketAddr, Bytes)>,
+    flying: BTreeMap<(Monotonic, u64), (SocketAddr, SocketAddr, Bytes)>,
+    random: StdRng,
+    count: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self::with(seed, [config(a()), config(b())])
+    }
+
+    pub(crate) fn with(seed: u64, configs: impl IntoIterator<Item = Config>) -> Self {
+        let now = Now::default();
+        let cores = configs
+            .into_iter()
+            .enumerate()
+            .map(|(at, config)| (config.listeners[0].local, Core::new(config, seed * 2 + at as u64, now)))
+            .collect();
+        Self {
+            now,
+            cores,
+            weather: Weather::default(),
+            events: Vec::new(),
+            sent: Vec::new(),
+            mail: Vec::new(),
+            flying: BTreeMap::new(),
+            random: StdRng::seed_from_u64(seed),
+            count: 0,
+        }
+    }
+
+    pub(crate) fn command(&mut self, side: usize, command: Command) {
+        let now = self.now;
+        self.cores[side].1.handle_input(now, Input::Command(command));
+        self.drain(side);
+    }
+
+    /// Lets `bytes` arrive at a core from `source`, now.
+    pub(crate) fn inject(&mut self, side: usize, source: SocketAddr, bytes: impl Into<Bytes>) {
+        let (local, core) = &mut self.cores[side];
+        core.handle_input(self.now, Input::Datagram { local: *local, source, bytes: bytes.into() });
+        self.drain(side);
+    }
+
+    fn drain(&mut self, side: usize) {
+        while let Some(output) = self.cores[side].1.poll_output() {
+            match output {
+                Output::Event { leg, event } => self.events.push((side, leg, event)),
+                Output::Transmit { local, destination, bytes } => {
+                    self.fly(local, destination, &bytes);
+                    self.sent.push((self.now.monotonic, local, destination, bytes));
+                }
+            }
+        }
+    }
+
+    fn fly(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+        let mut copies = 1;
+        if self.random.next_u64() % 1000 < self.weather.doubled {
+            copies = 2;
+        }
+        for _ in 0..copies {
+            if self.random.next_u64() % 1000 < self.weather.lost {
+                continue;
+            }
+            let delay = 1 + self.random.next_u64() % self.weather.delay.max(1);
+            self.count += 1;
+            self.flying.insert((self.now.monotonic + ms(delay), self.count), (from, to, bytes.clone()));
+        }
+    }
+
+    /// The earliest thing that will happen.
+    pub(crate) fn next(&self) -> Option<Monotonic> {
+        let timers = self.cores.iter().filter_map(|(_, core)| core.poll_timeout());
+        timers.chain(self.flying.keys().next().map(|(at, _)| *at)).min()
+    }
+
+    /// Steps once; false when nothing is left before `until`.
+    pub(crate) fn step(&mut self, until: Monotonic) -> bool {
+        let Some(at) = self.next().filter(|at| *at <= until) else { return false };
+        self.now = self.now.after(at.since(self.now.monotonic));
+        while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= at) {
+            let (source, to, bytes) = entry.remove();
+            match self.cores.iter().position(|(local, _)| *local == to) {
+                Some(side) => self.inject(side, source, bytes),
+                None => self.mail.push((source, to, bytes)),
+            }
+        }
+        for side in 0..self.cores.len() {
+            let now = self.now;
+            self.cores[side].1.handle_timeout(now);
+            self.drain(side);
+        }
+        true
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let until = self.now.monotonic + time;
+        let mut steps = 0;
+        while self.step(until) {
+            steps += 1;
+            assert!(steps < 100_000, "a livelock");
+        }
+        self.now = self.now.after(until.since(self.now.monotonic));
+    }
+
+    /// The events of one side since the last look, without their legs.
+    pub(crate) fn events_of(&mut self, side: usize) -> Vec<Event> {
+        let mut mine = Vec::new();
+        self.events.retain(|(at, _, event)| {
+            if *at == side {
+                mine.push(event.clone());
+            }
+            *at != side
+        });
+        mine
+    }
+
+    /// The leg of the incoming call that one side was told of last, and its description.
+    pub(crate) fn incoming(&mut self, side: usize) -> (LegId, Incoming) {
+        let found = self.events.iter().rev().find_map(|(at, leg, event)| match event {
+            Event::Incoming(incoming) if *at == side => Some((*leg, (**incoming).clone())),
+            _ => None,
+        });
+        found.expect("a call came in")
+    }
+
+    /// First lines of what went from one address to another, with when in milliseconds.
+    pub(crate) fn ladder(&self, from: SocketAddr) -> Vec<(u64, String)> {
+        let line = |bytes: &Bytes| String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
+        let mine = self.sent.iter().filter(|(_, source, ..)| *source == from);
+        mine.map(|(at, _, _, bytes)| (at.as_nanos() / 1_000_000, line(bytes))).collect()
+    }
+
+    /// How many messages from an address begin so.
+    pub(crate) fn count(&self, from: SocketAddr, begins: &str) -> usize {
+        self.ladder(from).iter().filter(|(_, line)| line.starts_with(begins)).count()
+    }
+
+    /// The last message from an address that begins so.
+    pub(crate) fn last(&self, from: SocketAddr, begins: &str) -> String {
+        let found = self
+            .sent
+            .iter()
+            .rev()
+            .find(|(_, source, _, bytes)| *source == from && bytes.starts_with(begins.as_bytes()));
+        String::from_utf8(found.unwrap_or_else(|| panic!("no {begins} from {from}")).3.to_vec()).unwrap()
+    }
+
+    pub(crate) fn assert_nothing_left(&mut self) {
+        self.pass(Duration::from_secs(40));
+        for (local, core) in &self.cores {
+            assert_eq!(core.gauges(), signaling::Gauges::default(), "{local} holds something");
+        }
+    }
+}
+
+pub(crate) const OUT: LegId = LegId(1);
+
+/// A call that is up: the caller's leg is [`OUT`] at side 0; returns the other leg, at side 1.
+pub(crate) fn established(world: &mut World) -> LegId {
+    world.command(0, Command::Dial { leg: OUT, dial: dial(b(), a()) });
+    world.pass(ms(50));
+    let (leg, _) = world.incoming(1);
+    world.command(1, Command::Answer { leg, body: Some(Bytes::from_static(ANSWER)), headers: vec![] });
+    world.pass(ms(50));
+    world.events.clear();
+    leg
+}
+
+/// A header's first value in a message's text.
+pub(crate) fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    let line =
+        message.lines().find(|line| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name)));
+    line.map(|line| line.split_once(':').unwrap().1.trim())
+}
+
+pub(crate) fn ended(events: &[Event]) -> Option<(EndedBy, Option<u16>)> {
+    match events.last() {
+        Some(Event::Ended { by, status, .. }) => Some((*by, *status)),
+        _ => None,
+    }
+}
