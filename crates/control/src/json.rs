@@ -68,8 +68,28 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, 
         if message.starts_with("data did not match any variant") {
             return invalid(path.clone(), format!("expected {}", shape(&path)));
         }
-        invalid(path, message)
+        invalid(path, in_words(&message))
     })
+}
+
+/// Serde's words for types in those of JSON, and none of Rust's.
+fn in_words(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("invalid type: ") else { return message.to_owned() };
+    let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "another type"));
+    let found = match found {
+        "map" => "an object",
+        "sequence" => "a list",
+        found => found,
+    };
+    let expected = match expected {
+        "a map" | "map" => "an object",
+        "a sequence" => "a list",
+        "string or map" => "text or an object",
+        expected if expected.starts_with("struct ") => "an object",
+        expected if expected.starts_with("enum ") => "text",
+        expected => expected,
+    };
+    format!("found {found}, expected {expected}")
 }
 
 /// What the fields that come in several shapes may look like.
@@ -214,6 +234,7 @@ impl<'de> Visitor<'de> for Guarded<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde::Deserialize;
 
     fn refusal(text: &str) -> (String, Option<String>) {
@@ -267,6 +288,40 @@ mod tests {
         assert_eq!(field.as_deref(), Some("to"));
     }
 
+    /// Any JSON value without control characters, a few levels deep.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i32>().prop_map(|quarters| Value::from(f64::from(quarters) / 4.0)),
+            "\\PC{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map("\\PC{0,8}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_allowed_is_read_as_it_was_written(value in any_value()) {
+            let bytes = serde_json::to_vec(&value).unwrap();
+            prop_assert_eq!(parse(&bytes, 32), Ok(value));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_and_every_refusal_is_a_400(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(problem) = parse(&bytes, 32) {
+                prop_assert_eq!(problem.status, 400);
+            }
+        }
+    }
+
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Sample {
@@ -291,7 +346,7 @@ mod tests {
         assert!(detail.contains("did you mean `attempt`?"), "{detail}");
         let (field, detail) = refusal(r#"{"to": 5}"#);
         assert_eq!(field.as_deref(), Some("to"));
-        assert!(detail.contains("expected a string"), "{detail}");
+        assert_eq!(detail, "found integer `5`, expected a string");
         assert_eq!(refusal("[1]").0, None);
     }
 }

@@ -159,8 +159,6 @@ shapes! {
     struct TransferReply {
         /// Whether nothing more can happen to it.
         over: bool,
-        /// Whether caller and human were joined.
-        bridged: bool,
         /// Its id.
         id: String,
         /// Its call.
@@ -177,6 +175,8 @@ shapes! {
         started: String,
         /// When the caller began to wait.
         waiting: Option<String>,
+        /// The bridge.
+        bridged: Option<String>,
         /// The outcome.
         ended: Option<String>,
         /// Why it failed.
