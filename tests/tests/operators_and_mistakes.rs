@@ -92,3 +92,26 @@ async fn the_api_describes_itself_and_says_that_it_is_well() -> Result<()> {
     ensure!(answer.body["paths"]["/v1/calls/{id}/events"].is_object(), "{answer:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_every_call_and_loses_no_record() -> Result<()> {
+    let stage = Stage::new().await?;
+    let mut talks = Vec::new();
+    for _ in 0..20 {
+        talks.push(stage.connect().await?);
+    }
+    let Stage { daemon, caller: _caller, ai: _ai, .. } = stage;
+    let folder = daemon.stop().await?;
+    let records = fs::read_to_string(folder.path().join("cdr.jsonl"))?;
+    for talk in &talks {
+        talk.caller.ended(SOON).await.context("the caller got no BYE")?;
+        talk.ai.ended(SOON).await.context("the AI got no BYE")?;
+        ensure!(records.contains(&talk.id), "no record of {}", talk.id);
+    }
+    ensure!(records.lines().count() == 20, "{} records of 20 calls", records.lines().count());
+    for line in records.lines() {
+        let record: serde_json::Value = serde_json::from_str(line)?;
+        ensure!(record["cause"] == "shutdown", "{record}");
+    }
+    Ok(())
+}
