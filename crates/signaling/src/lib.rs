@@ -18,6 +18,8 @@ mod core;
 mod counters;
 mod dialog;
 mod inbound;
+#[cfg(feature = "io")]
+pub mod io;
 mod legs;
 mod message;
 mod reasons;
