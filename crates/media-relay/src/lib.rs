@@ -7,12 +7,30 @@
 mod api;
 mod clip;
 mod codec;
+mod digits;
+mod latch;
+mod meter;
+mod outbox;
+mod packet;
+mod player;
+mod port;
+mod ports;
+mod receiver;
+mod relay;
+mod rtcp;
+mod sender;
 mod stats;
+mod worker;
+
+#[cfg(feature = "io")]
+pub mod io;
 
 pub use api::{CallKey, Command, DeadAfter, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then};
 pub use clip::{Clip, Library, SharedLibrary};
 pub use codec::{CLOCK_RATE, Codec, QUIET_MEAN_SQUARE};
+pub use ports::Ports;
 pub use stats::Stats;
+pub use worker::{Age, Channel, Counters, Slot, Wire, Worker};
 
 /// How many measurements may run on one port at once.
 pub const MAX_MEASUREMENTS: usize = 4;

@@ -1,0 +1,382 @@
+//! The shell: worker threads with their sockets and the clock, and the handle the engine holds.
+#![expect(clippy::disallowed_types, reason = "the shell is where sockets live")]
+
+mod thread;
+mod wav;
+
+pub use wav::{ClipError, load_clip, load_directory};
+
+use crate::{CallKey, Command, Counters, Event, Library, PortId, Ports};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use rustc_hash::FxHashMap;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    collections::VecDeque,
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use thiserror::Error;
+use thread::{Order, Thread};
+
+/// Commands on their way to one worker; more wait in the handle.
+const COMMANDS: usize = 1024;
+/// Commands waiting in the handle for one worker.
+const WAITING: usize = 65_536;
+/// Events on their way to the engine; more wait in their ports' reserved places.
+const EVENTS: usize = 4096;
+/// Pairs tried when another program sits on ours.
+const ATTEMPTS: usize = 16;
+/// Expedited forwarding (RFC 3246), for those who look.
+const TRAFFIC_CLASS: u32 = 46 << 2;
+/// Bytes a socket may hold back: a second of audio with the kernel's overhead.
+const RECEIVE_BUFFER: usize = 128 * 1024;
+
+/// How a relay is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address its sockets are bound to.
+    pub address: IpAddr,
+    /// Where their ports come from.
+    pub ports: RangeInclusive<u16>,
+    /// How long a released pair rests.
+    pub quarantine: Duration,
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// Chance for SSRCs and the like.
+    pub seed: u64,
+    /// Prompts and music.
+    pub library: Arc<Library>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::from([127, 0, 0, 1]),
+            ports: 16_384..=32_767,
+            quarantine: Duration::from_secs(30),
+            workers: 1,
+            seed: 0,
+            library: Arc::default(),
+        }
+    }
+}
+
+/// A port that was opened.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The port.
+    pub port: PortId,
+    /// Where it receives RTP; RTCP one above.
+    pub address: SocketAddr,
+}
+
+/// Why no port could be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Every pair is in use or resting.
+    #[error("all {capacity} port pairs are in use or resting")]
+    Exhausted {
+        /// Pairs in the range.
+        capacity: usize,
+    },
+    /// The system gave no socket.
+    #[error("cannot bind an RTP port on {address}: {source}")]
+    Bind {
+        /// The address tried last.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The worker is gone or hopelessly behind.
+    #[error("the media worker takes no more commands")]
+    Worker,
+}
+
+/// The worker takes no more commands: it is gone, or tens of thousands of commands behind.
+#[derive(Debug, Error)]
+#[error("the media worker takes no more commands")]
+pub struct Overloaded;
+
+/// The engine's handle of all media workers. It lives on one thread; [`Gauges`] may be read from anywhere.
+#[derive(Debug)]
+pub struct Relay {
+    address: IpAddr,
+    ports: Ports,
+    next_port: u32,
+    open: FxHashMap<PortId, Open>,
+    workers: Vec<WorkerHandle>,
+    events: Receiver<Event>,
+    gauges: Gauges,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Open {
+    worker: usize,
+    udp: u16,
+}
+
+#[derive(Debug)]
+struct WorkerHandle {
+    orders: Option<SyncSender<Order>>,
+    waiting: VecDeque<Order>,
+    wake: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Counts that any thread may read.
+#[derive(Clone, Debug)]
+pub struct Gauges(Arc<SharedGauges>);
+
+#[derive(Debug)]
+struct SharedGauges {
+    workers: Vec<Arc<thread::Published>>,
+    in_use: AtomicU64,
+    resting: AtomicU64,
+}
+
+impl Gauges {
+    /// The sum over all workers.
+    pub fn counters(&self) -> Counters {
+        self.0.workers.iter().fold(Counters::default(), |sum, worker| {
+            let one = worker.read();
+            Counters {
+                packets_received: sum.packets_received + one.packets_received,
+                packets_sent: sum.packets_sent + one.packets_sent,
+                foreign: sum.foreign + one.foreign,
+                malformed: sum.malformed + one.malformed,
+                late_ticks: sum.late_ticks + one.late_ticks,
+                ports: sum.ports + one.ports,
+                packets_lost: sum.packets_lost + one.packets_lost,
+            }
+        })
+    }
+
+    /// Pairs of UDP ports in use.
+    pub fn ports_in_use(&self) -> u64 {
+        self.0.in_use.load(Ordering::Relaxed)
+    }
+
+    /// Pairs of UDP ports resting before reuse.
+    pub fn ports_resting(&self) -> u64 {
+        self.0.resting.load(Ordering::Relaxed)
+    }
+
+    /// Packets the system would not take, over all workers.
+    pub fn send_errors(&self) -> u64 {
+        self.0.workers.iter().map(|worker| worker.send_errors()).sum()
+    }
+}
+
+impl Relay {
+    /// Starts the workers. `wake` is written to whenever events wait to be fetched.
+    pub fn start(config: Config, wake: &Arc<EventFd>) -> io::Result<Self> {
+        let (report, events) = sync_channel(EVENTS);
+        let mut workers = Vec::new();
+        let mut published = Vec::new();
+        for index in 0..config.workers.max(1) {
+            let (orders, inbox) = sync_channel(COMMANDS);
+            let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+            let seed = config.seed.wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let counts = Arc::new(thread::Published::default());
+            let worker = Thread::new(
+                config.library.clone(),
+                seed,
+                inbox,
+                bell.clone(),
+                report.clone(),
+                wake.clone(),
+                counts.clone(),
+            )?;
+            let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(move || worker.run())?;
+            workers.push(WorkerHandle {
+                orders: Some(orders),
+                waiting: VecDeque::new(),
+                wake: bell,
+                thread: Some(thread),
+            });
+            published.push(counts);
+        }
+        let gauges = SharedGauges { workers: published, in_use: AtomicU64::new(0), resting: AtomicU64::new(0) };
+        Ok(Self {
+            address: config.address,
+            ports: Ports::new(config.ports, config.quarantine, config.seed),
+            next_port: 1,
+            open: FxHashMap::default(),
+            workers,
+            events,
+            gauges: Gauges(Arc::new(gauges)),
+        })
+    }
+
+    /// Counts for any thread.
+    pub fn gauges(&self) -> Gauges {
+        self.gauges.clone()
+    }
+
+    /// Opens a port of a call: its sockets are bound when this returns, so its address may be offered.
+    pub fn open(&mut self, call: CallKey) -> Result<Opened, OpenError> {
+        let now = clock::io::monotonic();
+        let mut failure = None;
+        for _ in 0..ATTEMPTS {
+            let Some(udp) = self.ports.allocate(now) else { break };
+            match self.bind(udp) {
+                Ok((rtp, rtcp)) => {
+                    let port = PortId(self.next_port);
+                    let worker = self.worker_of(call);
+                    if self.order(worker, Order::Open { port, call, rtp, rtcp }).is_err() {
+                        self.ports.release(now, udp);
+                        return Err(OpenError::Worker);
+                    }
+                    self.next_port = self.next_port.wrapping_add(1);
+                    self.open.insert(port, Open { worker, udp });
+                    self.publish();
+                    return Ok(Opened { port, address: SocketAddr::new(self.address, udp) });
+                }
+                Err(source) => {
+                    // Somebody else's, or no descriptors left: it rests like a used one.
+                    self.ports.release(now, udp);
+                    failure = Some(OpenError::Bind { address: SocketAddr::new(self.address, udp), source });
+                }
+            }
+        }
+        self.publish();
+        Err(failure.unwrap_or(OpenError::Exhausted { capacity: self.ports.capacity() }))
+    }
+
+    /// Sends a command to the worker of its port or call. [`Command::Open`] is [`Relay::open`]'s own.
+    pub fn send(&mut self, command: Command) -> Result<(), Overloaded> {
+        let worker = match &command {
+            Command::Open { .. } => return Ok(()),
+            Command::Plan { call, .. } => Some(self.worker_of(*call)),
+            Command::Library(_) => None,
+            Command::Describe { port, .. }
+            | Command::SendDtmf { port, .. }
+            | Command::MeasureStart { port, .. }
+            | Command::MeasureStop { port, .. }
+            | Command::Watch { port, .. }
+            | Command::Close { port } => match self.open.get(port) {
+                Some(open) => Some(open.worker),
+                None => return Ok(()),
+            },
+        };
+        match worker {
+            Some(worker) => self.order(worker, Order::Command(command)),
+            None => (0..self.workers.len()).try_for_each(|worker| self.order(worker, Order::Command(command.clone()))),
+        }
+    }
+
+    /// The next event. Ports that closed go to rest here, so fetch until there is none.
+    pub fn next_event(&mut self) -> Option<Event> {
+        for worker in 0..self.workers.len() {
+            if !self.workers[worker].waiting.is_empty() {
+                self.workers[worker].flush();
+            }
+        }
+        let event = self.events.try_recv().ok()?;
+        if let Event::Closed { port, .. } = &event
+            && let Some(open) = self.open.remove(port)
+        {
+            self.ports.release(clock::io::monotonic(), open.udp);
+            self.publish();
+        }
+        Some(event)
+    }
+
+    /// Stops the workers and waits for them; ports still open are closed without a word.
+    pub fn stop(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        for worker in &mut self.workers {
+            worker.orders = None;
+            let _ = worker.wake.write(1);
+        }
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a media worker panicked");
+            }
+        }
+    }
+
+    fn worker_of(&self, call: CallKey) -> usize {
+        let mixed = call.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from(mixed % self.workers.len() as u64).unwrap_or(0)
+    }
+
+    fn order(&mut self, worker: usize, order: Order) -> Result<(), Overloaded> {
+        self.workers[worker].order(order)
+    }
+
+    fn publish(&self) {
+        self.gauges.0.in_use.store(self.ports.in_use() as u64, Ordering::Relaxed);
+        self.gauges.0.resting.store(self.ports.resting() as u64, Ordering::Relaxed);
+    }
+
+    fn bind(&self, udp: u16) -> io::Result<(UdpSocket, UdpSocket)> {
+        let rtp = bind(SocketAddr::new(self.address, udp))?;
+        let rtcp = bind(SocketAddr::new(self.address, udp + 1))?;
+        Ok((rtp, rtcp))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl WorkerHandle {
+    fn order(&mut self, order: Order) -> Result<(), Overloaded> {
+        if self.waiting.len() >= WAITING {
+            return Err(Overloaded);
+        }
+        self.waiting.push_back(order);
+        self.flush();
+        if self.orders.is_none() { Err(Overloaded) } else { Ok(()) }
+    }
+
+    /// Hands over as much as the worker takes, in order.
+    fn flush(&mut self) {
+        let Some(orders) = &self.orders else { return };
+        while let Some(order) = self.waiting.pop_front() {
+            match orders.try_send(order) {
+                Ok(()) => {}
+                Err(TrySendError::Full(order)) => {
+                    self.waiting.push_front(order);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => {
+                    self.orders = None;
+                    self.waiting.clear();
+                    break;
+                }
+            }
+        }
+        // A full counter means that the bell is ringing already.
+        let _ = self.wake.write(1);
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    // Marks and buffers are wishes: a system that refuses them still carries the call.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    let _ = match address {
+        SocketAddr::V4(_) => socket.set_tos_v4(TRAFFIC_CLASS),
+        SocketAddr::V6(_) => socket.set_tclass_v6(TRAFFIC_CLASS),
+    };
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}

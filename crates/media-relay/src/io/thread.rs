@@ -1,0 +1,314 @@
+//! One worker thread: epoll, level-triggered, one receive a readiness; time read once a batch.
+
+use crate::{Age, CallKey, Channel, Command, Counters, Event, Library, PortId, Slot, Wire, Worker};
+use clock::{Monotonic, io::monotonic, io::now};
+use nix::{
+    errno::Errno,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        eventfd::EventFd,
+    },
+};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError},
+    },
+    time::Duration,
+};
+
+/// Datagrams of a batch.
+const BATCH: usize = 256;
+/// Bytes of a datagram; what fills this much was longer, and is no audio of ours.
+const DATAGRAM: usize = 2048;
+/// The bell's place among the slots.
+const BELL: u64 = u64::MAX;
+/// Longer than this between two batches, and what waits in the sockets is old.
+const STALL: Duration = Duration::from_millis(200);
+/// Datagrams a socket can hold; the bound of emptying one.
+const BACKLOG: usize = 1024;
+
+/// What the handle asks of a worker.
+#[derive(Debug)]
+pub(super) enum Order {
+    Open { port: PortId, call: CallKey, rtp: UdpSocket, rtcp: UdpSocket },
+    Command(Command),
+}
+
+/// A worker's counts, for other threads.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    packets_received: AtomicU64,
+    packets_sent: AtomicU64,
+    foreign: AtomicU64,
+    malformed: AtomicU64,
+    late_ticks: AtomicU64,
+    ports: AtomicU64,
+    packets_lost: AtomicU64,
+    send_errors: AtomicU64,
+}
+
+impl Published {
+    pub(super) fn read(&self) -> Counters {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counters {
+            packets_received: read(&self.packets_received),
+            packets_sent: read(&self.packets_sent),
+            foreign: read(&self.foreign),
+            malformed: read(&self.malformed),
+            late_ticks: read(&self.late_ticks),
+            ports: read(&self.ports),
+            packets_lost: read(&self.packets_lost),
+        }
+    }
+
+    pub(super) fn send_errors(&self) -> u64 {
+        self.send_errors.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, counters: Counters, send_errors: u64) {
+        let write = |count: &AtomicU64, value: u64| count.store(value, Ordering::Relaxed);
+        write(&self.packets_received, counters.packets_received);
+        write(&self.packets_sent, counters.packets_sent);
+        write(&self.foreign, counters.foreign);
+        write(&self.malformed, counters.malformed);
+        write(&self.late_ticks, counters.late_ticks);
+        write(&self.ports, counters.ports);
+        write(&self.packets_lost, counters.packets_lost);
+        write(&self.send_errors, send_errors);
+    }
+}
+
+pub(super) struct Thread {
+    core: Worker,
+    sockets: Sockets,
+    epoll: Epoll,
+    bell: Arc<EventFd>,
+    inbox: Receiver<Order>,
+    report: SyncSender<Event>,
+    /// An event the engine had no place for yet.
+    held: Option<Event>,
+    wake: Arc<EventFd>,
+    published: Arc<Published>,
+}
+
+#[derive(Default)]
+struct Sockets {
+    by_slot: Vec<Option<Pair>>,
+    send_errors: u64,
+}
+
+struct Pair {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+}
+
+impl Sockets {
+    #[inline]
+    fn get(&self, slot: Slot, channel: Channel) -> Option<&UdpSocket> {
+        let pair = self.by_slot.get(slot.0 as usize)?.as_ref()?;
+        Some(match channel {
+            Channel::Rtp => &pair.rtp,
+            Channel::Rtcp => &pair.rtcp,
+        })
+    }
+}
+
+impl Wire for Sockets {
+    #[inline]
+    fn transmit(&mut self, slot: Slot, channel: Channel, to: SocketAddr, bytes: &[u8]) {
+        let Some(socket) = self.get(slot, channel) else { return };
+        if socket.send_to(bytes, to).is_err() {
+            self.send_errors += 1;
+        }
+    }
+}
+
+impl Thread {
+    pub(super) fn new(
+        library: Arc<Library>,
+        seed: u64,
+        inbox: Receiver<Order>,
+        bell: Arc<EventFd>,
+        report: SyncSender<Event>,
+        wake: Arc<EventFd>,
+        published: Arc<Published>,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        let core = Worker::new(library, seed, now());
+        Ok(Self { core, sockets: Sockets::default(), epoll, bell, inbox, report, held: None, wake, published })
+    }
+
+    /// Runs until the handle goes away.
+    pub(super) fn run(mut self) {
+        let mut ready = [EpollEvent::empty(); BATCH];
+        let mut buffer = [0; DATAGRAM];
+        let mut at = monotonic();
+        loop {
+            let count = match self.epoll.wait(&mut ready, self.timeout(at)) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(error) => {
+                    tracing::error!(%error, "epoll failed, a media worker ends");
+                    return;
+                }
+            };
+            let before = at;
+            at = monotonic();
+            // Without ports the worker sleeps as long as it likes.
+            if at.since(before) > STALL && self.core.poll_timeout().is_some() {
+                tracing::warn!(
+                    away_ms = at.since(before).as_millis(),
+                    "the media worker was stopped; old audio is dropped"
+                );
+                self.empty_sockets(at, &mut buffer);
+            }
+            let mut called = false;
+            for event in &ready[..count] {
+                if event.data() == BELL {
+                    called = true;
+                } else {
+                    self.receive(at, event.data(), &mut buffer);
+                }
+            }
+            if called && !self.obey() {
+                return;
+            }
+            if self.core.poll_timeout().is_some_and(|due| due <= at) {
+                self.core.handle_timeout(now(), &mut self.sockets);
+            }
+            self.tell();
+            self.published.write(self.core.counters(), self.sockets.send_errors);
+        }
+    }
+
+    fn timeout(&self, now: Monotonic) -> EpollTimeout {
+        if self.held.is_some() {
+            return EpollTimeout::from(10u8);
+        }
+        let Some(due) = self.core.poll_timeout() else { return EpollTimeout::NONE };
+        let wait = due.since(now).as_micros().div_ceil(1000);
+        EpollTimeout::from(u16::try_from(wait).unwrap_or(u16::MAX))
+    }
+
+    /// One receive: with level triggering epoll comes back while there is more, and no call is spent on hearing that
+    /// there is none.
+    #[inline]
+    fn receive(&mut self, at: Monotonic, data: u64, buffer: &mut [u8; DATAGRAM]) {
+        let (slot, channel) = place(data);
+        let Some(socket) = self.sockets.get(slot, channel) else { return };
+        let Ok((length, from)) = socket.recv_from(buffer) else { return };
+        self.take(at, slot, channel, from, length, buffer, Age::Fresh);
+    }
+
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "a datagram and all that is known of it")]
+    fn take(
+        &mut self,
+        at: Monotonic,
+        slot: Slot,
+        channel: Channel,
+        from: SocketAddr,
+        length: usize,
+        buffer: &mut [u8; DATAGRAM],
+        age: Age,
+    ) {
+        if length == DATAGRAM {
+            return;
+        }
+        match channel {
+            Channel::Rtp => self.core.handle_rtp(at, slot, from, &mut buffer[..length], age, &mut self.sockets),
+            Channel::Rtcp => self.core.handle_rtcp(at, slot, from, &buffer[..length]),
+        }
+    }
+
+    /// After a stall: what waits in the sockets is counted and not forwarded.
+    fn empty_sockets(&mut self, at: Monotonic, buffer: &mut [u8; DATAGRAM]) {
+        for slot in 0..u32::try_from(self.sockets.by_slot.len()).unwrap_or(0) {
+            for channel in [Channel::Rtp, Channel::Rtcp] {
+                for _ in 0..BACKLOG {
+                    let Some(socket) = self.sockets.get(Slot(slot), channel) else { break };
+                    let Ok((length, from)) = socket.recv_from(buffer) else { break };
+                    self.take(at, Slot(slot), channel, from, length, buffer, Age::Stale);
+                }
+            }
+        }
+    }
+
+    /// Takes what the handle sent; false when the handle is gone.
+    fn obey(&mut self) -> bool {
+        let _ = self.bell.read();
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Order::Open { port, call, rtp, rtcp }) => self.open(port, call, rtp, rtcp),
+                Ok(Order::Command(command)) => {
+                    let closing = match &command {
+                        Command::Close { port } => self.core.slot(*port),
+                        _ => None,
+                    };
+                    self.core.handle_command(now(), command, &mut self.sockets);
+                    if let Some(slot) = closing {
+                        self.close(slot);
+                    }
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn open(&mut self, port: PortId, call: CallKey, rtp: UdpSocket, rtcp: UdpSocket) {
+        self.core.handle_command(now(), Command::Open { port, call }, &mut self.sockets);
+        let Some(slot) = self.core.slot(port) else { return };
+        let index = slot.0 as usize;
+        for (socket, channel) in [(&rtp, Channel::Rtp), (&rtcp, Channel::Rtcp)] {
+            if let Err(error) = self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, data(slot, channel))) {
+                tracing::error!(%error, port = port.0, "a media socket cannot be watched");
+            }
+        }
+        if self.sockets.by_slot.len() <= index {
+            self.sockets.by_slot.resize_with(index + 1, || None);
+        }
+        self.sockets.by_slot[index] = Some(Pair { rtp, rtcp });
+    }
+
+    /// Closing the last descriptor of a socket takes it out of epoll.
+    fn close(&mut self, slot: Slot) {
+        if let Some(pair) = self.sockets.by_slot.get_mut(slot.0 as usize) {
+            *pair = None;
+        }
+    }
+
+    /// Hands events over while the engine has room; the rest stays in the ports' reserved places.
+    fn tell(&mut self) {
+        let mut told = false;
+        while let Some(event) = self.held.take().or_else(|| self.core.poll_event()) {
+            match self.report.try_send(event) {
+                Ok(()) => told = true,
+                Err(TrySendError::Full(event)) => {
+                    self.held = Some(event);
+                    told = true;
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => break,
+            }
+        }
+        if told {
+            let _ = self.wake.write(1);
+        }
+    }
+}
+
+fn data(slot: Slot, channel: Channel) -> u64 {
+    u64::from(slot.0) << 1 | u64::from(channel == Channel::Rtcp)
+}
+
+fn place(data: u64) -> (Slot, Channel) {
+    #[expect(clippy::cast_possible_truncation, reason = "a slot was put in")]
+    let slot = Slot((data >> 1) as u32);
+    (slot, if data & 1 == 1 { Channel::Rtcp } else { Channel::Rtp })
+}

@@ -1,0 +1,192 @@
+//! The forwarding path: one packet of one leg, to one listener. No allocation, no lock, no clock.
+
+use crate::{
+    Codec, Stream,
+    digits::Payload,
+    packet::{HEADER, Rtp, after},
+    port::{Feed, MAX_FRAME, Mapping, Outgoing, Port},
+    worker::Wire,
+};
+use clock::Monotonic;
+
+/// Payload type of comfort noise (RFC 3389).
+const COMFORT_NOISE: u8 = 13;
+
+/// What a packet carries.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Content {
+    Audio(Codec),
+    Event(Payload),
+    /// Comfort noise of so many -dBov (RFC 3389 section 3).
+    Noise(u8),
+    /// Nothing a listener is to have.
+    Skip,
+}
+
+impl Content {
+    /// What a packet of an agreed stream carries. G.711 under its static payload type is always understood: a peer may
+    /// change among the codecs offered at any time (RFC 3264 section 5.1).
+    #[inline]
+    pub(crate) fn of(stream: &Stream, packet: &Rtp, bytes: &[u8]) -> Option<Self> {
+        let payload = &bytes[packet.payload.clone()];
+        if stream.telephone_event.is_some_and(|(_, receive)| receive == packet.payload_type) {
+            return Some(Payload::read(payload).map_or(Self::Skip, Self::Event));
+        }
+        let codec = match packet.payload_type {
+            own if own == stream.payload_type_receive => stream.codec,
+            0 => Codec::Pcmu,
+            8 => Codec::Pcma,
+            COMFORT_NOISE => return Some(Self::Noise(payload.first().map_or(127, |level| level & 0x7f))),
+            _ => return None,
+        };
+        Some(if payload.is_empty() { Self::Skip } else { Self::Audio(codec) })
+    }
+}
+
+/// A packet of a leg, on its way to listeners.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) epoch: u32,
+    pub(crate) marker: bool,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) content: Content,
+}
+
+impl Port {
+    /// Forwards a packet toward this port. `packet` is room for a header and the payload; it is changed.
+    #[inline]
+    pub(crate) fn relay(&mut self, now: Monotonic, incoming: Incoming, packet: &mut [u8], wire: &mut impl Wire) {
+        let busy = self.is_sending_digits();
+        let outlet = self.outlet().filter(|_| !busy);
+        let Feed::Leg(relayed) = &self.feed else { return };
+        let mapping = relayed.mapping.filter(|mapping| mapping.epoch == incoming.epoch);
+        let Some((stream, _)) = outlet else {
+            return self.map(None);
+        };
+        let (codec, audio_type) = (stream.codec, stream.payload_type_send);
+        let (payload_type, samples) = match incoming.content {
+            Content::Event(payload) => match stream.telephone_event {
+                Some((send, _)) if relayed.swallow != Some(incoming.timestamp) => (send, u32::from(payload.duration)),
+                _ => return self.skip(mapping, incoming.sequence),
+            },
+            Content::Audio(_) => (audio_type, u32::try_from(packet.len() - HEADER).unwrap_or(0)),
+            Content::Noise(_) => (audio_type, self.frame()),
+            Content::Skip => return self.skip(mapping, incoming.sequence),
+        };
+        let marker = incoming.marker || mapping.is_none();
+        let mut mapping = mapping.unwrap_or_else(|| self.begin(now, incoming));
+        if incoming.sequence.wrapping_sub(mapping.first) >= 0x8000 {
+            self.stats.late += 1;
+            return;
+        }
+        mapping.reached(incoming.sequence);
+        self.map(Some(mapping));
+        let out = Outgoing {
+            marker,
+            payload_type,
+            sequence: incoming.sequence.wrapping_add(mapping.sequence),
+            timestamp: incoming.timestamp.wrapping_add(mapping.timestamp),
+            samples,
+        };
+        match incoming.content {
+            Content::Audio(from) => {
+                from.convert(codec, &mut packet[HEADER..]);
+                self.forwarded_audio();
+                let audible = self.is_audible(codec, &packet[HEADER..]);
+                self.transmit(now, out, audible, packet, wire);
+            }
+            Content::Event(payload) => {
+                self.forwarded_event(out.timestamp, payload);
+                self.transmit(now, out, true, packet, wire);
+            }
+            Content::Noise(level) => {
+                self.forwarded_audio();
+                let mut room = [0; HEADER + MAX_FRAME];
+                let packet = &mut room[..HEADER + samples as usize];
+                noise(codec, level, out.timestamp, &mut packet[HEADER..]);
+                let audible = self.is_audible(codec, &packet[HEADER..]);
+                self.transmit(now, out, audible, packet, wire);
+            }
+            Content::Skip => {}
+        }
+    }
+
+    /// The first packet of a source: its offsets, for as long as it lasts. Filling in ends.
+    fn begin(&mut self, now: Monotonic, incoming: Incoming) -> Mapping {
+        let (sequence, timestamp) = self.sender.start(now);
+        self.due = None;
+        Mapping {
+            epoch: incoming.epoch,
+            first: incoming.sequence,
+            highest: incoming.sequence,
+            sequence: sequence.wrapping_sub(incoming.sequence),
+            timestamp: timestamp.wrapping_sub(incoming.timestamp),
+        }
+    }
+
+    /// A packet withheld on purpose must not look like a loss: the numbers after it close up.
+    fn skip(&mut self, mapping: Option<Mapping>, sequence: u16) {
+        if let Some(mut mapping) = mapping
+            && after(sequence, mapping.highest)
+        {
+            mapping.sequence = mapping.sequence.wrapping_sub(1);
+            mapping.first = sequence.wrapping_add(1);
+            mapping.highest = sequence;
+            self.map(Some(mapping));
+        }
+    }
+
+    fn map(&mut self, mapping: Option<Mapping>) {
+        if let Feed::Leg(relayed) = &mut self.feed {
+            relayed.mapping = mapping;
+        }
+    }
+}
+
+impl Mapping {
+    fn reached(&mut self, sequence: u16) {
+        if after(sequence, self.highest) {
+            self.highest = sequence;
+            // The switch is long over: its mark moves along, lest the circle of numbers comes round to it.
+            if sequence.wrapping_sub(self.first) > 0x4000 {
+                self.first = sequence.wrapping_sub(0x2000);
+            }
+        }
+    }
+}
+
+/// White noise of a level in -dBov, the same for the same seed.
+fn noise(codec: Codec, level: u8, seed: u32, frame: &mut [u8]) {
+    if level >= 78 {
+        // Below the smallest step of G.711.
+        return frame.fill(codec.silence());
+    }
+    // A uniform spread has a power of a third of its peak squared.
+    let peak = (32_768.0 * 3f32.sqrt() * 10f32.powf(-f32::from(level) / 20.0)).min(32_000.0);
+    let mut state = seed | 1;
+    for word in frame {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        #[expect(clippy::cast_possible_truncation, reason = "the peak is within 16 bits")]
+        #[expect(clippy::cast_precision_loss, reason = "it is noise")]
+        let sample = (peak * (state.cast_signed() as f32 / 2_147_483_648.0)) as i16;
+        *word = codec.encode(sample);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comfort_noise_has_the_level_it_is_told() {
+        for level in [30u8, 40, 50, 60] {
+            let mut frame = [0; 800];
+            noise(Codec::Pcmu, level, 12_345, &mut frame);
+            let dbov = 10.0 * (f64::from(Codec::Pcmu.mean_square(&frame)) / (32_768.0 * 32_768.0)).log10();
+            assert!((dbov + f64::from(level)).abs() < 1.0, "wanted -{level}, got {dbov}");
+        }
+    }
+}

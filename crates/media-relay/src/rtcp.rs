@@ -1,0 +1,185 @@
+//! RTCP of our own, and what the peer's tells us (RFC 3550 section 6).
+
+use crate::receiver::Block;
+use clock::{Monotonic, Now};
+use rtcp_types::{
+    Bye, Compound, Packet, ReceiverReport, ReportBlock, RtcpPacketWriterExt, RtcpWriteError, Sdes, SdesChunk, SdesItem,
+    SenderReport,
+};
+use std::time::Duration;
+
+/// Room for a report with one block, SDES and BYE.
+pub(crate) const ROOM: usize = 256;
+/// RFC 3550 section 6.2: the least interval between reports.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Seconds from 1900 to 1970.
+const NTP_OFFSET: u64 = 2_208_988_800;
+
+/// NTP time of a reading: seconds since 1900 and their 32-bit fraction.
+pub(crate) fn ntp(now: Now) -> u64 {
+    let fraction = (u64::from(now.unix.subsec_nanos()) << 32) / 1_000_000_000;
+    ((now.unix.as_secs() + NTP_OFFSET) << 32) | fraction
+}
+
+/// The time until the next report (RFC 3550 section 6.3.1): half to one and a half of the interval by chance, made up for
+/// timer reconsideration; half of that before the first.
+pub(crate) fn interval(chance: u32, first: bool) -> Duration {
+    let spread = 0.5 + f64::from(chance) / f64::from(u32::MAX);
+    let interval = INTERVAL.mul_f64(spread / 1.218_28);
+    if first { interval / 2 } else { interval }
+}
+
+/// What a report of ours says.
+pub(crate) struct Report<'a> {
+    pub(crate) ssrc: u32,
+    pub(crate) cname: &'a str,
+    /// When we sent lately: NTP time, RTP timestamp, packets, octets.
+    pub(crate) sent: Option<(u64, u32, u64, u64)>,
+    pub(crate) block: Option<Block>,
+    pub(crate) bye: bool,
+}
+
+impl Report<'_> {
+    /// Writes the compound packet; its length.
+    #[expect(clippy::cast_possible_truncation, reason = "counts wrap on the wire")]
+    pub(crate) fn write(&self, into: &mut [u8; ROOM]) -> Result<usize, RtcpWriteError> {
+        let block = self.block.map(|block| {
+            ReportBlock::builder(block.ssrc)
+                .fraction_lost(block.fraction_lost)
+                .cumulative_lost(block.cumulative_lost)
+                .extended_sequence_number(block.highest)
+                .interarrival_jitter(block.jitter)
+                .last_sender_report_timestamp(block.last_sr)
+                .delay_since_last_sender_report_timestamp(block.delay)
+        });
+        let mut compound = Compound::builder();
+        if let Some((ntp, timestamp, packets, octets)) = self.sent {
+            let mut report = SenderReport::builder(self.ssrc)
+                .ntp_timestamp(ntp)
+                .rtp_timestamp(timestamp)
+                .packet_count(packets as u32)
+                .octet_count(octets as u32);
+            if let Some(block) = block {
+                report = report.add_report_block(block);
+            }
+            compound = compound.add_packet(report);
+        } else {
+            let mut report = ReceiverReport::builder(self.ssrc);
+            if let Some(block) = block {
+                report = report.add_report_block(block);
+            }
+            compound = compound.add_packet(report);
+        }
+        let cname = SdesItem::builder(SdesItem::CNAME, self.cname);
+        compound = compound.add_packet(Sdes::builder().add_chunk(SdesChunk::builder(self.ssrc).add_item(cname)));
+        if self.bye {
+            compound = compound.add_packet(Bye::builder().add_source(self.ssrc));
+        }
+        compound.write_into(into)
+    }
+}
+
+/// What a peer's compound packet says of use to us.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// NTP time of its sender report.
+    pub(crate) sender_report: Option<u64>,
+    /// Its block about our SSRC.
+    pub(crate) about_us: Option<AboutUs>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AboutUs {
+    pub(crate) fraction_lost: u8,
+    pub(crate) lost: i32,
+    /// In timestamp units.
+    pub(crate) jitter: u32,
+    pub(crate) round_trip: Option<Duration>,
+}
+
+/// Reads a compound packet; `None` when it is none.
+pub(crate) fn read(now: Now, bytes: &[u8], ssrc: u32) -> Option<Heard> {
+    let mut heard = Heard::default();
+    let mut blocks = 0;
+    for packet in Compound::parse(bytes).ok()? {
+        let mut take = |block: ReportBlock<'_>| {
+            blocks += 1;
+            if block.ssrc() == ssrc {
+                heard.about_us = Some(about_us(now, &block));
+            }
+        };
+        match packet.ok()? {
+            Packet::Sr(report) => {
+                report.report_blocks().for_each(&mut take);
+                heard.sender_report = Some(report.ntp_timestamp());
+            }
+            Packet::Rr(report) => report.report_blocks().for_each(&mut take),
+            _ => {}
+        }
+    }
+    Some(heard)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the middle 32 bits of NTP time are meant")]
+fn about_us(now: Now, block: &ReportBlock<'_>) -> AboutUs {
+    let arrival = (ntp(now) >> 16) as u32;
+    let (last, delay) = (block.last_sender_report_timestamp(), block.delay_since_last_sender_report_timestamp());
+    let trip = arrival.wrapping_sub(last).wrapping_sub(delay);
+    // A trip of more than a minute is a lie or a wrap.
+    let round_trip = (last != 0 && trip < 60 << 16).then(|| Duration::from_secs_f64(f64::from(trip) / 65_536.0));
+    let lost = (block.cumulative_lost() << 8).cast_signed() >> 8;
+    AboutUs { fraction_lost: block.fraction_lost(), lost, jitter: block.interarrival_jitter(), round_trip }
+}
+
+/// When the first report is due.
+pub(crate) fn first(now: Monotonic, chance: u32) -> Monotonic {
+    now + interval(chance, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(ms: u64) -> Now {
+        Now { monotonic: Monotonic::ORIGIN, unix: Duration::from_secs(1_900_000_000) }.after(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn rfc3550_6_4_1_round_trip_is_arrival_less_lsr_less_dlsr() {
+        #[expect(clippy::cast_possible_truncation, reason = "the middle 32 bits")]
+        let last_sr = (ntp(at(0)) >> 16) as u32;
+        let block =
+            Block { ssrc: 7, fraction_lost: 3, cumulative_lost: 5, highest: 9, jitter: 80, last_sr, delay: 65_536 / 2 };
+        let report = Report { ssrc: 1, cname: "c", sent: Some((1, 2, 3, 4)), block: Some(block), bye: true };
+        let mut room = [0; ROOM];
+        let length = report.write(&mut room).unwrap();
+        let heard = read(at(580), &room[..length], 7).unwrap();
+        let about = heard.about_us.unwrap();
+        let trip = about.round_trip.unwrap().as_millis();
+        assert!((79..=81).contains(&trip), "{trip}");
+        assert_eq!((about.fraction_lost, about.lost, about.jitter, heard.sender_report), (3, 5, 80, Some(1)));
+    }
+
+    #[test]
+    fn rfc3550_6_3_1_reports_keep_their_distance() {
+        assert!(interval(0, false) >= Duration::from_millis(2050));
+        assert!(interval(u32::MAX, false) <= Duration::from_millis(6160));
+        assert!(interval(u32::MAX, true) <= Duration::from_millis(3080));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 200u8..208, words: u16, honest: bool
+        ) {
+            if bytes.len() >= 4 {
+                let words = if honest { u16::try_from(bytes.len() / 4 - 1).unwrap() } else { words };
+                bytes[0] = 0x80 | (bytes[0] & 0x3f);
+                bytes[1] = kind;
+                bytes[2..4].copy_from_slice(&words.to_be_bytes());
+            }
+            let _ = read(at(0), &bytes, 7);
+        }
+    }
+}

@@ -1,0 +1,674 @@
+//! One worker's ports, driven by packets, commands and time.
+
+use crate::{
+    CallKey, Clip, Command, Event, Library, MAX_MEASUREMENTS, PortId, Source, Stats, Stream,
+    codec::QUIET_MEAN_SQUARE,
+    latch::{Latch, Verdict as Whose},
+    meter::Meter,
+    outbox::Outbox,
+    packet::{Datagram, HEADER, Rtp, classify},
+    player::Player,
+    port::{Feed, MAX_FRAME, Port, Relayed},
+    receiver::Verdict,
+    relay::{Content, Incoming},
+    rtcp::{self, Report},
+    sender::Sender,
+    sender::playing,
+};
+use clock::{Monotonic, Now};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+
+/// Housekeeping (reports, watches, lost ends of digits) visits a fifth of the ports each time.
+const HOUSEKEEPING: Duration = Duration::from_millis(20);
+const SHARES: usize = 5;
+/// A tick handled later than this after it was due is a late one.
+const LATE: Duration = Duration::from_millis(10);
+/// Away for so long, we have no right to call others dead.
+const STALL: Duration = Duration::from_secs(1);
+const STATISTICS: Duration = Duration::from_secs(5);
+
+/// A port's place in its worker: what the shell finds its sockets by. Reused after the port's close.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// Which of a port's two sockets.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The even one.
+    Rtp,
+    /// The odd one.
+    Rtcp,
+}
+
+/// Where packets leave.
+pub trait Wire {
+    /// Sends `bytes` from one of the port's sockets.
+    fn transmit(&mut self, slot: Slot, channel: Channel, to: SocketAddr, bytes: &[u8]);
+}
+
+/// How old a packet is when it is read.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// Read when it came.
+    Fresh,
+    /// It waited in its socket while the worker was stopped: counted, its digits read, its audio not forwarded.
+    Stale,
+}
+
+/// What a worker counts over all its ports.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// RTP packets accepted.
+    pub packets_received: u64,
+    /// RTP packets sent.
+    pub packets_sent: u64,
+    /// Packets from an address that is not the peer's.
+    pub foreign: u64,
+    /// Datagrams that are neither RTP nor RTCP, or whose lengths lie.
+    pub malformed: u64,
+    /// Ticks handled more than 10 ms after they were due.
+    pub late_ticks: u64,
+    /// Ports open.
+    pub ports: u64,
+    /// Packets lost, over all closed ports.
+    pub packets_lost: u64,
+}
+
+/// One worker's ports. Packets leave through a [`Wire`] at once; events wait in reserved places until fetched.
+#[derive(Debug)]
+pub struct Worker {
+    ports: Vec<Option<Box<Port>>>,
+    free: Vec<Slot>,
+    by_id: FxHashMap<PortId, Slot>,
+    calls: FxHashMap<CallKey, Call>,
+    library: Arc<Library>,
+    ringback: Arc<Clip>,
+    /// Ports that make packets of their own now.
+    ticking: Vec<Slot>,
+    next_tick: Option<Monotonic>,
+    housekeeping: Option<Monotonic>,
+    share: usize,
+    clock: Now,
+    pending: VecDeque<Slot>,
+    closed: VecDeque<(PortId, Outbox)>,
+    counters: Counters,
+    chance: StdRng,
+    room: Box<[u8; HEADER + MAX_FRAME]>,
+    copy: Box<[u8; 2048]>,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    generation: Option<u64>,
+    ports: SmallVec<[Slot; 4]>,
+}
+
+impl Worker {
+    /// A worker without ports. SSRCs, first sequence numbers and timestamps, and the spread of reports come from `seed`.
+    pub fn new(library: Arc<Library>, seed: u64, now: Now) -> Self {
+        Self {
+            ports: Vec::new(),
+            free: Vec::new(),
+            by_id: FxHashMap::default(),
+            calls: FxHashMap::default(),
+            library,
+            ringback: Arc::new(Clip::ringback()),
+            ticking: Vec::new(),
+            next_tick: None,
+            housekeeping: None,
+            share: 0,
+            clock: now,
+            pending: VecDeque::new(),
+            closed: VecDeque::new(),
+            counters: Counters::default(),
+            chance: StdRng::seed_from_u64(seed),
+            room: Box::new([0; HEADER + MAX_FRAME]),
+            copy: Box::new([0; 2048]),
+        }
+    }
+
+    /// Where a port lives.
+    pub fn slot(&self, port: PortId) -> Option<Slot> {
+        self.by_id.get(&port).copied()
+    }
+
+    /// Counts over all ports, closed ones included.
+    pub fn counters(&self) -> Counters {
+        Counters { ports: self.by_id.len() as u64, ..self.counters }
+    }
+
+    /// When [`Worker::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Monotonic> {
+        match (self.next_tick, self.housekeeping) {
+            (Some(tick), Some(housekeeping)) => Some(tick.min(housekeeping)),
+            (tick, housekeeping) => tick.or(housekeeping),
+        }
+    }
+
+    /// What is to be reported next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        while let Some(slot) = self.pending.front().copied() {
+            if let Some(port) = self.port(slot) {
+                let id = port.id;
+                if let Some(event) = port.outbox.pop(id) {
+                    return Some(event);
+                }
+                port.outbox.queued = false;
+            }
+            self.pending.pop_front();
+        }
+        while let Some((id, outbox)) = self.closed.front_mut() {
+            if let Some(event) = outbox.pop(*id) {
+                return Some(event);
+            }
+            self.closed.pop_front();
+        }
+        None
+    }
+
+    /// Carries a command out.
+    pub fn handle_command(&mut self, now: Now, command: Command, wire: &mut impl Wire) {
+        self.clock = now;
+        match command {
+            Command::Open { port, call } => self.open(now.monotonic, port, call),
+            Command::Describe { port, stream } => self.describe(now.monotonic, port, stream),
+            Command::Plan { call, generation, sources } => self.plan(now.monotonic, call, generation, &sources, wire),
+            Command::SendDtmf { port, digits } => self.with(port, wire, |port, wire| {
+                port.send_digits(now.monotonic, &digits, wire);
+            }),
+            Command::MeasureStart { port, id } => self.with(port, wire, |port, _| {
+                port.meters.retain(|meter| meter.id != id);
+                if port.meters.len() < MAX_MEASUREMENTS {
+                    port.meters.push(Meter::new(id, now.monotonic));
+                }
+            }),
+            Command::MeasureStop { port, id } => self.with(port, wire, |port, _| {
+                if let Some(at) = port.meters.iter().position(|meter| meter.id == id) {
+                    let meter = port.meters.remove(at);
+                    port.outbox.measured.push((id, meter.longest(now.monotonic)));
+                }
+            }),
+            Command::Watch { port, silence_after, dead_after } => self.with(port, wire, |port, _| {
+                port.watch.silence_after = silence_after;
+                port.watch.dead_after = dead_after;
+                port.watch.alive_since = now.monotonic;
+                (port.watch.quiet, port.watch.dead) = (false, false);
+            }),
+            Command::Library(library) => self.library = library.0,
+            Command::Close { port } => self.close(now, port, wire),
+        }
+    }
+
+    /// Time has come: packets of our own making, reports, watches.
+    pub fn handle_timeout(&mut self, now: Now, wire: &mut impl Wire) {
+        if now.monotonic.since(self.clock.monotonic) > STALL {
+            for port in self.ports.iter_mut().flatten() {
+                port.watch.alive_since = now.monotonic;
+                port.watch.heard = port.watch.heard.max(now.monotonic - STALL);
+            }
+        }
+        self.clock = now;
+        if self.next_tick.is_some_and(|due| due <= now.monotonic) {
+            self.tick(now.monotonic, wire);
+        }
+        if self.housekeeping.is_some_and(|due| due <= now.monotonic) {
+            self.keep_house(now, wire);
+        }
+    }
+
+    /// A datagram came to a port's RTP socket. The buffer is changed.
+    #[inline]
+    pub fn handle_rtp(
+        &mut self,
+        now: Monotonic,
+        slot: Slot,
+        from: SocketAddr,
+        bytes: &mut [u8],
+        age: Age,
+        wire: &mut impl Wire,
+    ) {
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let packet = match classify(bytes) {
+            Datagram::Rtp(packet) => packet,
+            Datagram::Rtcp => return self.handle_rtcp(now, slot, from, bytes),
+            Datagram::Malformed => {
+                port.stats.malformed += 1;
+                self.counters.malformed += 1;
+                return;
+            }
+        };
+        let (Some(stream), Some(latch)) = (&port.stream, &mut port.latch) else {
+            port.stats.foreign += 1;
+            self.counters.foreign += 1;
+            return;
+        };
+        let whose = latch.judge(now, from, packet.ssrc, packet.sequence);
+        if whose == Whose::Foreign {
+            port.stats.foreign += 1;
+            self.counters.foreign += 1;
+            return;
+        }
+        let verdict = port.receiver.accept(now, &packet);
+        port.stats.packets_received += 1;
+        port.stats.octets_received += packet.payload.len() as u64;
+        self.counters.packets_received += 1;
+        let mut news = false;
+        if whose == Whose::PeerAtNewAddress {
+            port.outbox.latched = Some(from);
+            port.stats.first_packet_after.get_or_insert(now.since(port.opened));
+            news = true;
+        }
+        match verdict {
+            Verdict::Continues => {}
+            Verdict::Begins => port.epoch = port.epoch.wrapping_add(1),
+            Verdict::Stray => {
+                port.stats.late += 1;
+                if news {
+                    self.queue(slot);
+                }
+                return;
+            }
+        }
+        let content = Content::of(stream, &packet, bytes).unwrap_or_else(|| {
+            port.stats.unknown_payload_type += 1;
+            Content::Skip
+        });
+        let may_receive = stream.may_receive;
+        news |= port.observe(now, &packet, content, bytes);
+        if age == Age::Stale || !may_receive {
+            // What comes after is a new source, lest the packets left out look lost.
+            port.epoch = port.epoch.wrapping_add(1);
+            port.stats.late += u64::from(age == Age::Stale);
+        } else {
+            let incoming = Incoming {
+                epoch: port.epoch,
+                marker: packet.marker,
+                sequence: packet.sequence,
+                timestamp: packet.timestamp,
+                content,
+            };
+            self.forward(now, slot, incoming, &mut bytes[packet.payload.start - HEADER..packet.payload.end], wire);
+        }
+        if news {
+            self.queue(slot);
+        }
+    }
+
+    /// A datagram came to a port's RTCP socket (or to the RTP socket, and is RTCP).
+    pub fn handle_rtcp(&mut self, now: Monotonic, slot: Slot, from: SocketAddr, bytes: &[u8]) {
+        let now = self.clock.after(now.since(self.clock.monotonic));
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let known = port.latch.as_ref().is_some_and(|latch| latch.is_peer_host(from))
+            || port.stream.as_ref().is_some_and(|stream| stream.remote_rtcp == from);
+        if !known {
+            port.stats.foreign += 1;
+            self.counters.foreign += 1;
+            return;
+        }
+        let Some(heard) = rtcp::read(now, bytes, port.sender.ssrc) else {
+            port.stats.malformed += 1;
+            self.counters.malformed += 1;
+            return;
+        };
+        port.rtcp_peer = Some(from);
+        if let Some(ntp) = heard.sender_report {
+            port.receiver.sender_report(now.monotonic, ntp);
+        }
+        if let Some(about) = heard.about_us {
+            port.stats.remote_fraction_lost = Some(about.fraction_lost);
+            port.stats.remote_packets_lost = Some(about.lost);
+            port.stats.remote_jitter = Some(playing(about.jitter));
+            port.stats.round_trip = about.round_trip.or(port.stats.round_trip);
+        }
+    }
+
+    fn forward(&mut self, now: Monotonic, slot: Slot, incoming: Incoming, packet: &mut [u8], wire: &mut impl Wire) {
+        let mut at = 0;
+        while let Some(port) = self.port(slot)
+            && let Some(listener) = port.listeners.get(at).copied()
+        {
+            let last = at + 1 == port.listeners.len();
+            at += 1;
+            let Some(listener) = self.ports.get_mut(listener.0 as usize).and_then(Option::as_deref_mut) else {
+                continue;
+            };
+            let before = listener.sender.packets;
+            if last {
+                listener.relay(now, incoming, packet, wire);
+            } else if let Some(copy) = self.copy.get_mut(..packet.len()) {
+                // Conversion changes the packet, so all but the last listener get a copy.
+                copy.copy_from_slice(packet);
+                listener.relay(now, incoming, copy, wire);
+            }
+            self.counters.packets_sent += listener.sender.packets - before;
+        }
+    }
+
+    fn open(&mut self, now: Monotonic, id: PortId, call: CallKey) {
+        if self.by_id.contains_key(&id) {
+            return;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "chance needs no more than its low half")]
+        let sequence = self.chance.next_u32() as u16;
+        let sender = Sender::new(self.chance.next_u32(), sequence, self.chance.next_u32());
+        let rtcp_due = rtcp::first(now, self.chance.next_u32());
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.ports.push(None);
+            Slot(u32::try_from(self.ports.len() - 1).unwrap_or(u32::MAX))
+        });
+        self.ports[slot.0 as usize] = Some(Box::new(Port::new(id, slot, call, now, sender, rtcp_due)));
+        self.by_id.insert(id, slot);
+        self.calls.entry(call).or_default().ports.push(slot);
+        self.housekeeping.get_or_insert(now + HOUSEKEEPING);
+    }
+
+    fn describe(&mut self, now: Monotonic, id: PortId, stream: Box<Stream>) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(port) = self.port(slot) else { return };
+        match &mut port.latch {
+            Some(latch) => latch.describe(stream.remote, stream.nat),
+            none => *none = Some(Latch::new(stream.remote, stream.nat)),
+        }
+        if port.rtcp_peer.is_some_and(|peer| peer.ip() != stream.remote.ip()) {
+            port.rtcp_peer = None;
+        }
+        let silent_until_now = port.stream.is_none();
+        port.stream = Some(stream);
+        if silent_until_now {
+            port.plan_next(now);
+        }
+        self.schedule(slot);
+    }
+
+    fn plan(
+        &mut self,
+        now: Monotonic,
+        call: CallKey,
+        generation: u64,
+        sources: &[(PortId, Source)],
+        wire: &mut impl Wire,
+    ) {
+        let Some(entry) = self.calls.get_mut(&call) else { return };
+        if entry.generation.is_some_and(|newest| newest >= generation) {
+            return;
+        }
+        entry.generation = Some(generation);
+        let slots = entry.ports.clone();
+        for slot in &slots {
+            let Some(id) = self.port(*slot).map(|port| port.id) else { continue };
+            let source =
+                sources.iter().find(|(listener, _)| *listener == id).map_or(&Source::Silence, |(_, source)| source);
+            self.listen(now, *slot, source, wire);
+        }
+        for slot in &slots {
+            let listeners = slots.iter().copied().filter(|listener| self.hears(*listener, *slot)).collect();
+            if let Some(port) = self.port(*slot) {
+                port.listeners = listeners;
+            }
+        }
+    }
+
+    fn hears(&self, listener: Slot, source: Slot) -> bool {
+        let at = |slot: Slot| self.ports.get(slot.0 as usize).and_then(Option::as_deref);
+        match (at(listener), at(source)) {
+            (Some(listener), Some(source)) => {
+                matches!(listener.feed, Feed::Leg(_)) && listener.source == Source::Port(source.id)
+            }
+            _ => false,
+        }
+    }
+
+    fn listen(&mut self, now: Monotonic, slot: Slot, source: &Source, wire: &mut impl Wire) {
+        let heard = match source {
+            Source::Port(id) => self.slot(*id).and_then(|slot| self.ports[slot.0 as usize].as_deref()),
+            _ => None,
+        };
+        let swallow = heard.and_then(|port| port.digits_in.latest());
+        let heard_call = heard.map(|port| port.call);
+        let (library, ringback) = (self.library.clone(), self.ringback.clone());
+        let Some(port) = self.port(slot) else { return };
+        if port.source == *source {
+            return;
+        }
+        // A play under its id goes on even if the rest of it changed.
+        if let (Source::Play(new), Source::Play(old)) = (source, &port.source)
+            && new.id == old.id
+        {
+            return;
+        }
+        let feed = match source {
+            Source::Nothing => Feed::Nothing,
+            Source::Port(id) if *id != port.id && heard_call == Some(port.call) => {
+                Feed::Leg(Relayed { mapping: None, swallow })
+            }
+            Source::Silence | Source::Port(_) => Feed::Silence,
+            Source::Play(play) => {
+                Feed::Play(port.resume(play.id).unwrap_or_else(|| Player::new(play, &library, &ringback)))
+            }
+            Source::Ringback => Feed::Play(Player::ringback(ringback)),
+        };
+        let before = port.sender.packets;
+        port.switch(now, source.clone(), feed, wire);
+        let sent = port.sender.packets - before;
+        self.counters.packets_sent += sent;
+        self.schedule(slot);
+    }
+
+    fn close(&mut self, now: Now, id: PortId, wire: &mut impl Wire) {
+        let Some(slot) = self.by_id.remove(&id) else { return };
+        let chance = self.chance.next_u32();
+        if let Some(port) = self.port(slot) {
+            port.end_event(now.monotonic, wire);
+            port.report(now, chance, true, wire);
+        }
+        let Some(mut port) = self.ports[slot.0 as usize].take() else { return };
+        for meter in std::mem::take(&mut port.meters) {
+            port.outbox.measured.push((meter.id, meter.longest(now.monotonic)));
+        }
+        let stats = port.snapshot();
+        self.counters.packets_lost += u64::try_from(stats.packets_lost).unwrap_or(0);
+        port.outbox.statistics = None;
+        port.outbox.closed = Some(Box::new(stats));
+        self.closed.push_back((id, std::mem::take(&mut port.outbox)));
+        self.free.push(slot);
+        self.ticking.retain(|ticking| *ticking != slot);
+        self.pending.retain(|pending| *pending != slot);
+        let others = self.calls.get_mut(&port.call).map(|call| {
+            call.ports.retain(|other| *other != slot);
+            call.ports.clone()
+        });
+        for other in others.iter().flatten() {
+            let Some(listener) = self.port(*other) else { continue };
+            listener.listeners.retain(|listener| *listener != slot);
+            if listener.source == Source::Port(id) {
+                self.listen(now.monotonic, *other, &Source::Silence, wire);
+            }
+        }
+        if others.is_none_or(|others| others.is_empty()) {
+            self.calls.remove(&port.call);
+        }
+        if self.by_id.is_empty() {
+            (self.housekeeping, self.next_tick) = (None, None);
+        }
+    }
+
+    fn tick(&mut self, now: Monotonic, wire: &mut impl Wire) {
+        if self.next_tick.is_some_and(|due| now.since(due) > LATE) {
+            self.counters.late_ticks += 1;
+        }
+        let mut next: Option<Monotonic> = None;
+        let mut at = 0;
+        while let Some(slot) = self.ticking.get(at).copied() {
+            let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else {
+                self.ticking.swap_remove(at);
+                continue;
+            };
+            let before = port.sender.packets;
+            port.tick(now, &mut self.room[..], wire);
+            self.counters.packets_sent += port.sender.packets - before;
+            let news = port.outbox.has_plays();
+            match port.due {
+                Some(due) => {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                    at += 1;
+                }
+                None => {
+                    port.ticking = false;
+                    self.ticking.swap_remove(at);
+                }
+            }
+            if news {
+                self.queue(slot);
+            }
+        }
+        self.next_tick = next;
+    }
+
+    fn keep_house(&mut self, now: Now, wire: &mut impl Wire) {
+        let first = self.share;
+        self.share = (self.share + 1) % SHARES;
+        self.housekeeping = Some(now.monotonic + HOUSEKEEPING);
+        for at in (first..self.ports.len()).step_by(SHARES) {
+            let Some(port) = self.ports[at].as_deref_mut() else { continue };
+            let mut news = false;
+            if let Some(pressed) = port.digits_in.expire(now.monotonic) {
+                port.pressed(pressed);
+                news = true;
+            }
+            for noticed in port.watch.check(now.monotonic, port.receiver.last_packet()).into_iter().flatten() {
+                port.outbox.noticed(noticed);
+                news = true;
+            }
+            if port.statistics_due <= now.monotonic {
+                port.statistics_due = now.monotonic + STATISTICS;
+                port.outbox.statistics = Some(Box::new(port.snapshot()));
+                news = true;
+            }
+            if port.rtcp_due <= now.monotonic {
+                let chance = self.chance.next_u32();
+                port.report(now, chance, false, wire);
+            }
+            if news {
+                self.queue(Slot(u32::try_from(at).unwrap_or(u32::MAX)));
+            }
+        }
+    }
+
+    /// Runs a command on one port.
+    fn with<W: Wire>(&mut self, id: PortId, wire: &mut W, run: impl FnOnce(&mut Port, &mut W)) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(port) = self.port(slot) else { return };
+        let before = port.sender.packets;
+        run(port, wire);
+        let sent = port.sender.packets - before;
+        self.counters.packets_sent += sent;
+        self.schedule(slot);
+        self.queue(slot);
+    }
+
+    fn port(&mut self, slot: Slot) -> Option<&mut Port> {
+        self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut)
+    }
+
+    /// Sees to it that what a port has due is done in time.
+    fn schedule(&mut self, slot: Slot) {
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let Some(due) = port.due.filter(|_| port.stream.is_some()) else { return };
+        if !std::mem::replace(&mut port.ticking, true) {
+            self.ticking.push(slot);
+        }
+        self.next_tick = Some(self.next_tick.map_or(due, |next| next.min(due)));
+    }
+
+    /// The port has something to report.
+    fn queue(&mut self, slot: Slot) {
+        if let Some(port) = self.port(slot)
+            && !std::mem::replace(&mut port.outbox.queued, true)
+        {
+            self.pending.push_back(slot);
+        }
+    }
+}
+
+impl Port {
+    /// Takes from a packet received what others than listeners want to know; true when there is something to report.
+    #[inline]
+    fn observe(&mut self, now: Monotonic, packet: &Rtp, content: Content, bytes: &[u8]) -> bool {
+        let mut news = false;
+        match content {
+            Content::Audio(codec) => {
+                self.receiver.time(now, packet.timestamp);
+                if self.watch.silence_after.is_some()
+                    && codec.mean_square(&bytes[packet.payload.clone()]) >= QUIET_MEAN_SQUARE
+                    && let Some(noticed) = self.watch.audible(now)
+                {
+                    self.outbox.noticed(noticed);
+                    news = true;
+                }
+            }
+            Content::Event(payload) => {
+                for pressed in self.digits_in.receive(now, packet.timestamp, payload).into_iter().flatten() {
+                    self.pressed(pressed);
+                    news = true;
+                }
+            }
+            Content::Noise(_) | Content::Skip => {}
+        }
+        news
+    }
+
+    fn pressed(&mut self, pressed: crate::digits::Pressed) {
+        self.stats.digits_received += 1;
+        if !self.outbox.digit(pressed) {
+            self.stats.digits_dropped += 1;
+        }
+    }
+
+    /// Counts up to now.
+    fn snapshot(&self) -> Stats {
+        Stats {
+            packets_sent: self.sender.packets,
+            octets_sent: self.sender.octets,
+            packets_lost: self.receiver.lost(),
+            jitter: self.receiver.jitter(),
+            jitter_highest: self.receiver.jitter_highest(),
+            ..self.stats.clone()
+        }
+    }
+
+    /// Sends a report: SR when we sent since the last one, RR otherwise (RFC 3550 section 6.4).
+    fn report(&mut self, now: Now, chance: u32, bye: bool, wire: &mut impl Wire) {
+        self.rtcp_due = now.monotonic + rtcp::interval(chance, false);
+        let Some((to, cname)) = self.rtcp_outlet() else { return };
+        let sent = self.sender.packets > std::mem::replace(&mut self.reported_packets, self.sender.packets);
+        let report = Report {
+            ssrc: self.sender.ssrc,
+            cname: &cname,
+            sent: sent.then(|| {
+                let timestamp = self.sender.timestamp_at(now.monotonic);
+                (rtcp::ntp(now), timestamp, self.sender.packets, self.sender.octets)
+            }),
+            block: self.receiver.report(now.monotonic),
+            bye,
+        };
+        let mut room = [0; rtcp::ROOM];
+        if let Ok(length) = report.write(&mut room) {
+            wire.transmit(self.slot, Channel::Rtcp, to, &room[..length]);
+        }
+    }
+
+    /// Where RTCP goes (the peer's own address when it was learned), and the canonical name: one for the port's life that
+    /// says nothing of the host (RFC 7022).
+    fn rtcp_outlet(&self) -> Option<(SocketAddr, String)> {
+        let (stream, latch) = (self.stream.as_ref()?, self.latch.as_ref()?);
+        let media = latch.destination();
+        let beside = SocketAddr::new(media.ip(), media.port().saturating_add(1));
+        let described = if media == stream.remote { stream.remote_rtcp } else { beside };
+        let to = self.rtcp_peer.filter(|peer| peer.ip() == media.ip()).unwrap_or(described);
+        let usable = to.port() != 0 && !to.ip().is_unspecified();
+        usable.then(|| (to, format!("{:08x}", self.sender.ssrc.rotate_left(13) ^ 0x5bd1_e995)))
+    }
+}
