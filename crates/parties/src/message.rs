@@ -91,9 +91,75 @@ impl Message {
         parameter(self.header(name)?, "tag")
     }
 
+    /// What tells it from the other requests of its dialog, and its responses from theirs: number and method of CSeq.
+    pub fn key(&self) -> (u32, String) {
+        self.cseq().map_or((0, String::new()), |(number, method)| (number, method.to_owned()))
+    }
+
+    /// Takes a session description as its body.
+    pub fn describe(&mut self, description: &Description, version: u64) {
+        self.headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
+        self.body = description.write(version);
+    }
+
+    /// A response to this request, with the headers that RFC 3261 section 8.2.6.2 copies; `tag` goes to the To that has none.
+    pub fn response(&self, status: u16, tag: Option<&str>) -> Self {
+        let mut headers = Vec::new();
+        for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
+            for value in self.values(name) {
+                let mut value = value.to_owned();
+                if name == "To" && status > 100 && self.tag("To").is_none() {
+                    value += &tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
+                }
+                headers.push((name.to_owned(), value));
+            }
+        }
+        Self { start: format!("SIP/2.0 {status} {}", phrase(status)), headers, body: String::new() }
+    }
+
+    /// The CANCEL of this INVITE (RFC 3261 section 9.1).
+    pub fn cancel(&self) -> Self {
+        let kept = ["Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route"];
+        let headers = self.headers.iter().filter(|(name, _)| kept.contains(&name.as_str()));
+        let headers = headers.map(|(name, value)| match name.as_str() {
+            "CSeq" => (name.clone(), value.replace("INVITE", "CANCEL")),
+            _ => (name.clone(), value.clone()),
+        });
+        Self { start: self.start.replacen("INVITE", "CANCEL", 1), headers: headers.collect(), body: String::new() }
+    }
+
+    /// The ACK of this refusal of an INVITE to `uri` (RFC 3261 section 17.1.1.3).
+    pub fn ack_of_refusal(&self, uri: &str) -> Self {
+        let mut headers = Vec::new();
+        for name in ["Via", "From", "To", "Call-ID"] {
+            headers.extend(self.header(name).map(|value| (name.to_owned(), value.to_owned())));
+        }
+        headers.push(("CSeq".to_owned(), format!("{} ACK", self.cseq().map_or(0, |(number, _)| number))));
+        headers.push(("Max-Forwards".to_owned(), "70".to_owned()));
+        Self { start: format!("ACK {uri} SIP/2.0"), headers, body: String::new() }
+    }
+
     /// The branch of the topmost Via.
     pub fn branch(&self) -> Option<&str> {
         parameter(self.header("Via")?.split(',').next()?, "branch")
+    }
+}
+
+fn phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        183 => "Session Progress",
+        200 => "OK",
+        404 => "Not Found",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        503 => "Service Unavailable",
+        603 => "Decline",
+        _ => "Party Says So",
     }
 }
 

@@ -58,3 +58,38 @@ async fn a_refusal_and_a_cancel_end_on_both_sides() {
     assert!(matches!(come.ended(SOON).await, Ok(Status::Ended { by_peer: true, .. })));
     assert!(matches!(out.ended(SOON).await, Ok(Status::Ended { status: Some(487), .. })));
 }
+
+#[tokio::test]
+async fn early_media_is_heard_before_the_answer() {
+    let (anna, ben) = pair(3).await;
+    let out = anna.call("anna", "ben", ben.address()).await.expect("a call");
+    let come = ben.incoming(SOON).await.expect("the call arrives");
+    come.talk_early();
+    out.audio().hears(30).await;
+    assert_eq!(out.status(), Status::Early(183));
+    come.answer();
+    out.answered(SOON).await.expect("it is answered");
+    out.audio().hears(10).await;
+    assert_eq!(continuity(&out.audio().received()).ssrc_count, 1);
+}
+
+#[tokio::test]
+async fn a_late_offer_is_answered_in_the_ack() {
+    let (anna, ben) = pair(4).await;
+    let out = anna.call_late("anna", "ben", ben.address()).await.expect("a call");
+    let come = ben.incoming(SOON).await.expect("the call arrives");
+    assert_eq!(come.invite().body, "");
+    come.answer();
+    come.answered(SOON).await.expect("the ACK comes");
+    tokio::join!(out.audio().hears(30), come.audio().hears(30));
+    let ack = ben.trace().into_iter().find(|traced| traced.message.method() == Some("ACK")).expect("an ACK");
+    assert!(ack.message.body.contains("m=audio "), "{}", ack.message.body);
+}
+
+#[tokio::test]
+async fn options_are_asked_and_answered() {
+    let (anna, ben) = pair(5).await;
+    assert_eq!(anna.options(ben.address(), SOON).await, Some(200));
+    let nobody = "127.90.5.9:5060".parse().expect("an address");
+    assert_eq!(anna.options(nobody, Duration::from_millis(50)).await, None);
+}

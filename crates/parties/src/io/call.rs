@@ -1,6 +1,6 @@
 //! One call of a party: what it can do and what it waits for.
 
-use super::{Audio, party::Inner};
+use super::{Audio, agent::Inner};
 use crate::message::Message;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -86,7 +86,12 @@ impl Call {
 
     /// Received call: says 180, 183 or another provisional without a body.
     pub fn ring(&self, status: u16) {
-        self.inner.provisional(&self.id, status);
+        self.inner.provisional(&self.id, status, false);
+    }
+
+    /// Received call: says 183 with its description and begins to talk before it answers.
+    pub fn talk_early(&self) {
+        self.inner.provisional(&self.id, 183, true);
     }
 
     /// Received call: says 200 with its description and begins to talk.

@@ -1,9 +1,9 @@
-//! One dialog of a party, and the messages of it.
+//! One dialog of a party, as RFC 3261 section 12 keeps it.
 
 use super::{
     Status,
+    agent::Inner,
     audio::{Audio, Sending},
-    party::Inner,
 };
 use crate::{
     g711::Law,
@@ -35,7 +35,63 @@ pub(super) struct Dialog {
     pub(super) change: Option<watch::Sender<u16>>,
 }
 
+/// What a dialog begins with.
+pub(super) struct Opening {
+    pub(super) invite: Message,
+    pub(super) us: String,
+    pub(super) them: String,
+    pub(super) target: String,
+    pub(super) peer: SocketAddr,
+}
+
 impl Dialog {
+    /// The dialog of an INVITE that we send.
+    pub(super) fn placed(opening: Opening, audio: Arc<Audio>, ours: Description) -> (Self, watch::Receiver<Status>) {
+        Self::new(opening, audio, ours, true, Vec::new())
+    }
+
+    /// The dialog of an INVITE that came.
+    pub(super) fn received(opening: Opening, audio: Arc<Audio>, ours: Description) -> (Self, watch::Receiver<Status>) {
+        let routes = opening.invite.values("Record-Route").map(str::to_owned).collect();
+        Self::new(opening, audio, ours, false, routes)
+    }
+
+    fn new(
+        Opening { invite, us, them, target, peer }: Opening,
+        audio: Arc<Audio>,
+        ours: Description,
+        placed: bool,
+        routes: Vec<String>,
+    ) -> (Self, watch::Receiver<Status>) {
+        let (status, watched) = watch::channel(Status::Calling);
+        let dialog = Self {
+            invite,
+            us,
+            them,
+            target,
+            routes,
+            peer,
+            placed,
+            cseq: u32::from(placed),
+            audio,
+            ours,
+            version: 1,
+            status,
+            answered: HashMap::new(),
+            ack: None,
+            given_up: false,
+            cancelled: false,
+            changes: 0,
+            change: None,
+        };
+        (dialog, watched)
+    }
+
+    /// Our tag.
+    pub(super) fn tag(&self) -> &str {
+        self.us.rsplit(";tag=").next().unwrap_or_default()
+    }
+
     pub(super) fn end(&self, by_peer: bool, status: Option<u16>, reason: Option<&str>) {
         if !self.status.borrow().is_over() {
             let reason = reason.map(str::to_owned);
@@ -82,55 +138,4 @@ impl Dialog {
         let next = self.routes.first().map_or(self.target.as_str(), |route| uri_of(route));
         address_of(next).unwrap_or(self.peer)
     }
-}
-
-pub(super) fn key_of(message: &Message) -> (u32, String) {
-    message.cseq().map_or((0, String::new()), |(number, method)| (number, method.to_owned()))
-}
-
-pub(super) fn tag_of(value: &str) -> &str {
-    value.rsplit(";tag=").next().unwrap_or_default()
-}
-
-pub(super) fn describe(message: &mut Message, ours: &Description, version: u64) {
-    message.headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
-    message.body = ours.write(version);
-}
-
-/// A response with the headers that RFC 3261 section 8.2.6.2 copies.
-pub(super) fn response(request: &Message, status: u16, tag: Option<&str>) -> Message {
-    let phrase = match status {
-        100 => "Trying",
-        180 => "Ringing",
-        183 => "Session Progress",
-        200 => "OK",
-        486 => "Busy Here",
-        487 => "Request Terminated",
-        603 => "Decline",
-        _ => "Party Says So",
-    };
-    let mut headers = Vec::new();
-    for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
-        for value in request.values(name) {
-            let mut value = value.to_owned();
-            if name == "To" && status > 100 && request.tag("To").is_none() {
-                value += &tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
-            }
-            headers.push((name.to_owned(), value));
-        }
-    }
-    Message { start: format!("SIP/2.0 {status} {phrase}"), headers, body: String::new() }
-}
-
-/// The CANCEL of an INVITE (RFC 3261 section 9.1).
-pub(super) fn cancel(invite: &Message) -> Message {
-    let kept = ["Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route"];
-    let mut headers: Vec<(String, String)> =
-        invite.headers.iter().filter(|(name, _)| kept.contains(&name.as_str())).cloned().collect();
-    for (name, value) in &mut headers {
-        if name == "CSeq" {
-            *value = value.replace("INVITE", "CANCEL");
-        }
-    }
-    Message { start: invite.start.replacen("INVITE", "CANCEL", 1), headers, body: String::new() }
 }

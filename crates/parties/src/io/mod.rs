@@ -1,10 +1,13 @@
 //! Parties with sockets, on tokio.
 
+mod agent;
 mod audio;
 mod call;
 mod control;
 mod demo;
 mod dialog;
+mod incoming;
+mod outgoing;
 mod party;
 
 pub use audio::{Audio, Keep, Sending, now};
