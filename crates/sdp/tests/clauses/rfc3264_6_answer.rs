@@ -178,3 +178,13 @@ fn what_changed_here_since_the_offer_came_counts() {
     assert_eq!(session.open(), sdp::Open::Nobodys);
     assert_eq!(session.answer(&[]).unwrap_err().status, 500);
 }
+
+#[test]
+fn the_open_offers_codecs_are_known_before_it_is_answered() {
+    let mut session = ours();
+    assert_eq!(session.offered(), []);
+    session.receive_offer(&theirs("m=audio 5004 RTP/AVP 18 8 0\n")).unwrap();
+    assert_eq!(session.offered(), [Codec::Pcma, Codec::Pcmu]);
+    session.answer(&[]).unwrap();
+    assert_eq!(session.offered(), []);
+}
