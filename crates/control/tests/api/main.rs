@@ -1,7 +1,6 @@
 //! The real API on a real unix socket, with a daemon behind it that is only pretended.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-#![expect(clippy::result_large_err, reason = "the trait under test says so")]
 
 mod bounds;
 mod browser_defence;

@@ -75,4 +75,11 @@ fn the_page_of_the_api_shows_every_call_by_curl() {
     for name in policy::TYPES {
         assert!(page.contains(&format!("`{name}`")), "docs/api.md does not describe the event {name}");
     }
+    let vocabulary = include_str!("../../../calls/src/happening.rs");
+    let mut told = 0;
+    for name in vocabulary.split("#[serde(rename = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/api.md does not describe the event out {name}");
+        told += 1;
+    }
+    assert!(told > 20, "{told}");
 }
