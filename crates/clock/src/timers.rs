@@ -8,8 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// A machine names its timers by an enum and keeps one `Timers` of it; a room with many machines keeps one `Timers` of
 /// `(machine, timer)`. Equal deadlines come out in the order of their names, so a run is repeatable.
+///
+/// Written down as a list of (name, deadline): a name may be more than a word.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(bound(serialize = "K: Ord + Serialize", deserialize = "K: Ord + Deserialize<'de>"))]
+#[serde(
+    from = "Vec<(K, Monotonic)>",
+    into = "Vec<(K, Monotonic)>",
+    bound(serialize = "K: Ord + Copy + Serialize", deserialize = "K: Ord + Copy + Deserialize<'de>")
+)]
 pub struct Timers<K> {
     by_name: BTreeMap<K, Monotonic>,
     by_time: BTreeSet<(Monotonic, K)>,
@@ -18,6 +24,22 @@ pub struct Timers<K> {
 impl<K> Default for Timers<K> {
     fn default() -> Self {
         Self { by_name: BTreeMap::new(), by_time: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Copy> From<Vec<(K, Monotonic)>> for Timers<K> {
+    fn from(list: Vec<(K, Monotonic)>) -> Self {
+        let mut timers = Self::default();
+        for (name, at) in list {
+            timers.set(name, at);
+        }
+        timers
+    }
+}
+
+impl<K> From<Timers<K>> for Vec<(K, Monotonic)> {
+    fn from(timers: Timers<K>) -> Self {
+        timers.by_name.into_iter().collect()
     }
 }
 

@@ -73,7 +73,7 @@ impl Call {
             Party::Human => self.transfer.as_ref()?.candidate(leg.id).map(Part::Candidate),
         };
         let seat = |leg: &Leg| {
-            let port = leg.port.filter(|_| leg.is_up())?;
+            let port = leg.port.filter(|_| leg.is_up() && leg.codec().is_some())?;
             Some(Seat { port, part: part(leg)?, holds: leg.holds })
         };
         self.legs.iter().filter_map(seat).collect()

@@ -1,0 +1,570 @@
+//! A scripted world around the real core: parties that do what a test says, a relay that only keeps plans, virtual time.
+//! Checkers run after every step: who hears whom, legs and ports that must be gone.
+
+use bytes::Bytes;
+use calls::{
+    AiFailureStep, AiProfile, CallId, Cdr, Config, Core, Happening, Input, Network, Opened, Output, Party, Problem,
+    PublicEvent, Reply, Request, RequestId, Route, TransferBody, TransferId, Trunk,
+};
+use clock::Now;
+use media_relay::{PortId, Source};
+use policy::{Environment, RuleSet, SourceFile};
+use signaling::{Command, Dial, EndedBy, Event, Incoming, LegId};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+pub const RULES: &str = r#"
+version: 1
+facts:
+  lead.value: { type: number, from: lead, default: 0 }
+hours:
+  never:
+    timezone: Europe/Berlin
+    open: { mon: ["00:00-00:01"] }
+destinations:
+  retention: { dial: ["sip:anna@192.0.2.30", "sip:ben@192.0.2.31"], ring: ordered }
+  team:      { dial: ["sip:anna@192.0.2.30", "sip:ben@192.0.2.31"], ring: simultaneous, accept: { press: "1", within: 10s } }
+  closer:    { dial: "tel:+15550199", trunk: carrier, accept: { press: "1", within: 10s } }
+  frontdesk: { dial: "sip:100@192.0.2.40" }
+  second:    { dial: "sip:200@192.0.2.41" }
+  night:     { dial: "sip:300@192.0.2.42", hours: never }
+  plain:     { dial: "sip:100@192.0.2.40", whisper: none }
+  named:     { dial: "sip:100@pbx.example.net", whisper: none }
+defaults:
+  rules: { cooldown: 60s, max_transfers: 5 }
+  transfer:
+    mode: warm
+    ring_timeout: 20s
+    start: after_speech
+    drain_max: 5s
+    predial: true
+    caller_hears: { then: music/default }
+    whisper: { prompt: incoming-handoff }
+    on_failure: { busy: [second], closed: [second], else: [ai] }
+rules:
+  - id: three-misses
+    when: { retries: { at_least: 3 } }
+    transfer: { to: frontdesk, mode: cold }
+  - id: angry-caller
+    when: { sentiment: { below: -0.5, last: 2 } }
+    transfer: retention
+  - id: big-lead
+    when: { fact: lead.value, at_least: 10000 }
+    transfer: closer
+"#;
+
+/// One party's leg, as its far end sees it.
+#[derive(Clone, Debug)]
+pub struct Far {
+    pub dial: Option<Dial>,
+    pub target: String,
+    pub answered: bool,
+    pub ended: bool,
+    pub ended_at: Option<Now>,
+    pub status: Option<u16>,
+    pub port: Option<PortId>,
+}
+
+pub struct World {
+    pub core: Core,
+    pub now: Now,
+    pub start: Now,
+    pub call: CallId,
+    pub caller: LegId,
+    pub legs: BTreeMap<LegId, Far>,
+    pub ports: BTreeMap<PortId, bool>,
+    pub roles: BTreeMap<PortId, Party>,
+    pub plan: BTreeMap<PortId, Source>,
+    pub plans: Vec<(Now, BTreeMap<PortId, Source>)>,
+    pub published: Vec<PublicEvent>,
+    pub replies: BTreeMap<u64, Result<Reply, Problem>>,
+    pub cdrs: Vec<Cdr>,
+    pub measures: Vec<media_relay::MeasureId>,
+    pub resolves: Vec<(calls::ResolveId, String, u16)>,
+    pub watches: BTreeMap<PortId, Option<Duration>>,
+    opening: Vec<LegId>,
+    described: BTreeSet<PortId>,
+    bridged: bool,
+    next_port: u32,
+    next_request: u64,
+    next_incoming: u64,
+    pub no_ports: bool,
+    inbox: VecDeque<Input>,
+}
+
+pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+
+pub fn config() -> Config {
+    let network = |address: &str, prefix| Network { address: address.parse().unwrap(), prefix };
+    let ai = |uri: &str| AiProfile { uri: uri.into(), ..AiProfile::default() };
+    let mut main = ai("sip:bot@192.0.2.20");
+    main.on_ai_failure = vec![AiFailureStep::Profile("backup".into()), AiFailureStep::Destination("plain".into())];
+    Config {
+        listeners: vec!["192.0.2.1:5060".parse().unwrap()],
+        trunks: [(
+            "carrier".to_owned(),
+            Trunk { host: "192.0.2.10".into(), allowed: vec![network("192.0.2.10", 32)], ..Trunk::default() },
+        )]
+        .into(),
+        routes: vec![Route { called: "*".into(), line: "support".into(), ai: "main".into(), ..Route::default() }],
+        ai: [("main".to_owned(), main), ("backup".to_owned(), ai("sip:backup@192.0.2.21"))].into(),
+        ..Config::default()
+    }
+}
+
+pub fn rules(text: &str) -> Arc<RuleSet> {
+    match RuleSet::load(&[SourceFile::main("rules.yaml", text)], &Environment::default()) {
+        Ok(loaded) => Arc::new(loaded.rules),
+        Err(wrong) => panic!("{wrong}"),
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(config(), RULES, 7)
+    }
+
+    pub fn with(config: Config, text: &str, seed: u64) -> Self {
+        let start = Now { unix: Duration::from_secs(1_795_000_000), ..Now::default() }.after(Duration::from_secs(5));
+        Self {
+            core: Core::new(Arc::new(config), rules(text), seed, start),
+            now: start,
+            start,
+            call: "c_00000000000000000000000000".parse().unwrap(),
+            caller: LegId(0),
+            legs: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            plan: BTreeMap::new(),
+            plans: Vec::new(),
+            published: Vec::new(),
+            replies: BTreeMap::new(),
+            cdrs: Vec::new(),
+            measures: Vec::new(),
+            resolves: Vec::new(),
+            watches: BTreeMap::new(),
+            opening: Vec::new(),
+            described: BTreeSet::new(),
+            bridged: false,
+            next_port: 0,
+            next_request: 0,
+            next_incoming: 0,
+            no_ports: false,
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// A caller who talks with the AI.
+    pub fn with_ai() -> Self {
+        let mut world = Self::new();
+        world.connect();
+        world
+    }
+
+    pub fn connect(&mut self) {
+        self.caller_comes(Some(SDP));
+        let ai = self.dialled("bot@");
+        self.ring(ai);
+        self.answer(ai);
+        assert!(self.legs[&self.caller].answered, "the caller is answered when the AI answers");
+    }
+
+    // ---- the parties
+
+    pub fn caller_comes(&mut self, offer: Option<&'static str>) {
+        self.next_incoming += 1;
+        let leg = LegId((1 << 63) | self.next_incoming);
+        self.caller = leg;
+        let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
+        let incoming = Incoming {
+            source: "192.0.2.10:5060".parse().unwrap(),
+            local: "192.0.2.1:5060".parse().unwrap(),
+            request_uri: "sip:+4930900@192.0.2.1".into(),
+            from: party("sip:+493055512345@192.0.2.10"),
+            to: party("sip:+4930900@192.0.2.1"),
+            call_id: format!("abc-{}", self.next_incoming),
+            headers: Vec::new(),
+            offer: offer.map(|text| Bytes::from_static(text.as_bytes())),
+            max_forwards: 70,
+        };
+        let far = Far {
+            dial: None,
+            target: "caller".into(),
+            answered: false,
+            ended: false,
+            ended_at: None,
+            status: None,
+            port: None,
+        };
+        self.legs.insert(leg, far);
+        self.opening.push(leg);
+        self.tell(leg, Event::Incoming(Box::new(incoming)));
+        if let Some(PublicEvent { call, .. }) =
+            self.published.iter().rev().find(|event| matches!(event.what, Happening::CallStarted { .. }))
+        {
+            self.call = *call;
+        }
+    }
+
+    pub fn tell(&mut self, leg: LegId, event: Event) {
+        self.give(Input::Signaling { leg, event });
+    }
+
+    pub fn ring(&mut self, leg: LegId) {
+        self.tell(leg, Event::Provisional { status: 180, body: None });
+    }
+
+    pub fn answer(&mut self, leg: LegId) {
+        if let Some(far) = self.legs.get_mut(&leg) {
+            far.answered = true;
+        }
+        self.tell(leg, Event::Answered { body: Some(Bytes::from_static(SDP.as_bytes())), headers: Vec::new() });
+    }
+
+    pub fn refuse(&mut self, leg: LegId, status: u16) {
+        self.end_leg(leg, EndedBy::Refused, Some(status));
+    }
+
+    pub fn hang_up(&mut self, leg: LegId) {
+        let by = if leg == self.caller && !self.legs[&leg].answered { EndedBy::Cancel } else { EndedBy::Peer };
+        self.end_leg(leg, by, None);
+    }
+
+    pub fn end_leg(&mut self, leg: LegId, by: EndedBy, status: Option<u16>) {
+        let far = self.legs.get_mut(&leg).unwrap();
+        assert!(!far.ended, "a leg ends once");
+        (far.ended, far.ended_at) = (true, Some(self.now));
+        self.tell(leg, Event::Ended { by, status, reason: None, retry_after: None });
+    }
+
+    pub fn press(&mut self, leg: LegId, digit: char) {
+        let port = self.legs[&leg].port.unwrap();
+        self.media(media_relay::Event::Dtmf { port, digit, duration: Duration::from_millis(100) });
+    }
+
+    pub fn media(&mut self, event: media_relay::Event) {
+        self.give(Input::Media(event));
+    }
+
+    /// The prompt that `leg` hears is over.
+    pub fn prompt_over(&mut self, leg: LegId) {
+        let port = self.legs[&leg].port.unwrap();
+        let Some(Source::Play(play)) = self.plan.get(&port) else { panic!("{leg} hears {:?}", self.plan.get(&port)) };
+        let play = play.id;
+        self.media(media_relay::Event::PlayDone { port, play });
+    }
+
+    pub fn ai_quiet(&mut self) {
+        let port = self.legs[&self.leg("bot@")].port.unwrap();
+        let lasting = self.watches[&port].expect("the AI is watched while it says its last words");
+        self.media(media_relay::Event::Quiet { port, lasting });
+    }
+
+    // ---- the API
+
+    pub fn ask(&mut self, request: Request) -> u64 {
+        self.next_request += 1;
+        let id = self.next_request;
+        self.give(Input::Request { id: RequestId(id), request });
+        id
+    }
+
+    pub fn reply(&mut self, request: Request) -> Result<Reply, Problem> {
+        let id = self.ask(request);
+        self.replies.remove(&id).expect("an answer at once")
+    }
+
+    pub fn event(&mut self, json: serde_json::Value) -> calls::EventsReply {
+        let events = policy::Posted::list_from_json(&json).unwrap();
+        let call = self.call;
+        match self.reply(Request::Events { call, events }) {
+            Ok(Reply::Events(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn transfer(&mut self, to: &str) -> TransferId {
+        self.transfer_as(TransferBody::to(to)).unwrap()
+    }
+
+    pub fn transfer_as(&mut self, body: TransferBody) -> Result<TransferId, Problem> {
+        let call = self.call;
+        let request = Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait: None };
+        match self.reply(request)? {
+            Reply::Transfer(reply) => Ok(reply.transfer.id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn state(&mut self) -> calls::CallState {
+        let call = self.call;
+        match self.reply(Request::Call { call }) {
+            Ok(Reply::Call(detail)) => detail.summary.state,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn transfer_record(&mut self, transfer: TransferId) -> calls::TransferRecord {
+        match self.reply(Request::TransferStatus { transfer }) {
+            Ok(Reply::Transfer(reply)) => reply.transfer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // ---- time
+
+    pub fn pass(&mut self, duration: Duration) {
+        let until = self.now.monotonic + duration;
+        for _ in 0..10_000 {
+            match self.core.poll_timeout().filter(|at| *at <= until) {
+                Some(at) => {
+                    self.now = self.now.after(at.since(self.now.monotonic));
+                    self.core.handle_timeout(self.now);
+                    self.drain();
+                }
+                None => {
+                    self.now = self.now.after(until.since(self.now.monotonic));
+                    return;
+                }
+            }
+        }
+        panic!("timers that never come to rest");
+    }
+
+    pub fn secs(&mut self, seconds: u64) {
+        self.pass(Duration::from_secs(seconds));
+    }
+
+    pub fn ms(&mut self, milliseconds: u64) {
+        self.pass(Duration::from_millis(milliseconds));
+    }
+
+    pub fn give(&mut self, input: Input) {
+        self.inbox.push_back(input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            if let Some(output) = self.core.poll_output() {
+                self.take(output);
+            } else if let Some(input) = self.inbox.pop_front() {
+                self.core.handle_input(self.now, input);
+            } else {
+                return;
+            }
+        }
+        panic!("a livelock");
+    }
+
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Signaling(command) => self.command(command),
+            Output::Media(command) => self.relay(command),
+            Output::OpenPort { id, .. } => {
+                if self.no_ports {
+                    return self.inbox.push_back(Input::PortFailed { id });
+                }
+                self.next_port += 1;
+                let port = PortId(self.next_port);
+                self.ports.insert(port, true);
+                let address = SocketAddr::new("192.0.2.1".parse().unwrap(), 20_000 + 2 * self.next_port as u16);
+                self.inbox.push_back(Input::PortOpened { id, opened: Opened { port, address } });
+                // Whose it is shows when it is described; the caller's is the first of a call.
+                if let Some(leg) = self.opening.pop() {
+                    self.roles.insert(port, Party::Caller);
+                    self.legs.get_mut(&leg).unwrap().port = Some(port);
+                }
+            }
+            Output::Resolve { id, host, port } => self.resolves.push((id, host, port)),
+            Output::Reply { id, reply } => {
+                assert!(self.replies.insert(id.0, *reply).is_none(), "one answer a request");
+            }
+            Output::Publish(event) => {
+                assert_eq!(event.seq, self.published.len() as u64 + 1);
+                self.bridged |= matches!(event.what, Happening::TransferBridged { .. });
+                self.published.push(event);
+            }
+            Output::Cdr(cdr) => self.cdrs.push(*cdr),
+            Output::Observe(_) => {}
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Dial { leg, dial } => {
+                let body = String::from_utf8_lossy(dial.offer.as_ref().unwrap()).into_owned();
+                let media = body.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+                let number: u32 = media.split(' ').next().unwrap().parse().unwrap();
+                let port = PortId((number - 20_000) / 2);
+                let party = if dial.target.contains("bot@") || dial.target.contains("backup@") {
+                    Party::Ai
+                } else {
+                    Party::Human
+                };
+                self.roles.insert(port, party);
+                let target = dial.target.clone();
+                let far = Far {
+                    dial: Some(*dial),
+                    target,
+                    answered: false,
+                    ended: false,
+                    ended_at: None,
+                    status: None,
+                    port: Some(port),
+                };
+                assert!(self.legs.insert(leg, far).is_none(), "a leg is dialled once");
+            }
+            Command::Answer { leg, .. } => self.legs.get_mut(&leg).unwrap().answered = true,
+            Command::Hangup { leg, .. } | Command::Reject { leg, .. } => {
+                let status = match command {
+                    Command::Reject { status, .. } => Some(status),
+                    _ => None,
+                };
+                let far = self.legs.get_mut(&leg).unwrap();
+                if !far.ended {
+                    (far.ended, far.ended_at, far.status) = (true, Some(self.now), status);
+                    let event = Event::Ended { by: EndedBy::Us, status, reason: None, retry_after: None };
+                    self.inbox.push_back(Input::Signaling { leg, event });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn relay(&mut self, command: media_relay::Command) {
+        use media_relay::Command as C;
+        match command {
+            C::Plan { sources, .. } => {
+                self.plan = sources.into_iter().collect();
+                self.check_plan();
+                self.plans.push((self.now, self.plan.clone()));
+            }
+            C::Describe { port, .. } => {
+                assert!(self.ports[&port]);
+                self.described.insert(port);
+            }
+            C::Watch { port, silence_after, .. } => {
+                self.watches.insert(port, silence_after);
+            }
+            C::MeasureStart { id, .. } => self.measures.push(id),
+            C::MeasureStop { port, id } => {
+                self.measures.retain(|measuring| *measuring != id);
+                let longest_silence = Duration::from_millis(20);
+                self.inbox.push_back(Input::Media(media_relay::Event::Measured { port, id, longest_silence }));
+            }
+            C::Close { port } => {
+                assert_eq!(self.ports.insert(port, false), Some(true), "a port is closed once");
+                if self.roles.get(&port) == Some(&Party::Caller) {
+                    for id in std::mem::take(&mut self.measures) {
+                        let longest_silence = Duration::from_millis(20);
+                        self.inbox.push_back(Input::Media(media_relay::Event::Measured { port, id, longest_silence }));
+                    }
+                }
+                let stats = Box::default();
+                self.inbox.push_back(Input::Media(media_relay::Event::Closed { port, stats }));
+            }
+            _ => {}
+        }
+    }
+
+    /// Design, section 5, seen from outside.
+    fn check_plan(&self) {
+        for (port, source) in &self.plan {
+            assert!(self.ports[port], "a plan for a closed port");
+            assert!(self.described.contains(port), "a plan for a port without an answer");
+            let role = self.roles[port];
+            if let Source::Port(heard) = source {
+                assert!(self.ports[heard], "a closed port is heard");
+                let heard = self.roles[heard];
+                assert_ne!(role, heard, "nobody hears their own kind here");
+                assert!(
+                    !(role == Party::Ai && heard == Party::Human || role == Party::Human && heard == Party::Ai),
+                    "AI and human never hear each other in this slice"
+                );
+            }
+            match (role, source) {
+                (Party::Ai, Source::Play(_) | Source::Ringback) => panic!("the AI hears music"),
+                (Party::Caller, Source::Play(play)) => {
+                    assert!(!play.first.iter().any(|clip| &**clip == "incoming-handoff"), "a caller hears a whisper");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    // ---- looking
+
+    /// The live leg that was dialled at a target that contains `part`.
+    pub fn dialled(&self, part: &str) -> LegId {
+        let found = self.legs.iter().rev().find(|(_, far)| far.target.contains(part) && !far.ended);
+        *found.unwrap_or_else(|| panic!("nobody was dialled at {part}: {:#?}", self.story())).0
+    }
+
+    pub fn leg(&self, part: &str) -> LegId {
+        *self.legs.iter().rev().find(|(_, far)| far.target.contains(part)).unwrap().0
+    }
+
+    pub fn is_dialled(&self, part: &str) -> bool {
+        self.legs.values().any(|far| far.target.contains(part) && !far.ended)
+    }
+
+    pub fn hears(&self, leg: LegId) -> &Source {
+        let port = self.legs[&leg].port.unwrap();
+        self.plan.get(&port).unwrap_or(&Source::Nothing)
+    }
+
+    pub fn caller_hears(&self) -> &Source {
+        self.hears(self.caller)
+    }
+
+    pub fn hears_leg(&self, listener: LegId, speaker: LegId) -> bool {
+        *self.hears(listener) == Source::Port(self.legs[&speaker].port.unwrap())
+    }
+
+    pub fn hears_music(&self) -> bool {
+        matches!(self.caller_hears(), Source::Play(play) if play.then == media_relay::Then::Loop("music/default".into()))
+    }
+
+    pub fn header(&self, leg: LegId, name: &str) -> Option<String> {
+        let dial = self.legs[&leg].dial.as_ref().unwrap();
+        dial.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    pub fn story(&self) -> Vec<&'static str> {
+        self.published.iter().map(|event| event.what.name()).collect()
+    }
+
+    pub fn count(&self, name: &str) -> usize {
+        self.story().iter().filter(|it| **it == name).count()
+    }
+
+    /// (cause, sip_code, attempt, next) of each `transfer.failed`.
+    pub fn failures(&self) -> Vec<(policy::Cause, Option<u16>, u32, String)> {
+        let failure = |event: &PublicEvent| match &event.what {
+            Happening::TransferFailed { cause, sip_code, attempt, next, .. } => {
+                Some((*cause, *sip_code, *attempt, next.clone()))
+            }
+            _ => None,
+        };
+        self.published.iter().filter_map(failure).collect()
+    }
+
+    /// Everybody is gone within 200 ms, every port closed, every gauge at zero, one record written.
+    pub fn all_gone(&mut self, since: Now) {
+        self.pass(Duration::from_millis(200));
+        for (leg, far) in &self.legs {
+            assert!(far.ended, "{leg} ({}) is left: {:?}", far.target, self.story());
+            let after = far.ended_at.unwrap().monotonic.since(since.monotonic);
+            assert!(after <= Duration::from_millis(200), "{leg} left {after:?} later");
+        }
+        assert!(self.ports.values().all(|open| !open), "a port is left");
+        assert!(self.core.gauges().is_empty(), "{:?}", self.core.gauges());
+        assert_eq!(self.core.poll_timeout(), None);
+        assert_eq!(self.cdrs.len(), 1);
+    }
+}
