@@ -5,7 +5,7 @@ use crate::{
     Unknown, Way,
     compose::{self, ALLOW, Response},
     legs::{Legs, World},
-    message::{Request, method_name},
+    message::{Broken, Request, method_name},
     slab::Id,
     transaction::Taken,
 };
@@ -34,7 +34,7 @@ pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, local: SocketAddr, sou
         w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::In, 0);
         match Request::read(message, local, source) {
             Ok(request) => take_request(w, legs, request),
-            Err((message, status, why)) => broken(w, &message, local, source, status, &why),
+            Err(found) => broken(w, &found, local, source),
         }
     } else {
         take_response(w, legs, message);
@@ -201,7 +201,8 @@ fn capabilities() -> Response<'static> {
 }
 
 /// A request whose core headers cannot be read: the answer has what is there, and nothing is remembered.
-fn broken(w: &mut World<'_>, message: &Message, local: SocketAddr, source: SocketAddr, status: u16, why: &str) {
+fn broken(w: &mut World<'_>, broken: &Broken, local: SocketAddr, source: SocketAddr) {
+    let Broken { message, status, why } = broken;
     let Ok(via) = message.top_via() else {
         w.cx.counters.garbage += 1;
         return;
@@ -212,8 +213,8 @@ fn broken(w: &mut World<'_>, message: &Message, local: SocketAddr, source: Socke
         w.cx.counters.stray += 1;
     } else if w.cx.allowed(source) {
         tracing::debug!(%source, why, "a request cannot be read");
-        let phrase = (status == 400).then(|| format!("Bad Request: {why}"));
-        let response = Response { phrase: phrase.as_deref(), ..Response::new(status) };
+        let phrase = (*status == 400).then(|| format!("Bad Request: {why}"));
+        let response = Response { phrase: phrase.as_deref(), ..Response::new(*status) };
         answer_bare(w, message, local, source, reply_to, &response);
     } else {
         stranger(w, message, local, source, reply_to);

@@ -19,18 +19,27 @@ pub(crate) struct Request {
     key: Key,
 }
 
+/// A request whose core headers cannot be read.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) message: Message,
+    /// What answers it.
+    pub(crate) status: u16,
+    pub(crate) why: String,
+}
+
 impl Request {
-    /// Reads what the room needs; an error is the status that says what is wrong.
+    /// Reads what the room needs.
     pub(crate) fn read(
         message: Message,
         local: SocketAddr,
         source: SocketAddr,
-    ) -> Result<Self, (Message, u16, String)> {
+    ) -> Result<Self, Box<Broken>> {
         let core = match message.core() {
             Ok(core) => core,
             Err(error) => {
-                let (status, text) = (error.status(), error.to_string());
-                return Err((message, status, text));
+                let (status, why) = (error.status(), error.to_string());
+                return Err(Box::new(Broken { message, status, why }));
             }
         };
         let method = core.cseq.method;

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
+mod random_calls;
 mod rfc3261_calls;
 mod world;

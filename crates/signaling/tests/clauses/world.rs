@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<(usize, LegId, Event)>,
     /// Everything that was sent: when, from, to, what.
     pub(crate) sent: Vec<(Monotonic, SocketAddr, SocketAddr, Bytes)>,
+    /// Everything that reached a core: who sent it, whom it reached, what.
+    pub(crate) delivered: Vec<(SocketAddr, SocketAddr, Bytes)>,
     /// Datagrams to nobody's core: a test plays that party by hand.
     pub(crate) mail: Vec<(SocketAddr, SocketAddr, Bytes)>,
     flying: BTreeMap<(Monotonic, u64), (SocketAddr, SocketAddr, Bytes)>,
@@ -88,6 +90,7 @@ impl World {
             weather: Weather::default(),
             events: Vec::new(),
             sent: Vec::new(),
+            delivered: Vec::new(),
             mail: Vec::new(),
             flying: BTreeMap::new(),
             random: StdRng::seed_from_u64(seed),
@@ -148,7 +151,10 @@ impl World {
         while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= at) {
             let (source, to, bytes) = entry.remove();
             match self.cores.iter().position(|(local, _)| *local == to) {
-                Some(side) => self.inject(side, source, bytes),
+                Some(side) => {
+                    self.delivered.push((source, to, bytes.clone()));
+                    self.inject(side, source, bytes);
+                }
                 None => self.mail.push((source, to, bytes)),
             }
         }
