@@ -30,11 +30,7 @@ pub(crate) struct Broken {
 
 impl Request {
     /// Reads what the room needs.
-    pub(crate) fn read(
-        message: Message,
-        local: SocketAddr,
-        source: SocketAddr,
-    ) -> Result<Self, Box<Broken>> {
+    pub(crate) fn read(message: Message, local: SocketAddr, source: SocketAddr) -> Result<Self, Box<Broken>> {
         let core = match message.core() {
             Ok(core) => core,
             Err(error) => {

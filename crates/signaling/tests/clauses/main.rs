@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
+mod limits;
 mod random_calls;
+mod rfc3261_13_2_forks;
+mod rfc3261_14_offers;
+mod rfc3261_22_digest;
+mod rfc3261_8_2_requests;
 mod rfc3261_calls;
+mod unknown_sources;
 mod world;

@@ -35,6 +35,19 @@ fn one_seed_is_one_run() {
     assert_ne!(trace(5), trace(6));
 }
 
+#[test]
+fn the_random_calls_reach_what_they_are_meant_to_reach() {
+    let mut seen = BTreeSet::new();
+    for seed in 1_000..1_040 {
+        let mut world = World::new(seed);
+        play(&mut world, seed, Weather { lost: 50, doubled: 50, delay: 200 });
+        seen.extend(world.sent.iter().map(|(.., bytes)| text(bytes).split(' ').take(2).collect::<Vec<_>>().join(" ")));
+    }
+    for expected in ["100", "183", "200", "480", "481", "487", "488", "491", "500"] {
+        assert!(seen.contains(&format!("SIP/2.0 {expected}")), "{expected} never happened: {seen:?}");
+    }
+}
+
 fn run(seed: u64, weather: Weather) {
     let mut world = World::new(seed);
     play(&mut world, seed, weather);
@@ -90,11 +103,8 @@ fn play(world: &mut World, seed: u64, weather: Weather) {
             if chance(3) == 0 {
                 dial.offer = None;
             }
-            dial.credentials = (chance(2) == 0).then(|| Credentials {
-                realm: None,
-                username: "u".into(),
-                password: "p".into(),
-            });
+            dial.credentials =
+                (chance(2) == 0).then(|| Credentials { realm: None, username: "u".into(), password: "p".into() });
             world.command(side, Command::Dial { leg: LegId(next), dial });
         }
         for (side, leg) in legs.clone() {
@@ -179,7 +189,8 @@ fn one_final_response_per_invite(world: &World) {
     let mut finals: BTreeMap<String, Bytes> = BTreeMap::new();
     for (.., bytes) in &world.sent {
         let message = text(bytes);
-        if status(&message).is_some_and(|status| status >= 200) && header(&message, "CSeq").unwrap().ends_with("INVITE") {
+        if status(&message).is_some_and(|status| status >= 200) && header(&message, "CSeq").unwrap().ends_with("INVITE")
+        {
             let first = finals.entry(branch(&message).to_owned()).or_insert_with(|| bytes.clone());
             assert_eq!(first, bytes, "two final responses");
         }
@@ -208,13 +219,10 @@ fn every_2xx_is_acknowledged_and_ended(world: &World) {
         }
         let ((call_id, cseq), to) = (call(&message), tag(&message, "To"));
         let number = cseq.split(' ').next().unwrap();
-        let acked = acks.iter().any(|ack| {
-            call(ack) == (call_id.clone(), format!("{number} ACK")) && tag(ack, "To") == to
-        });
+        let acked =
+            acks.iter().any(|ack| call(ack) == (call_id.clone(), format!("{number} ACK")) && tag(ack, "To") == to);
         assert!(acked, "a 2xx of {call_id} was not acknowledged");
-        let bye = byes.iter().any(|bye| {
-            call(bye).0 == call_id && [tag(bye, "To"), tag(bye, "From")].contains(&to)
-        });
+        let bye = byes.iter().any(|bye| call(bye).0 == call_id && [tag(bye, "To"), tag(bye, "From")].contains(&to));
         assert!(bye, "a 2xx of {call_id} was not ended");
     }
 }
@@ -245,10 +253,14 @@ fn the_order_of_requests_rises(world: &World) {
 
 fn cancel_never_precedes_a_provisional_response(world: &World) {
     let mut heard: BTreeSet<String> = BTreeSet::new();
-    let answered: BTreeSet<String> = world.delivered.iter().filter_map(|(.., bytes)| {
-        let message = text(bytes);
-        status(&message).filter(|status| *status < 200).map(|_| branch(&message).to_owned())
-    }).collect();
+    let answered: BTreeSet<String> = world
+        .delivered
+        .iter()
+        .filter_map(|(.., bytes)| {
+            let message = text(bytes);
+            status(&message).filter(|status| *status < 200).map(|_| branch(&message).to_owned())
+        })
+        .collect();
     heard.extend(answered);
     for (.., bytes) in &world.sent {
         let message = text(bytes);

@@ -228,6 +228,76 @@ impl World {
     }
 }
 
+/// A party that a test plays by hand.
+pub(crate) fn hand() -> SocketAddr {
+    "192.0.2.9:5070".parse().unwrap()
+}
+
+impl World {
+    /// A core alone, with a party played by hand.
+    pub(crate) fn alone() -> Self {
+        Self::with(1, [config(a())])
+    }
+
+    /// Sends the core a message as written here, line ends put right, and lets 5 ms pass. What comes back to the hand.
+    pub(crate) fn say(&mut self, message: &str) -> Vec<String> {
+        self.say_from(hand(), message)
+    }
+
+    pub(crate) fn say_from(&mut self, source: SocketAddr, message: &str) -> Vec<String> {
+        let text = message.trim_start().replace("\r\n", "\n").replace('\n', "\r\n");
+        self.inject(0, source, text);
+        self.pass(ms(5));
+        self.heard()
+    }
+
+    /// What came to the hand since the last look.
+    pub(crate) fn heard(&mut self) -> Vec<String> {
+        self.mail.drain(..).map(|(.., bytes)| String::from_utf8(bytes.to_vec()).unwrap()).collect()
+    }
+}
+
+/// A request as a stranger's program would write it.
+pub(crate) fn request(method: &str, more: &str) -> String {
+    format!(
+        "{method} sip:line@192.0.2.1 SIP/2.0\n\
+         Via: SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bK-{method};rport\n\
+         Max-Forwards: 70\n\
+         From: <sip:caller@192.0.2.9>;tag=f1\n\
+         To: <sip:line@192.0.2.1>\n\
+         Call-ID: call-1\n\
+         CSeq: 1 {method}\n\
+         Contact: <sip:caller@192.0.2.9:5070>\n\
+         {more}Content-Length: 0\n\n"
+    )
+}
+
+/// The response of a hand to a request that came.
+pub(crate) fn reply(request: &str, status: &str, tag: &str, more: &str, body: &str) -> String {
+    let mut text = format!("SIP/2.0 {status}\n");
+    for line in request.lines() {
+        let name = line.split(':').next().unwrap_or_default();
+        if ["Via", "From", "Call-ID", "CSeq"].contains(&name) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if name == "To" {
+            let tag = if line.contains(";tag=") || tag.is_empty() { String::new() } else { format!(";tag={tag}") };
+            text.push_str(&format!("{line}{tag}\n"));
+        }
+    }
+    if !body.is_empty() {
+        text.push_str("Content-Type: application/sdp\n");
+    }
+    text.push_str(&format!("{more}Content-Length: {}\n\n{body}", body.len()));
+    text
+}
+
+/// The status of a response.
+pub(crate) fn status(message: &str) -> u16 {
+    message.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0)
+}
+
 pub(crate) const OUT: LegId = LegId(1);
 
 /// A call that is up: the caller's leg is [`OUT`] at side 0; returns the other leg, at side 1.
