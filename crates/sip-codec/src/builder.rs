@@ -24,7 +24,11 @@ impl Builder {
 
     /// A request.
     pub fn request(method: Method, uri: &str) -> Self {
-        Self::starting(format!("{} {uri} SIP/2.0", method.text()).as_bytes())
+        let mut builder = Self::starting(format!("{} {uri} SIP/2.0", method.text()).as_bytes());
+        if crate::Uri::parse(uri.as_bytes()).is_none() {
+            builder.error.get_or_insert_with(|| BuildError::Uri(uri.escape_debug().to_string()));
+        }
+        builder
     }
 
     /// A response to `request` with what RFC 3261 section 8.2.6.2 copies: every Via (the topmost with `received` and `rport` of where the
@@ -53,6 +57,30 @@ impl Builder {
             }
         }
         builder
+    }
+
+    /// A message as it stands, its body too, without the lines of some headers, to which others are then added. Taking one out and
+    /// adding it replaces it.
+    pub fn like(message: &Message, without: &[Name]) -> Self {
+        let line = message.start_line();
+        let mut builder = Self::starting(line);
+        for header in message.headers() {
+            if header.kind != Name::ContentLength && !without.contains(&header.kind) {
+                builder.copy(header.name, header.value);
+            }
+        }
+        builder.body = message.body_bytes();
+        builder
+    }
+
+    /// Puts a header line before all others, where a proxy's Via or Route goes.
+    #[must_use]
+    pub fn header_first(mut self, name: Name, value: impl std::fmt::Display) -> Self {
+        let start = memchr::memmem::find(&self.text, b"\r\n").map_or(self.text.len(), |at| at + 2);
+        let others = self.text.split_off(start);
+        self = self.header(name, value);
+        self.text.extend_from_slice(&others);
+        self
     }
 
     /// The ACK of a final response that is no 2xx (RFC 3261 section 17.1.1.3).
@@ -117,6 +145,12 @@ impl Builder {
 
     /// A line of another message as it was written there, folds included.
     fn copy(&mut self, name: &[u8], value: &[u8]) {
+        // Folds and quoted pairs are a peer's good right; a line end that may be read in two ways is not.
+        if scan::has_bare_line_end(value) || !scan::is_token(name) {
+            self.error
+                .get_or_insert_with(|| BuildError::Control(String::from_utf8_lossy(name).escape_debug().to_string()));
+            return;
+        }
         self.text.extend_from_slice(name);
         self.text.extend_from_slice(b": ");
         self.text.extend_from_slice(value);
@@ -168,7 +202,9 @@ impl Builder {
     }
 
     fn check(&mut self, what: &str, value: &[u8]) {
-        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        // The second set of control characters (U+0080 to U+009F) moves terminals as the first does.
+        let second = |pair: &[u8]| pair[0] == 0xc2 && (0x80..0xa0).contains(&pair[1]);
+        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') || value.windows(2).any(second) {
             self.error.get_or_insert_with(|| BuildError::Control(what.escape_debug().to_string()));
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::{FrameError, Name};
 
-/// Bytes that are no SIP message at all: nothing in them can be answered.
+/// Bytes that cannot be taken for a message with certainty. Where enough of a request can still be read,
+/// [`Message::salvage`](crate::Message::salvage) gives what a refusal with [`ParseError::status`] is built from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No blank line ends the head.
@@ -20,6 +21,18 @@ pub enum ParseError {
     /// A line longer than allowed.
     #[error("a line is longer than {0} bytes")]
     LineTooLong(usize),
+}
+
+impl ParseError {
+    /// The status with which a request that has this flaw is answered, if it can be.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Frame(FrameError::HeadTooLong(_) | FrameError::TooLong(_))
+            | Self::TooManyHeaders(_)
+            | Self::LineTooLong(_) => 513,
+            _ => 400,
+        }
+    }
 }
 
 /// A header that is absent or does not say what it must.
@@ -43,9 +56,21 @@ pub enum HeaderError {
     /// Over UDP: the body is shorter than Content-Length says.
     #[error("the body is shorter than Content-Length says")]
     Truncated,
-    /// The request URI cannot be read.
+    /// The request URI cannot be read, or has headers.
     #[error("the request URI cannot be read")]
     RequestUri,
+    /// The start line has white space where none may stand, or is no start line.
+    #[error("the start line cannot be read")]
+    StartLine,
+    /// A line has no colon, or no token before it.
+    #[error("a line is no header")]
+    Line,
+    /// A carriage return or a line feed stands alone.
+    #[error("a line ends in something else than CR LF")]
+    LineEnd,
+    /// The message was salvaged from bytes that are none.
+    #[error("the message cannot be read as a whole")]
+    Salvaged,
 }
 
 impl HeaderError {
@@ -64,6 +89,9 @@ pub enum BuildError {
     /// A header's name is no token.
     #[error("`{0}` is no header name")]
     Name(String),
+    /// What stands as request URI has white space or is empty.
+    #[error("`{0}` is no URI")]
+    Uri(String),
     /// A value has a line end, NUL or another control character.
     #[error("a value of {0} has a control character")]
     Control(String),

@@ -28,6 +28,9 @@ pub enum FrameError {
     /// A stream's message must say its length.
     #[error("a message on a stream has no Content-Length")]
     NoLength,
+    /// A carriage return or a line feed stands alone.
+    #[error("a line ends in something else than CR LF")]
+    LineEnd,
     /// Content-Length is not a number that fits, or two of them differ.
     #[error("Content-Length is no single number of bytes")]
     Length,
@@ -35,17 +38,27 @@ pub enum FrameError {
 
 /// Looks for one message at the beginning of a stream's buffer.
 pub fn frame(buffer: &[u8], limits: &Limits) -> Frame {
+    frame_after(buffer, 0, limits)
+}
+
+/// The same where the first `seen` bytes are known to hold no blank line, so that a slow sender costs no more than a fast one.
+pub(crate) fn frame_after(buffer: &[u8], seen: usize, limits: &Limits) -> Frame {
     let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     if blank > 0 {
         return Frame::Keepalive(blank);
     }
-    let Some(head) = scan::head(&buffer[..buffer.len().min(limits.message)]) else {
+    let window = &buffer[..buffer.len().min(limits.message)];
+    let from = seen.saturating_sub(3).min(window.len());
+    let Some(head) = scan::head(&window[from..]).map(|length| from + length) else {
         return if buffer.len() >= limits.message {
             Frame::Bad(FrameError::HeadTooLong(limits.message))
         } else {
             Frame::Need
         };
     };
+    if scan::has_bare_line_end(&buffer[..head]) {
+        return Frame::Bad(FrameError::LineEnd);
+    }
     match declared_length(&buffer[..head]) {
         Err(error) => Frame::Bad(error),
         Ok(None) => Frame::Bad(FrameError::NoLength),
@@ -58,17 +71,20 @@ pub fn frame(buffer: &[u8], limits: &Limits) -> Frame {
 }
 
 /// The Content-Length of a head (start line to blank line), if it has one.
-pub(crate) fn declared_length(head: &[u8]) -> Result<Option<usize>, FrameError> {
+fn declared_length(head: &[u8]) -> Result<Option<usize>, FrameError> {
+    let named = |line| scan::split(line).filter(|(name, _)| Name::of(name) == Name::ContentLength);
+    agreed_length(scan::lines(head).skip(1).filter_map(named).map(|(_, value)| value))
+}
+
+/// What all Content-Length values of a message say together.
+pub(crate) fn agreed_length<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<usize>, FrameError> {
     let mut found = None;
-    for line in scan::lines(head).skip(1) {
-        let Some((name, value)) = scan::split(line) else { continue };
-        if Name::of(name) == Name::ContentLength {
-            let length = length(value)?;
-            if found.is_some_and(|earlier| earlier != length) {
-                return Err(FrameError::Length);
-            }
-            found = Some(length);
+    for value in values {
+        let length = length(value)?;
+        if found.is_some_and(|earlier| earlier != length) {
+            return Err(FrameError::Length);
         }
+        found = Some(length);
     }
     Ok(found)
 }

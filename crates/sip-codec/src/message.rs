@@ -1,7 +1,9 @@
 //! A message over one buffer of bytes.
 
 use crate::{
-    Challenge, FrameError, HeaderError, Limits, Method, Name, NameAddr, ParseError, Uri, Via, framing::length, scan,
+    Challenge, FrameError, HeaderError, Limits, MediaType, Method, Name, NameAddr, ParseError, Uri, Via,
+    framing::{agreed_length, length},
+    scan,
 };
 use bytes::{Buf, Bytes};
 use std::ops::Range;
@@ -77,25 +79,79 @@ pub struct Core<'a> {
 
 impl Message {
     /// Reads one datagram or one frame. Over UDP a missing Content-Length means "to the end", and what follows the body is ignored
-    /// (RFC 3261 section 18.3). Broken headers do not fail here: their typed views do, so that a 400 can be answered.
-    pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+    /// (RFC 3261 section 18.3). Broken headers do not fail here: their typed views and [`Message::core`] do, so that a 400 can be
+    /// answered.
+    pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
         if bytes.len() > limits.message {
             return Err(FrameError::TooLong(limits.message).into());
         }
-        let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        bytes.advance(blank);
+        let bytes = without_keepalive(bytes);
         let head = scan::head(&bytes).ok_or(ParseError::NoEnd)?;
+        let mut message = Self::read(bytes, head, limits, false)?;
+        let rest = message.bytes.len() - head;
+        let length = match agreed_length(message.raw(Name::ContentLength)) {
+            Ok(declared) => declared.unwrap_or(rest),
+            // What it says cannot be known, so nothing is taken for the next message and nothing for a body.
+            Err(_) => {
+                message.flaw.get_or_insert(HeaderError::Malformed(Name::ContentLength, "expected one number of bytes"));
+                0
+            }
+        };
+        if length > rest {
+            message.flaw.get_or_insert(HeaderError::Truncated);
+        }
+        message.body = Span::of(head, length.min(rest));
+        let end = message.body.end as usize;
+        message.bytes.truncate(end);
+        Ok(message)
+    }
+
+    /// What can be read of a request that [`Message::parse`] refuses: one that is answered with [`ParseError::status`], if it is
+    /// answerable at all. It has no body, and its [`Message::core`] always fails.
+    pub fn salvage(mut bytes: Bytes, limits: &Limits) -> Option<Self> {
+        bytes.truncate(limits.message);
+        let bytes = without_keepalive(bytes);
+        let head = scan::head(&bytes).unwrap_or(bytes.len());
+        let mut message =
+            Self::read(bytes, head, &Limits { headers: limits.headers, line: usize::MAX, message: 0 }, true).ok()?;
+        message.body = Span::of(head, 0);
+        message.flaw = Some(HeaderError::Salvaged);
+        message.is_answerable().then_some(message)
+    }
+
+    /// True for a request, no ACK, with everything of which a response is made (RFC 3261 section 8.2.6.2), however it is written.
+    /// Where its topmost Via cannot be read, the answer goes where the request came from.
+    pub fn is_answerable(&self) -> bool {
+        let there = |name| self.header(name).is_some_and(|value| !value.is_empty());
+        self.method().is_some_and(|method| method != Method::Ack)
+            && [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq].into_iter().all(there)
+    }
+
+    /// Start line and headers.
+    fn read(bytes: Bytes, head: usize, limits: &Limits, salvage: bool) -> Result<Self, ParseError> {
         let origin = bytes.as_ptr() as usize;
         let span = |part: &[u8]| Span::of(part.as_ptr() as usize - origin, part.len());
+        let mut flaw = scan::has_bare_line_end(&bytes[..head]).then_some(HeaderError::LineEnd);
         let mut lines = scan::lines(&bytes[..head]);
         let first = lines.next().ok_or(ParseError::StartLine)?;
         if first.len() > limits.line {
             return Err(ParseError::LineTooLong(limits.line));
         }
-        let start = start_line(first, span).ok_or(ParseError::StartLine)?;
-        let mut headers = Vec::with_capacity(24);
+        let trimmed = first.trim_ascii_end();
+        let start = start_line(first, span);
+        let start = match start {
+            Some(start) => start,
+            None => {
+                flaw = flaw.or(Some(HeaderError::StartLine));
+                start_line(trimmed, span).ok_or(ParseError::StartLine)?
+            }
+        };
+        let mut headers = Vec::with_capacity(32);
         for line in lines {
             if headers.len() == limits.headers {
+                if salvage {
+                    break;
+                }
                 return Err(ParseError::TooManyHeaders(limits.headers));
             }
             if line.len() > limits.line {
@@ -103,29 +159,23 @@ impl Message {
             }
             // A line without a colon is kept as a header without a value: nothing is lost, and nothing is found in it.
             let (written, value) = scan::split(line).unwrap_or((line, &line[line.len()..]));
-            headers.push(Header {
-                name: Name::of(written),
-                written: span(written),
-                value: span(value),
-                line: span(line),
-            });
+            let name = Name::of(written);
+            if name == Name::Other && (written.len() == line.len() || !scan::is_token(written)) {
+                flaw = flaw.or(Some(HeaderError::Line));
+            }
+            headers.push(Header { name, written: span(written), value: span(value), line: span(line) });
         }
-        let rest = bytes.len() - head;
-        let declared = declared(&headers, &bytes);
-        let body = Span::of(head, declared.ok().flatten().unwrap_or(rest).min(rest));
-        let flaw = match declared {
-            Err(_) => Some(HeaderError::Malformed(Name::ContentLength, "expected one number of bytes")),
-            Ok(Some(length)) if length > rest => Some(HeaderError::Truncated),
-            Ok(_) if first.ends_with(b" ") && matches!(start, Start::Request { .. }) => Some(HeaderError::RequestUri),
-            Ok(_) => None,
-        };
-        bytes.truncate(body.end as usize);
-        Ok(Self { bytes, start, headers, body, flaw })
+        Ok(Self { bytes, start, headers, body: Span::of(head, 0), flaw })
     }
 
     /// The whole message as it stands on the wire.
     pub fn as_bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// The start line as written.
+    pub fn start_line(&self) -> &[u8] {
+        memchr::memmem::find(&self.bytes, b"\r\n").map_or(&self.bytes[..], |end| &self.bytes[..end])
     }
 
     /// True for a request.
@@ -284,8 +334,11 @@ impl Message {
 
     /// Max-Forwards, where present: 0 to 255.
     pub fn max_forwards(&self) -> Result<Option<u8>, HeaderError> {
-        let wrong = HeaderError::Malformed(Name::MaxForwards, "expected 0 to 255");
-        self.number(Name::MaxForwards)?.map(|number| u8::try_from(number).map_err(|_| wrong)).transpose()
+        match self.number(Name::MaxForwards)?.map(u8::try_from) {
+            None => Ok(None),
+            Some(Ok(number)) => Ok(Some(number)),
+            Some(Err(_)) => Err(HeaderError::Malformed(Name::MaxForwards, "expected a number up to 255")),
+        }
     }
 
     /// Expires, where present, in seconds; values above 2^32 are cut there (RFC 4475 section 3.1.2.5).
@@ -301,7 +354,10 @@ impl Message {
     }
 
     fn number(&self, name: Name) -> Result<Option<u32>, HeaderError> {
-        let Some(value) = self.header(name) else { return Ok(None) };
+        if self.header(name).is_none() {
+            return Ok(None);
+        }
+        let value = self.single(name)?;
         saturated(value).map(Some).ok_or(HeaderError::Malformed(name, "expected a number"))
     }
 
@@ -310,10 +366,23 @@ impl Message {
         self.raw(name).filter_map(Challenge::parse)
     }
 
-    /// Checks and reads what every message must have.
+    /// Content-Type, where present.
+    pub fn content_type(&self) -> Result<Option<MediaType<'_>>, HeaderError> {
+        if self.header(Name::ContentType).is_none() {
+            return Ok(None);
+        }
+        let wrong = HeaderError::Malformed(Name::ContentType, "expected type/subtype with parameters");
+        MediaType::parse(self.single(Name::ContentType)?).map(Some).ok_or(wrong)
+    }
+
+    /// Checks and reads what every message must have, and that nothing in its head is open to two readings. For a request the flaw's
+    /// [`HeaderError::status`] answers it; a response with a flaw is dropped.
     pub fn core(&self) -> Result<Core<'_>, HeaderError> {
         if !self.is_version_2() {
             return Err(HeaderError::Version);
+        }
+        if let Some(flaw) = self.flaw {
+            return Err(flaw);
         }
         let core = Core {
             via: self.top_via()?,
@@ -323,14 +392,19 @@ impl Message {
             cseq: self.cseq()?,
             max_forwards: self.max_forwards()?,
         };
-        if let Some(flaw) = self.flaw {
-            return Err(flaw);
-        }
         if let Start::Request { token, .. } = self.start {
             if self.at(token) != core.cseq.token {
                 return Err(HeaderError::MethodMismatch);
             }
-            self.uri()?;
+            // Headers belong into a URI that makes a request, not into the request (RFC 3261 section 19.1.1).
+            if !self.uri()?.headers.is_empty() {
+                return Err(HeaderError::RequestUri);
+            }
+            if let Some(flaw) =
+                self.contacts().find_map(Result::err).filter(|_| self.header(Name::Contact) != Some(b"*"))
+            {
+                return Err(flaw);
+            }
         }
         Ok(core)
     }
@@ -361,16 +435,11 @@ impl Span {
     }
 }
 
-fn declared(headers: &[Header], bytes: &[u8]) -> Result<Option<usize>, FrameError> {
-    let mut found = None;
-    for header in headers.iter().filter(|header| header.name == Name::ContentLength) {
-        let length = length(&bytes[header.value.range()])?;
-        if found.is_some_and(|earlier| earlier != length) {
-            return Err(FrameError::Length);
-        }
-        found = Some(length);
-    }
-    Ok(found)
+/// Line ends before a message are keep-alives (RFC 3261 section 7.5).
+fn without_keepalive(mut bytes: Bytes) -> Bytes {
+    let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    bytes.advance(blank);
+    bytes
 }
 
 fn start_line(line: &[u8], span: impl Fn(&[u8]) -> Span) -> Option<Start> {
@@ -387,8 +456,6 @@ fn start_line(line: &[u8], span: impl Fn(&[u8]) -> Span) -> Option<Start> {
         let status = digits.iter().fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
         return (100..700).contains(&status).then(|| Start::Response { status, reason: span(reason), version });
     }
-    // Spaces at the end are a flaw that is answered with 400, so the rest is read all the same.
-    let line = line.trim_ascii_end();
     let (first, last) = (memchr::memchr(b' ', line)?, memchr::memrchr(b' ', line)?);
     let (token, uri, version) = (&line[..first], line.get(first + 1..last)?, &line[last + 1..]);
     if !scan::is_token(token) || version.len() < 4 || !version[..4].eq_ignore_ascii_case(b"SIP/") {

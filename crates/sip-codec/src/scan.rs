@@ -1,6 +1,6 @@
 //! Finding line ends, folds, commas and parameters in bytes.
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
 /// The length of the head, blank line included, if it is complete.
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
@@ -92,5 +92,40 @@ pub(crate) fn position_outside(value: &[u8], wanted: u8) -> Option<usize> {
 
 /// True for a token of RFC 3261 section 25.1.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte))
+    !bytes.is_empty() && bytes.iter().all(|byte| TOKEN[usize::from(*byte)])
+}
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let mark = matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        table[byte as usize] = mark || byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
+/// True when a carriage return or a line feed stands alone. What one party reads as the end of a line and another does not is how
+/// requests are smuggled, so neither is ever taken for one.
+pub(crate) fn has_bare_line_end(head: &[u8]) -> bool {
+    memchr2_iter(b'\r', b'\n', head).any(|at| match head[at] {
+        b'\r' => head.get(at + 1) != Some(&b'\n'),
+        _ => at == 0 || head[at - 1] != b'\r',
+    })
+}
+
+/// True for a quoted string and nothing else, closed by its last byte.
+pub(crate) fn is_quoted(value: &[u8]) -> bool {
+    let [b'"', inner @ .., b'"'] = value else { return false };
+    let mut escaped = false;
+    for byte in inner {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return false,
+            _ => {}
+        }
+    }
+    !escaped
 }

@@ -1,7 +1,10 @@
 //! URIs: SIP and SIPS taken apart, `tel:` and every other scheme kept as they are (RFC 3261 section 19.1, RFC 3966).
 
-use crate::{param::Params, scan};
-use std::net::IpAddr;
+use crate::{
+    param::{Params, is_sound},
+    scan,
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A URI over the bytes of its message.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -28,10 +31,8 @@ impl<'a> Uri<'a> {
         let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
         let named = scheme.first()?.is_ascii_alphabetic()
             && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
-        if !named
-            || rest.is_empty()
-            || text.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || b"<>\"".contains(byte))
-        {
+        let foreign = |byte: &u8| *byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7f);
+        if !named || rest.is_empty() || text.iter().any(foreign) {
             return None;
         }
         let uri = Self { text, scheme, user: None, host: b"", port: None, params: b"", headers: b"" };
@@ -74,7 +75,19 @@ impl<'a> Uri<'a> {
 
     /// Its parameters.
     pub fn params(&self) -> Params<'a> {
-        Params::new(self.params)
+        Params::of_uri(self.params)
+    }
+
+    /// The user with its percent escapes resolved, without the password.
+    pub fn user_decoded(&self) -> Option<Vec<u8>> {
+        let user = self.user?;
+        let end = if self.is_sip() { memchr::memchr(b':', user).unwrap_or(user.len()) } else { user.len() };
+        Some(unescape(&user[..end]))
+    }
+
+    /// True when it names a loose router (RFC 3261 section 19.1.1).
+    pub fn is_loose_router(&self) -> bool {
+        self.params().has(b"lr")
     }
 
     /// The host as an address, brackets understood.
@@ -122,13 +135,15 @@ fn same(a: &[u8], b: &[u8], case: bool) -> bool {
     if case { a == b } else { a.eq_ignore_ascii_case(&b) }
 }
 
-fn unescape(text: &[u8]) -> Vec<u8> {
+/// Percent escapes resolved; a `%` that begins none stands for itself.
+pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     while at < text.len() {
         let escaped = (text[at] == b'%')
             .then(|| text.get(at + 1..at + 3))
             .flatten()
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         match escaped {
             Some(byte) => {
@@ -153,8 +168,7 @@ pub(crate) fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
         memchr::memchr(b':', text).unwrap_or(text.len())
     };
     let host = text[..end].trim_ascii();
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._[]:%".contains(byte);
-    if host.is_empty() || !host.iter().all(legal) || (host[0] == b'[' && host_ip(host).is_none()) {
+    if !is_host(host) {
         return None;
     }
     match text[end..].trim_ascii() {
@@ -169,10 +183,46 @@ pub(crate) fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
     }
 }
 
+/// A host name, an IPv4 address, or an IPv6 address in brackets. Names may begin with digits and have underscores, as many do;
+/// digits and dots alone must be an address.
+fn is_host(host: &[u8]) -> bool {
+    match host {
+        [] => false,
+        [b'[', ..] => host_ip(host).is_some(),
+        _ => {
+            let (mut numeric, mut label) = (true, 0);
+            for byte in host {
+                match byte {
+                    b'.' if label == 0 => return false,
+                    b'.' => label = 0,
+                    b'0'..=b'9' => label += 1,
+                    b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => (numeric, label) = (false, label + 1),
+                    _ => return false,
+                }
+            }
+            !numeric || host_ip(host).is_some()
+        }
+    }
+}
+
+/// An address; IPv6 with or without brackets (RFC 5118 section 4.5), brackets around nothing else.
 pub(crate) fn host_ip(host: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(host).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok()
+    match text.strip_prefix('[') {
+        None => text.parse().ok(),
+        Some(rest) => {
+            let inner = rest.strip_suffix(']')?;
+            let address: Option<Ipv6Addr> = inner.parse().ok();
+            // The grammar of RFC 3261 wrote `:::` before an embedded IPv4 address; RFC 5118 section 4.10 wants it understood.
+            address.or_else(|| three_colons(inner)).map(IpAddr::V6)
+        }
+    }
+}
+
+fn three_colons(text: &str) -> Option<Ipv6Addr> {
+    let (before, after) = text.split_once(":::")?;
+    after.parse::<Ipv4Addr>().ok()?;
+    format!("{before}::{after}").parse().ok()
 }
 
 /// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route and their kin.
@@ -193,25 +243,33 @@ impl<'a> NameAddr<'a> {
         let text = text.trim_ascii();
         let Some(open) = scan::position_outside(text, b'<') else {
             let end = memchr::memchr(b';', text).unwrap_or(text.len());
-            let uri = Uri::parse(text[..end].trim_ascii())?;
+            let uri = Uri::parse(text[..end].trim_ascii_end())?;
+            let params = &text[end..];
             // `?` and `,` may stand only inside of angle brackets.
-            return (uri.headers.is_empty() && !text[..end].contains(&b'"')).then_some(Self {
-                display: b"",
-                uri,
-                params: &text[end..],
-                text,
-            });
+            let bracketless = uri.headers.is_empty() && !uri.text.iter().any(|byte| matches!(byte, b'?' | b','));
+            return (bracketless && is_sound(params, b"tag")).then_some(Self { display: b"", uri, params, text });
         };
         let close = open + memchr::memchr(b'>', &text[open..])?;
-        let uri = Uri::parse(text[open + 1..close].trim_ascii())?;
-        let params = text[close + 1..].trim_ascii();
-        let display = text[..open].trim_ascii();
-        let display = match display {
-            [b'"', inner @ .., b'"'] => inner,
-            quoted if quoted.contains(&b'"') => return None,
+        let uri = Uri::parse(&text[open + 1..close])?;
+        let params = &text[close + 1..];
+        let display = match text[..open].trim_ascii() {
+            quoted if scan::is_quoted(quoted) => &quoted[1..quoted.len() - 1],
+            // Words; what is not theirs but cannot mislead anybody is let pass.
+            words if words.iter().any(|byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\' | 0x7f)) => return None,
             words => words,
         };
-        (params.is_empty() || params[0] == b';').then_some(Self { display, uri, params, text })
+        is_sound(params, b"tag").then_some(Self { display, uri, params, text })
+    }
+
+    /// The display name as text: quoted pairs resolved, folds as single spaces, what is not UTF-8 replaced.
+    pub fn display_text(&self) -> String {
+        let mut escaped = false;
+        let mut out = crate::unfold(self.display);
+        out.retain(|byte| {
+            escaped = *byte == b'\\' && !escaped;
+            !escaped
+        });
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     /// The header's parameters.

@@ -1,7 +1,7 @@
 //! Via (RFC 3261 section 20.42, RFC 3581).
 
 use crate::{
-    param::Params,
+    param::{Params, is_sound},
     scan,
     uri::{host_ip, host_port},
 };
@@ -35,7 +35,8 @@ impl<'a> Via<'a> {
         let space = rest.iter().position(u8::is_ascii_whitespace)?;
         let (transport, sent_by) = (&rest[..space], &rest[space..]);
         let (host, port) = host_port(sent_by)?;
-        scan::is_token(transport).then_some(Self { transport, host, port, params, text })
+        let sound = scan::is_token(transport) && is_sound(params, b"branch");
+        sound.then_some(Self { transport, host, port, params, text })
     }
 
     /// Its parameters.
@@ -46,6 +47,12 @@ impl<'a> Via<'a> {
     /// The branch.
     pub fn branch(&self) -> Option<&'a [u8]> {
         self.params().value(b"branch").filter(|branch| !branch.is_empty())
+    }
+
+    /// The branch, where it identifies the transaction by itself: the magic cookie with something behind it (RFC 3261 section
+    /// 8.1.1.7). The cookie alone, or none, comes from elements of RFC 2543 and from broken ones (RFC 4475 section 3.2.1).
+    pub fn transaction_branch(&self) -> Option<&'a [u8]> {
+        self.branch().filter(|branch| branch.len() > 7 && branch[..7].eq_ignore_ascii_case(b"z9hG4bK"))
     }
 
     /// True when the sender asks for its port, or a response tells it (RFC 3581).
