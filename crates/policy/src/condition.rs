@@ -416,7 +416,7 @@ impl Declared {
                 _ if series.numbers == 0 => default,
                 Keep::Last => series.last.as_f64().unwrap_or(default),
                 Keep::Sum => series.sum,
-                Keep::Max => series.max,
+                Keep::Max => series.max.unwrap_or(default),
                 Keep::Average => series.sum / f64::from(series.numbers),
             };
         };

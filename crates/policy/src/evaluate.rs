@@ -61,11 +61,20 @@ impl RuleSet {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let start = reasons.trace.len();
             let (verdict, rest_ends) = match answer.decision {
-                Some(_) => (Verdict::NotReached, None),
+                Some(_) => {
+                    // What time alone may bring is still to be told, although the rule is not asked now.
+                    if rule.enabled && rule.phase == phase {
+                        self.looking(facts, now, true).look(&rule.when, false, &mut reasons.trace);
+                    }
+                    (Verdict::NotReached, None)
+                }
                 None => self.judge(rule, state, facts, now, phase, &mut reasons.trace),
             };
             let changes = reasons.trace[start..].iter().filter_map(|looked| looked.changes).chain(rest_ends);
             answer.next_change = answer.next_change.into_iter().chain(changes).min();
+            if verdict == Verdict::NotReached {
+                reasons.trace.truncate(start);
+            }
             reasons.judged.push(Judged {
                 rule: index,
                 verdict,

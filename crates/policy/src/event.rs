@@ -215,7 +215,9 @@ impl Posted {
         let (node, paths) = from_json(value);
         let mut problems = Problems::default();
         let posted = envelope(&node, &mut problems);
-        match (problems.0.into_iter().next(), posted) {
+        // A misspelt field is the reason, a missing one the consequence.
+        let unknown = problems.0.iter().position(|problem| problem.message.starts_with("unknown field"));
+        match (problems.0.into_iter().nth(unknown.unwrap_or(0)), posted) {
             (None, Some(posted)) => Ok(posted),
             (problem, _) => Err(problem.map_or_else(
                 || EventError { index: None, field: String::new(), message: "not an event".into() },

@@ -146,7 +146,7 @@ pub(crate) struct Series {
     pub(crate) count: u32,
     pub(crate) numbers: u32,
     pub(crate) sum: f64,
-    pub(crate) max: f64,
+    pub(crate) max: Option<f64>,
     pub(crate) samples: VecDeque<(Monotonic, Option<f64>)>,
 }
 
@@ -450,7 +450,7 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, most: usize) {
 
 impl Series {
     fn new() -> Self {
-        Self { last: Value::Null, count: 0, numbers: 0, sum: 0.0, max: f64::NEG_INFINITY, samples: VecDeque::new() }
+        Self { last: Value::Null, count: 0, numbers: 0, sum: 0.0, max: None, samples: VecDeque::new() }
     }
 
     fn push(&mut self, at: Monotonic, value: &Value) {
@@ -461,7 +461,7 @@ impl Series {
         if let Some(number) = number {
             self.numbers = self.numbers.saturating_add(1);
             self.sum += number;
-            self.max = self.max.max(number);
+            self.max = Some(self.max.map_or(number, |max| max.max(number)));
         }
         push_bounded(&mut self.samples, (at, number), MOST_SAMPLES);
     }

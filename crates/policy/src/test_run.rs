@@ -239,7 +239,8 @@ impl<'t> Play<'t> {
         if !self.may_move() {
             return;
         }
-        let evaluation = self.rules.evaluate(&mut self.facts, self.now, self.phase);
+        let mut evaluation = self.rules.evaluate(&mut self.facts, self.now, self.phase);
+        let decision = evaluation.decision.take();
         self.next_change = evaluation.next_change;
         self.last_reasons = self.reasons(&evaluation);
         for action in &evaluation.actions {
@@ -248,22 +249,24 @@ impl<'t> Play<'t> {
             }
             self.story.push(format!("{label}: {} acts", action.rule));
         }
-        let Some(decision) = evaluation.decision else {
+        let Some(decision) = decision else {
             if evaluation.actions.is_empty() {
                 self.story.push(format!("{label}: nothing decided"));
             }
             return;
         };
         self.decided.push(Arc::clone(&decision.rule));
+        let rules = self.rules.explain(&evaluation).rules;
+        let because = rules.into_iter().find(|it| it.rule == decision.rule).map(|it| it.because).unwrap_or_default();
         match decision.verb {
             Verb::End { .. } => {
-                self.story.push(format!("{label}: {} ends the call", decision.rule));
+                self.story.push(format!("{label}: {} ends the call ({because})", decision.rule));
                 self.transfer = None;
                 self.with = Some("end".into());
                 self.next_change = None;
             }
             Verb::Transfer(spec) => {
-                self.story.push(format!("{label}: {} transfers to {}", decision.rule, spec.to));
+                self.story.push(format!("{label}: {} transfers to {} ({because})", decision.rule, spec.to));
                 self.facts.note(self.now, &CallFact::TransferStarted { rule: Some(decision.rule) });
                 let chain = FailureChain::new(&spec);
                 self.attempt(*spec, chain);

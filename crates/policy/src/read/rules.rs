@@ -24,8 +24,8 @@ impl Reader<'_> {
             return;
         };
         for node in items {
-            if self.rules.len() >= MOST_RULES {
-                problems.error(node.span, format!("more than {MOST_RULES} rules"));
+            if self.rules.len() >= MOST_RULES || problems.are_full() {
+                problems.error(node.span, format!("more than {MOST_RULES} rules, or more mistakes than are told"));
                 return;
             }
             self.rule(index, source, node, problems);

@@ -8,6 +8,8 @@ pub(crate) struct Fields<'n> {
     taken: Vec<bool>,
     known: Vec<&'static str>,
     what: &'static str,
+    /// Everything before it has been taken by `first_left`.
+    cursor: usize,
     pub(crate) span: Span,
 }
 
@@ -18,7 +20,7 @@ impl<'n> Fields<'n> {
             node.wrong(problems, "a mapping (`key: value`)", None);
             return None;
         };
-        Some(Self { entries, taken: vec![false; entries.len()], known: Vec::new(), what, span: node.span })
+        Some(Self { entries, taken: vec![false; entries.len()], known: Vec::new(), what, cursor: 0, span: node.span })
     }
 
     /// The value of `key`; an empty value counts as a mistake and as absent.
@@ -71,8 +73,9 @@ impl<'n> Fields<'n> {
 
     /// The first entry nobody has taken.
     pub(crate) fn first_left(&mut self) -> Option<(&'n Key, &'n Node)> {
-        let index = self.taken.iter().position(|taken| !taken)?;
+        let index = self.cursor + self.taken[self.cursor..].iter().position(|taken| !taken)?;
         self.taken[index] = true;
+        self.cursor = index;
         let (key, node) = &self.entries[index];
         Some((key, node))
     }

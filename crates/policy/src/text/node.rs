@@ -64,6 +64,11 @@ pub(crate) struct Problems(pub(crate) Vec<Problem>);
 const MOST_PROBLEMS: usize = 200;
 
 impl Problems {
+    /// Nothing more is kept.
+    pub(crate) fn are_full(&self) -> bool {
+        self.0.len() >= MOST_PROBLEMS
+    }
+
     pub(crate) fn any_error(&self) -> bool {
         self.0.iter().any(|problem| problem.severity == Severity::Error)
     }
@@ -82,6 +87,9 @@ impl Problems {
 
     /// `word` names nothing; suggests what was meant, or lists what there is.
     pub(crate) fn unknown(&mut self, span: Span, what: &str, word: &str, known: &[&str]) {
+        if self.are_full() {
+            return;
+        }
         let help = match did_you_mean(word, known.iter().copied()) {
             Some(meant) => Some(format!("did you mean `{meant}`?")),
             None if known.is_empty() => match what {
@@ -104,7 +112,7 @@ impl Problems {
 
     fn push(&mut self, severity: Severity, span: Span, message: String, help: Option<String>) {
         let problem = Problem { severity, span, message, help };
-        if self.0.len() < MOST_PROBLEMS && !self.0.contains(&problem) {
+        if !self.are_full() && !self.0.contains(&problem) {
             self.0.push(problem);
         }
     }

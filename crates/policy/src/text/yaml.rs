@@ -2,6 +2,7 @@
 
 use super::node::{Key, Kind, Node, Problems, Span, Style};
 use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, ScanError};
+use std::collections::BTreeMap;
 
 /// The largest file that is read.
 pub(crate) const LARGEST_FILE: usize = 1 << 20;
@@ -44,7 +45,7 @@ struct Tree<'t> {
 
 enum Open {
     List(Vec<Node>, Span),
-    Map { entries: Vec<(Key, Node)>, key: Option<Key>, span: Span },
+    Map { entries: Vec<(Key, Node)>, key: Option<Key>, seen: BTreeMap<String, u32>, span: Span },
 }
 
 impl Tree<'_> {
@@ -78,7 +79,7 @@ impl Tree<'_> {
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_properties(anchor, tag.is_some(), span, problems);
                 self.refuse_collection_key(span, problems);
-                self.open.push(Open::Map { entries: Vec::new(), key: None, span });
+                self.open.push(Open::Map { entries: Vec::new(), key: None, seen: BTreeMap::new(), span });
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::List(items, span)) => self.add(Node { kind: Kind::List(items), span }, problems),
@@ -95,6 +96,9 @@ impl Tree<'_> {
     }
 
     fn refuse_properties(&self, anchor: usize, tag: bool, span: Span, problems: &mut Problems) {
+        if anchor == 0 && !tag || problems.are_full() {
+            return;
+        }
         let line = self.text.lines().nth(span.line.saturating_sub(1) as usize).unwrap_or_default();
         if anchor != 0 {
             let help = "write the value where it is needed; text that begins with `&` needs quotes";
@@ -125,7 +129,7 @@ impl Tree<'_> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(items, _)) => items.push(node),
-            Some(Open::Map { entries, key, .. }) => match key.take() {
+            Some(Open::Map { entries, key, seen, .. }) => match key.take() {
                 Some(key) if key.text.is_empty() => {}
                 Some(key) => entries.push((key, node)),
                 None => {
@@ -139,12 +143,13 @@ impl Tree<'_> {
                     if text == "<<" {
                         problems.error_with(node.span, "`<<` (merge) is not allowed", "write the keys out");
                         text.clear();
-                    } else if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                        let line = first.span.line;
-                        problems.error(node.span, format!("`{text}` is given twice, first in line {line}"));
-                        text.clear();
                     } else if text.is_empty() {
                         problems.error(node.span, "a key is missing before the `:`");
+                    } else if let Some(line) = seen.get(&text) {
+                        problems.error(node.span, format!("`{text}` is given twice, first in line {line}"));
+                        text.clear();
+                    } else {
+                        seen.insert(text.clone(), node.span.line);
                     }
                     *key = Some(Key { text, span: node.span });
                 }
