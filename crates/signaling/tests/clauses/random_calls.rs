@@ -2,10 +2,12 @@
 
 use crate::world::{ANSWER, OFFER, Weather, World, a, b, dial, header, ms};
 use bytes::Bytes;
+use clock::Monotonic;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use signaling::{Command, Credentials, Event, LegId};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -53,16 +55,17 @@ fn run(seed: u64, weather: Weather) {
     play(&mut world, seed, weather);
     let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(&mut world)));
     if judged.is_err() {
-        for (at, from, to, bytes) in &world.sent {
-            let text = String::from_utf8_lossy(bytes);
-            eprintln!(
-                "{at:?} {from} > {to} {} | {} | {}",
-                text.lines().next().unwrap_or_default(),
-                header(&text, "CSeq").unwrap_or_default(),
-                header(&text, "Call-ID").unwrap_or_default(),
-            );
-        }
-        panic!("seed {seed} under {weather:?}");
+        let line = |(at, from, to, bytes): &(Monotonic, SocketAddr, SocketAddr, Bytes)| {
+            let text = text(bytes);
+            let first = text.lines().next().unwrap_or_default();
+            format!(
+                "{at:?} {from} > {to} {first} | {} | {}\n",
+                header(&text, "CSeq").unwrap(),
+                header(&text, "Call-ID").unwrap()
+            )
+        };
+        let trace: String = world.sent.iter().map(line).collect();
+        panic!("{trace}seed {seed} under {weather:?}");
     }
 }
 
