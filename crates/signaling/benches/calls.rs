@@ -6,14 +6,13 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a benchmark reads the clock and prints"
+    reason = "a benchmark reads what it has used and prints"
 )]
 
 use bytes::Bytes;
 use clock::Now;
 use signaling::{Command, Config, Core, Dial, Event, Input, LegId, Network, Output, Party};
-use std::{net::SocketAddr, time::Duration, time::Instant};
+use std::{net::SocketAddr, time::Duration};
 
 const CALLS: u64 = 20_000;
 
@@ -30,7 +29,7 @@ fn main() {
             Config { listeners: vec![local.into()], user_agent: "Tandem/0.1".into(), allowed, ..Config::default() };
         Core::new(config, 1, now)
     });
-    let started = Instant::now();
+    let started = cpu_seconds();
     let mut ended = 0;
     for call in 1..=CALLS {
         now = now.after(Duration::from_millis(5));
@@ -88,10 +87,17 @@ fn main() {
             }
         }
     }
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = cpu_seconds() - started;
     assert_eq!(ended, CALLS * 2);
     let value = seconds / (CALLS as f64) * 1_000.0;
     println!(
-        "{{\"name\":\"signaling_core_s_per_1000_calls\",\"value\":{value:.5},\"unit\":\"s\",\"note\":\"both legs, in memory, {CALLS} calls at 200/s of virtual time\"}}"
+        "{{\"name\":\"signaling_core_s_per_1000_calls\",\"value\":{value:.5},\"unit\":\"CPU s\",\"note\":\"both legs, in memory, {CALLS} calls at 200/s of virtual time\"}}"
     );
+}
+
+/// What this process has used of a processor: the kernel's own count, whatever else runs beside it.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").expect("Linux counts");
+    let nanos: f64 = text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number");
+    nanos / 1e9
 }

@@ -17,6 +17,8 @@ pub(crate) struct Request {
     pub(crate) cseq: u32,
     pub(crate) max_forwards: Option<u8>,
     key: Key,
+    sender_tag: Option<Bytes>,
+    to_tag: Option<Bytes>,
 }
 
 /// A request whose core headers cannot be read.
@@ -40,6 +42,8 @@ impl Request {
         };
         let method = core.cseq.method;
         let (cseq, max_forwards) = (core.cseq.number, core.max_forwards);
+        let shared = |tag: Option<&[u8]>| tag.map(|tag| message.as_bytes().slice_ref(tag));
+        let (sender_tag, to_tag) = (shared(core.from.tag()), shared(core.to.tag()));
         let port = if core.via.has_rport() { source.port() } else { core.via.port.unwrap_or(5060) };
         let reply_to = SocketAddr::new(source.ip(), port);
         // RFC 3261 section 17.2.3: branch and sent-by; without the cookie, what RFC 2543 compared.
@@ -54,7 +58,7 @@ impl Request {
             None => {
                 key.extend_from_slice(message.uri_bytes().unwrap_or_default());
                 key.push(0);
-                key.extend_from_slice(core.from.tag().unwrap_or_default());
+                key.extend_from_slice(sender_tag.as_deref().unwrap_or_default());
                 key.push(0);
                 key.extend_from_slice(core.call_id);
                 key.push(0);
@@ -65,7 +69,7 @@ impl Request {
         key.push(0);
         key.extend(core.via.host.iter().map(u8::to_ascii_lowercase));
         key.extend_from_slice(&core.via.port.unwrap_or(5060).to_be_bytes());
-        Ok(Self { message, method, local, source, reply_to, cseq, max_forwards, key })
+        Ok(Self { message, method, local, source, reply_to, cseq, max_forwards, key, sender_tag, to_tag })
     }
 
     /// The same request at another time of reading: what a response is made from.
@@ -115,11 +119,11 @@ impl Request {
     }
 
     pub(crate) fn sender_tag(&self) -> Option<&[u8]> {
-        self.message.from().ok()?.tag()
+        self.sender_tag.as_deref()
     }
 
     pub(crate) fn to_tag(&self) -> Option<&[u8]> {
-        self.message.to().ok()?.tag()
+        self.to_tag.as_deref()
     }
 
     /// The body as a session description. `Err` when it is something else that must be understood (415).
