@@ -110,7 +110,7 @@ fn reload(args: &ReloadArgs) -> anyhow::Result<ExitCode> {
         let rules = answer.body.get("rules").and_then(serde_json::Value::as_u64);
         say(&rules.map_or_else(|| "the rules were loaded anew".to_owned(), |rules| format!("{rules} rules in force")));
         for warning in answer.body.get("warnings").and_then(serde_json::Value::as_array).into_iter().flatten() {
-            warn(&terminal::plain(warning.as_str().unwrap_or_default()));
+            warn(&plain(warning.as_str().unwrap_or_default()));
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -72,7 +72,8 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
     all
 }
 
-fn nat(section: &mut Section<'_>) -> bool {
+/// Whose word counts about a media source: the SDP's, or the packets'.
+pub(super) fn nat(section: &mut Section<'_>) -> bool {
     section.word("nat", false, &[("sdp", false), ("learn", true)])
 }
 

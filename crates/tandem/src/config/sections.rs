@@ -152,6 +152,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     let dead_before_first = section.duration("dead_before_first", SECOND * 30, SECOND * 2..=SECOND * 600);
     let dead_after = section.duration("dead_after", SECOND * 15, SECOND * 2..=SECOND * 600);
     let dead_on_hold = section.duration("dead_on_hold", SECOND * 1800, SECOND * 10..=SECOND * 86_400);
+    let learn = people::nat(&mut section);
     let hold_music = section.or("hold_music", "music/default".to_owned(), values::clip);
     let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
     section.done();
@@ -167,6 +168,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
         dead_before_first,
         dead_after,
         dead_on_hold,
+        learn,
         hold_music,
         ai_lost,
     }

@@ -237,6 +237,8 @@ pub struct Media {
     pub dead_after: Duration,
     /// A party that holds us is dead after this long.
     pub dead_on_hold: Duration,
+    /// Whether the media's source of a human who was dialled without a trunk is learned from their packets.
+    pub learn: bool,
     /// What a waiting caller hears where the rules name nothing.
     pub hold_music: String,
     /// What a caller is told before the music when the AI is lost.

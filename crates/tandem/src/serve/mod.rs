@@ -1,21 +1,210 @@
-//! `tandem serve`: the daemon.
+//! `tandem serve`: the daemon. One engine thread, media workers, and tokio for everything that may wait.
 
 mod bridge;
 pub(crate) mod cdr;
 mod control_socket;
+mod engine;
 mod inbox;
-pub(crate) mod logging;
-pub(crate) mod outbox;
+mod logging;
+mod outbox;
 mod process;
+mod relay;
 mod resolver;
+mod sockets;
 mod story;
 mod teller;
 mod wiring;
 
-use std::{path::Path, process::ExitCode};
+use crate::{
+    cli::{Colour, warn},
+    config::{self, Configuration},
+    rules,
+};
+use anyhow::Context as _;
+use bridge::{Bridge, Stage};
+use engine::{Engine, Pulse};
+use inbox::{Inbox, Note};
+use metrics::Metrics;
+use sd_notify::NotifyState;
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{
+    net::UnixListener,
+    signal::unix::{SignalKind, signal},
+};
 
+/// Events kept for readers that come back.
+const EVENTS_KEPT: usize = 10_000;
+/// What the engine may take to end after the calls' own time is over.
+const ENGINE_END: Duration = Duration::from_secs(3);
+
+/// Runs the daemon until SIGTERM.
 pub(crate) fn run(path: &Path, demo: bool) -> anyhow::Result<ExitCode> {
-    let configuration = crate::config::load(path, &crate::config::Environment::of_process())?;
-    let _ = (configuration, demo);
-    anyhow::bail!("the engine is not built yet")
+    let Some((mut configuration, loaded)) = read(path) else { return Ok(ExitCode::FAILURE) };
+    let logs = logging::start(&configuration.logging)?;
+    if let Some(fitting) = process::room_for(configuration.limits.calls) {
+        tracing::warn!(
+            wanted = configuration.limits.calls,
+            fitting,
+            "the limit of open files (LimitNOFILE) allows fewer calls than `limits.calls`"
+        );
+        configuration.limits.calls = fitting;
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", rules::line(warning));
+    }
+    let done = serve(Arc::new(configuration), loaded, demo);
+    if let Err(error) = &done {
+        tracing::error!("{error:#}");
+    }
+    drop(logs);
+    done.map(|()| ExitCode::SUCCESS).or(Ok(ExitCode::FAILURE))
+}
+
+/// Configuration and rules, or every mistake on standard error.
+fn read(path: &Path) -> Option<(Configuration, policy::Loaded)> {
+    let red = |block: &str| block.replace("error:", &Colour::of_stderr().red("error:"));
+    let configuration = match config::load(path, &config::Environment::of_process()) {
+        Ok(configuration) => configuration,
+        Err(problems) => {
+            warn(&red(&problems.to_string()));
+            return None;
+        }
+    };
+    match rules::load(&configuration) {
+        Ok(loaded) => Some((configuration, loaded)),
+        Err(diagnostics) => {
+            warn(&red(&diagnostics.to_string()));
+            None
+        }
+    }
+}
+
+fn serve(configuration: Arc<Configuration>, loaded: policy::Loaded, demo: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("tandem")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let metrics = Arc::new(Metrics::new());
+    metrics.set_version(env!("CARGO_PKG_VERSION"));
+    let inbox = Arc::new(Inbox::new()?);
+    let events = Arc::new(control::Events::new(EVENTS_KEPT));
+    let rules = Arc::new(loaded.rules);
+    let bridge = Arc::new(Bridge::new(
+        Arc::clone(&configuration),
+        Arc::clone(&inbox),
+        Arc::clone(&metrics),
+        &rules,
+        loaded.warnings,
+    ));
+    let counted = Arc::clone(&metrics);
+    let records =
+        cdr::Writer::start(&configuration.cdr, move |cdr: &Box<calls::Cdr>| teller::count_call(&counted, cdr))?;
+    let teller = teller::Teller::start(Arc::clone(&events))?;
+    let socket = control_socket::bind(&configuration.control)?;
+    let engine = Engine::start(engine::Parts {
+        configuration: Arc::clone(&configuration),
+        rules,
+        inbox: Arc::clone(&inbox),
+        metrics: Arc::clone(&metrics),
+        records: records.outbox(),
+        events: teller.outbox(),
+        resolver: resolver::Resolver::new(Arc::clone(&inbox), runtime.handle().clone()),
+    })?;
+    for listener in engine.listeners() {
+        tracing::info!(listener = %format_args!("udp:{listener}"), "listening");
+    }
+    let served = runtime.block_on(watch(&configuration, &bridge, &engine, &events, socket, demo));
+    engine.finish();
+    records.finish();
+    teller.finish();
+    let _ = std::fs::remove_file(&configuration.control.socket);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    tracing::info!("stopped");
+    served
+}
+
+/// Everything that waits: the control socket, signals, the watchdog, the demo parties.
+async fn watch(
+    configuration: &Configuration,
+    bridge: &Arc<Bridge>,
+    engine: &Engine,
+    events: &Arc<control::Events>,
+    socket: std::os::unix::net::UnixListener,
+    demo: bool,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let api = tokio::spawn(control::serve(
+        UnixListener::from_std(socket)?,
+        control::Config::default(),
+        Arc::clone(bridge) as Arc<dyn control::Engine>,
+        Arc::clone(events),
+        Arc::clone(&bridge.metrics),
+        async move {
+            // An error means that the sender is gone: then it is over as well.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        },
+    ));
+    let _parties = if demo { Some(crate::demo::live::start(configuration, engine.listeners()).await?) } else { None };
+    bridge.set_stage(Stage::Ready);
+    tell_systemd(&[NotifyState::Ready, NotifyState::Status("taking calls")]);
+    tracing::info!(socket = %configuration.control.socket.display(), "ready");
+    let watchdog = tokio::spawn(feed_watchdog(engine.pulse()));
+    let ended = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            _ = hangup.recv() => reload(bridge).await,
+            () = engine.ended() => break Err(anyhow::anyhow!("the engine ended")),
+        }
+    };
+    tracing::info!("stopping: new calls are refused, running ones are ended");
+    bridge.set_stage(Stage::Stopping);
+    tell_systemd(&[NotifyState::Stopping, NotifyState::Status("ending calls")]);
+    let _ = bridge.inbox.put(Note::Stop);
+    let patience = configuration.limits.shutdown + ENGINE_END;
+    tokio::select! {
+        () = engine.ended() => {}
+        () = tokio::time::sleep(patience) => tracing::warn!("the engine did not end in time"),
+        _ = terminate.recv() => tracing::warn!("told twice: stopping at once"),
+        _ = interrupt.recv() => tracing::warn!("told twice: stopping at once"),
+    }
+    stopping.send_replace(true);
+    let _ = tokio::time::timeout(Duration::from_secs(1), api).await;
+    watchdog.abort();
+    ended
+}
+
+async fn reload(bridge: &Bridge) {
+    let mut told = vec![NotifyState::Reloading];
+    told.extend(NotifyState::monotonic_usec_now());
+    tell_systemd(&told);
+    // Every mistake is in the log already.
+    let _ = bridge.reload_rules().await;
+    tell_systemd(&[NotifyState::Ready]);
+}
+
+/// Feeds systemd's watchdog, but only when the engine itself has turned since the last time.
+async fn feed_watchdog(pulse: Arc<Pulse>) {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval((patience / 4).clamp(Duration::from_millis(100), Duration::from_secs(1)));
+    let mut last = pulse.beats();
+    loop {
+        ticks.tick().await;
+        let beats = pulse.beats();
+        if beats != last {
+            last = beats;
+            tell_systemd(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd was not told");
+    }
 }

@@ -1,7 +1,7 @@
 //! From the operator's configuration to each room's own.
 
 use crate::config::{self, AfterHuman, Auth, CallerId, Configuration, Host, Refuge, Strangers};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 /// What `signaling` is told.
 pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> signaling::Config {
@@ -47,6 +47,8 @@ pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> call
         routes: configuration.routes.iter().map(route).collect(),
         ai: configuration.profiles.iter().map(|profile| (profile.name.clone(), self::profile(profile))).collect(),
         media: calls::Media {
+            codecs: media.codecs.iter().map(codec).collect(),
+            nat: nat(media.learn),
             hold_music: media.hold_music.clone(),
             ai_lost_announcement: media.ai_lost.clone(),
             dead_before_first: media.dead_before_first,
@@ -152,9 +154,13 @@ fn credentials(auth: &Auth) -> calls::TrunkCredentials {
     }
 }
 
+fn codec(codec: &config::Codec) -> sdp::Codec {
+    match codec {
+        config::Codec::Pcmu => sdp::Codec::Pcmu,
+        config::Codec::Pcma => sdp::Codec::Pcma,
+    }
+}
+
 fn nat(learn: bool) -> calls::Nat {
     if learn { calls::Nat::Learn } else { calls::Nat::Sdp }
 }
-
-/// How long an idle engine may sleep: the watchdog wants to see it turn.
-pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(1);

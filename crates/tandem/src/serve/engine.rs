@@ -1,0 +1,367 @@
+//! The engine: one thread that owns `signaling`, `calls` and the SIP sockets. It waits for nothing but epoll.
+//!
+//! A turn: wait for sockets, the inbox, audio workers or a timer; feed the cores; carry out what they say until neither says
+//! more; send what has gathered; hand records and events to threads of their own.
+
+use super::{
+    inbox::{Inbox, Note, Waiters},
+    outbox::Outbox,
+    relay::Relay,
+    resolver::Resolver,
+    sockets::Sockets,
+    wiring,
+};
+use crate::config::Configuration;
+use anyhow::Context as _;
+use calls::{CallState, Cdr, Input, Observation, Output, PublicEvent};
+use clock::Now;
+use metrics::{Direction, Metrics};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use policy::RuleSet;
+use signaling::Way;
+use std::{
+    net::SocketAddr,
+    os::fd::AsFd as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{oneshot, watch};
+
+/// What epoll's wake-ups stand for beside the sockets' own numbers.
+const INBOX: u64 = u64::MAX;
+/// An idle engine still turns this often: the watchdog wants to see it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Outputs carried out in one turn before sockets and timers are looked at again.
+const MOST_OUTPUTS: usize = 100_000;
+/// Batches taken from one socket in one turn.
+const MOST_BATCHES: usize = 8;
+/// What transactions may still need once every call is gone.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What the engine is made of.
+pub(crate) struct Parts {
+    pub(crate) configuration: Arc<Configuration>,
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) records: Arc<Outbox<Box<Cdr>>>,
+    pub(crate) events: Arc<Outbox<PublicEvent>>,
+    pub(crate) resolver: Resolver,
+}
+
+/// Shows that the engine turns.
+#[derive(Default)]
+pub(crate) struct Pulse(AtomicU64);
+
+impl Pulse {
+    /// How many turns there were.
+    pub(crate) fn beats(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The running engine.
+pub(crate) struct Engine {
+    thread: JoinHandle<()>,
+    listeners: Vec<SocketAddr>,
+    pulse: Arc<Pulse>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Engine {
+    /// Binds everything and starts the thread; from here on packets are answered.
+    pub(crate) fn start(parts: Parts) -> anyhow::Result<Self> {
+        let sockets = Sockets::bind(&parts.configuration.sip.listeners)?;
+        let listeners = sockets.addresses();
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot watch sockets")?;
+        for (index, descriptor) in sockets.descriptors().enumerate() {
+            epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
+        }
+        epoll.add(parts.inbox.descriptor().as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, INBOX))?;
+        let relay = Relay::start(&parts.configuration, &parts.inbox)?;
+        let pulse = Arc::new(Pulse::default());
+        let (over, ended) = watch::channel(false);
+        let now = clock::io::now();
+        let calls_config = Arc::new(wiring::calls(&parts.configuration, &listeners));
+        let mut turning = Turning {
+            signaling: signaling::Core::new(wiring::signaling(&parts.configuration, &listeners), chance(), now),
+            calls: calls::Core::new(calls_config, parts.rules, chance(), now),
+            sockets,
+            relay,
+            epoll,
+            waiters: Waiters::default(),
+            stopping: None,
+            shutdown: parts.configuration.limits.shutdown,
+            inbox: parts.inbox,
+            metrics: parts.metrics,
+            records: parts.records,
+            events: parts.events,
+            resolver: parts.resolver,
+            told: Vec::new(),
+        };
+        let shown = Arc::clone(&pulse);
+        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+            while turning.turn() {
+                shown.0.fetch_add(1, Ordering::Relaxed);
+            }
+            turning.relay.stop();
+            over.send_replace(true);
+        })?;
+        Ok(Self { thread, listeners, pulse, ended })
+    }
+
+    /// The SIP addresses, in the order of the listeners.
+    pub(crate) fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
+    }
+
+    /// What the watchdog looks at.
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// Returns when the engine has ended.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the thread is gone without a word: that is an end, too.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Joins the thread if it has ended; an engine that does not end is left behind, the process ends anyway.
+    pub(crate) fn finish(self) {
+        if self.thread.is_finished() || *self.ended.borrow() {
+            let _ = self.thread.join();
+        }
+    }
+}
+
+struct Turning {
+    signaling: signaling::Core,
+    calls: calls::Core,
+    sockets: Sockets,
+    relay: Relay,
+    epoll: Epoll,
+    waiters: Waiters,
+    /// When stopping: until when transactions may still say their last words.
+    stopping: Option<clock::Monotonic>,
+    shutdown: Duration,
+    inbox: Arc<Inbox>,
+    metrics: Arc<Metrics>,
+    records: Arc<Outbox<Box<Cdr>>>,
+    events: Arc<Outbox<PublicEvent>>,
+    resolver: Resolver,
+    /// Events of this turn, handed over at its end.
+    told: Vec<PublicEvent>,
+}
+
+impl Turning {
+    /// One turn; false when it was the last.
+    fn turn(&mut self) -> bool {
+        let mut ready = [EpollEvent::empty(); 64];
+        let count = self.epoll.wait(&mut ready, self.patience()).unwrap_or(0);
+        let now = clock::io::now();
+        for event in &ready[..count] {
+            match event.data() {
+                INBOX => self.take_notes(now),
+                index => self.receive(now, usize::try_from(index).unwrap_or(usize::MAX)),
+            }
+        }
+        self.signaling.handle_timeout(now);
+        self.calls.handle_timeout(now);
+        self.settle(now);
+        self.send(now);
+        if !self.told.is_empty() {
+            let weight = self.told.len();
+            self.events.push(self.told.drain(..), weight);
+        }
+        self.stopping.is_none_or(|until| now.monotonic < until && !self.is_over())
+    }
+
+    /// Until the next timer, rounded up so that it is due when we look.
+    fn patience(&self) -> EpollTimeout {
+        let now = clock::io::monotonic();
+        let next = [self.signaling.poll_timeout(), self.calls.poll_timeout()].into_iter().flatten().min();
+        let wait = next.map_or(LONGEST_SLEEP, |next| next.since(now).min(LONGEST_SLEEP));
+        let wait = if self.stopping.is_some() { wait.min(Duration::from_millis(10)) } else { wait };
+        let milliseconds = u16::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(1_000);
+        EpollTimeout::from(milliseconds)
+    }
+
+    fn receive(&mut self, now: Now, index: usize) {
+        for _ in 0..MOST_BATCHES {
+            let signaling = &mut self.signaling;
+            let more = self.sockets.receive(index, |datagram| {
+                let (local, source, bytes) = (datagram.local, datagram.source, datagram.bytes);
+                signaling.handle_input(now, signaling::Input::Datagram { local, source, bytes });
+            });
+            self.settle(now);
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn take_notes(&mut self, now: Now) {
+        for note in self.inbox.take() {
+            match note {
+                Note::Request(request, waiter) => {
+                    let id = self.waiters.enter(waiter);
+                    self.calls.handle_input(now, Input::Request { id, request });
+                }
+                Note::Rules(rules, told) => {
+                    self.calls.handle_input(now, Input::RulesLoaded(rules));
+                    let _ = told.send(());
+                }
+                Note::Resolved(id, addresses) => {
+                    let address = self.usable(&addresses);
+                    self.calls.handle_input(now, Input::Resolved { id, address });
+                }
+                Note::Gauges(told) => self.show_gauges(told),
+                Note::Stop => {
+                    self.calls.handle_input(now, Input::Shutdown);
+                    self.stopping.get_or_insert(now.monotonic + self.shutdown + LAST_WORDS);
+                }
+            }
+            self.settle(now);
+        }
+        let mut news = Vec::new();
+        self.relay.events(|event| news.push(event));
+        for event in news {
+            self.calls.handle_input(now, Input::Media(event));
+            self.settle(now);
+        }
+    }
+
+    /// The first address of a family that a listener has.
+    fn usable(&self, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+        let own = self.sockets.addresses();
+        addresses.iter().copied().find(|address| own.iter().any(|listener| listener.is_ipv4() == address.is_ipv4()))
+    }
+
+    /// Carries out what the cores say until neither says more.
+    fn settle(&mut self, now: Now) {
+        for _ in 0..MOST_OUTPUTS {
+            if let Some(output) = self.signaling.poll_output() {
+                match output {
+                    signaling::Output::Transmit { local, destination, bytes } => {
+                        self.sockets.send(local, destination, bytes)
+                    }
+                    signaling::Output::Event { leg, event } => {
+                        self.calls.handle_input(now, Input::Signaling { leg, event });
+                    }
+                }
+            } else if let Some(output) = self.calls.poll_output() {
+                self.carry_out(now, output);
+            } else {
+                return;
+            }
+        }
+        tracing::error!("the cores talk in circles; going on with the next turn");
+    }
+
+    fn carry_out(&mut self, now: Now, output: Output) {
+        match output {
+            Output::Signaling(command) => self.signaling.handle_input(now, signaling::Input::Command(command)),
+            Output::Media(command) => self.relay.command(command),
+            Output::OpenPort { id, call } => {
+                let input = match self.relay.open(now, call) {
+                    Ok(opened) => Input::PortOpened { id, opened },
+                    Err(error) => {
+                        tracing::warn!(%error, "no media port");
+                        Input::PortFailed { id }
+                    }
+                };
+                self.calls.handle_input(now, input);
+            }
+            Output::Resolve { id, host, port } => self.resolver.ask(id, host, port),
+            Output::Reply { id, reply } => self.waiters.leave(id, *reply),
+            Output::Publish(event) => self.told.push(event),
+            Output::Cdr(cdr) => {
+                if !self.records.push([cdr], 1) {
+                    tracing::error!("a call record was lost: the disk is too slow");
+                }
+            }
+            Output::Observe(observation) => self.observe(&observation),
+        }
+    }
+
+    fn send(&mut self, now: Now) {
+        let mut failed = Vec::new();
+        self.sockets.flush(|local, destination| failed.push((local, destination)));
+        if failed.is_empty() {
+            return;
+        }
+        for (local, destination) in failed {
+            self.signaling.handle_input(now, signaling::Input::TransmitFailed { local, destination });
+        }
+        self.settle(now);
+        // What is refused once more is left to the timers.
+        self.sockets.flush(|_, _| ());
+    }
+
+    fn is_over(&self) -> bool {
+        let gauges = self.signaling.gauges();
+        self.calls.gauges().calls.iter().sum::<usize>() == 0 && gauges.transactions == 0
+    }
+
+    fn observe(&self, observation: &Observation) {
+        match observation {
+            Observation::Refused { overload, .. } => {
+                if *overload {
+                    self.metrics.overload_rejections_total.inc();
+                }
+            }
+            Observation::CallSetup(duration) => self.metrics.call_setup_seconds.observe(*duration),
+            Observation::Event { kind } => self.metrics.events_total.inc([kind]),
+            Observation::Evaluated { rule } => {
+                if let Some(rule) = rule {
+                    self.metrics.rule_matches_total.inc([rule, "false"]);
+                }
+            }
+            Observation::Transfer { mode, destination, outcome, cause, duration } => {
+                let mode = match mode {
+                    policy::Mode::Warm => "warm",
+                    policy::Mode::Cold => "cold",
+                };
+                let cause = cause.map_or("", policy::Cause::name);
+                self.metrics.transfers_total.inc([mode, destination, super::teller::outcome(*outcome), cause]);
+                self.metrics.transfer_duration_seconds.observe([mode, "total"], *duration);
+            }
+            Observation::HandoffSilence(duration) => self.metrics.handoff_silence_seconds.observe(*duration),
+            Observation::Panicked { call } => tracing::error!(%call, "a defect of our own ended this call"),
+        }
+    }
+
+    fn show_gauges(&self, told: oneshot::Sender<()>) {
+        let (sip, calls) = (self.signaling.gauges(), self.calls.gauges());
+        let metrics = &self.metrics;
+        metrics.calls_active.zero();
+        for (state, count) in CallState::LIVE.iter().zip(calls.calls) {
+            metrics.calls_active.set([state.name()], count as u64);
+        }
+        metrics.sip_transactions_active.set(sip.transactions as u64);
+        metrics.sip_dialogs_active.set(sip.dialogs as u64);
+        metrics.timers_active.set((sip.timers + calls.timers) as u64);
+        let counters = self.signaling.counters();
+        metrics.sip_retransmissions_total.at_least(counters.retransmissions);
+        for (method, way, status, total) in counters.messages() {
+            let direction = match way {
+                Way::In => Direction::In,
+                Way::Out => Direction::Out,
+            };
+            metrics.sip_messages_are(method, direction, (status != 0).then_some(status), total);
+        }
+        self.relay.show(metrics);
+        let _ = told.send(());
+    }
+}
+
+/// A seed that no peer can guess: tags, branches and SSRCs come from it.
+fn chance() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
