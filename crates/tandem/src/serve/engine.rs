@@ -25,6 +25,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::sync_channel,
     },
     thread::JoinHandle,
     time::Duration,
@@ -73,44 +74,27 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Binds everything and starts the thread; from here on packets are answered.
+    /// Starts the thread and binds everything; from here on packets are answered.
     pub(crate) fn start(parts: Parts) -> anyhow::Result<Self> {
-        let sockets = Sockets::bind(&parts.configuration.sip.listeners)?;
-        let listeners = sockets.addresses();
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot watch sockets")?;
-        for (index, descriptor) in sockets.descriptors().enumerate() {
-            epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
-        }
-        epoll.add(parts.inbox.descriptor().as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, INBOX))?;
-        let relay = Relay::start(&parts.configuration, &parts.inbox)?;
         let pulse = Arc::new(Pulse::default());
-        let (over, ended) = watch::channel(false);
-        let now = clock::io::now();
-        let calls_config = Arc::new(wiring::calls(&parts.configuration, &listeners));
-        let mut turning = Turning {
-            signaling: signaling::Core::new(wiring::signaling(&parts.configuration, &listeners), chance(), now),
-            calls: calls::Core::new(calls_config, parts.rules, chance(), now),
-            sockets,
-            relay,
-            epoll,
-            waiters: Waiters::default(),
-            stopping: None,
-            shutdown: parts.configuration.limits.shutdown,
-            inbox: parts.inbox,
-            metrics: parts.metrics,
-            records: parts.records,
-            events: parts.events,
-            resolver: parts.resolver,
-            told: Vec::new(),
-        };
         let shown = Arc::clone(&pulse);
+        let (over, ended) = watch::channel(false);
+        // The sockets' buffers stay on the thread that made them.
+        let (report, reported) = sync_channel(1);
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-            while turning.turn() {
-                shown.0.fetch_add(1, Ordering::Relaxed);
+            match Turning::new(parts) {
+                Ok(mut turning) => {
+                    let _ = report.send(Ok(turning.sockets.addresses().to_vec()));
+                    while turning.turn() {
+                        shown.0.fetch_add(1, Ordering::Relaxed);
+                    }
+                    turning.relay.stop();
+                }
+                Err(error) => drop(report.send(Err(error))),
             }
-            turning.relay.stop();
             over.send_replace(true);
         })?;
+        let listeners = reported.recv().context("the engine did not start")??;
         Ok(Self { thread, listeners, pulse, ended })
     }
 
@@ -156,9 +140,41 @@ struct Turning {
     resolver: Resolver,
     /// Events of this turn, handed over at its end.
     told: Vec<PublicEvent>,
+    /// What the sockets brought; kept to be filled again.
+    inputs: Vec<signaling::Input>,
 }
 
 impl Turning {
+    fn new(parts: Parts) -> anyhow::Result<Self> {
+        let configuration = &parts.configuration;
+        let sockets = Sockets::bind(&configuration.sip.listeners)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot watch sockets")?;
+        for (index, descriptor) in sockets.descriptors().enumerate() {
+            epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
+        }
+        epoll.add(parts.inbox.bell().as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, INBOX))?;
+        let relay = Relay::start(configuration, &parts.inbox, chance())?;
+        let now = clock::io::now();
+        let calls_config = Arc::new(wiring::calls(configuration, sockets.addresses()));
+        Ok(Self {
+            signaling: signaling::Core::new(wiring::signaling(configuration, sockets.addresses()), chance(), now),
+            calls: calls::Core::new(calls_config, parts.rules, chance(), now),
+            shutdown: configuration.limits.shutdown,
+            sockets,
+            relay,
+            epoll,
+            waiters: Waiters::default(),
+            stopping: None,
+            inbox: parts.inbox,
+            metrics: parts.metrics,
+            records: parts.records,
+            events: parts.events,
+            resolver: parts.resolver,
+            told: Vec::new(),
+            inputs: Vec::new(),
+        })
+    }
+
     /// One turn; false when it was the last.
     fn turn(&mut self) -> bool {
         let mut ready = [EpollEvent::empty(); 64];
@@ -186,22 +202,28 @@ impl Turning {
         let now = clock::io::monotonic();
         let next = [self.signaling.poll_timeout(), self.calls.poll_timeout()].into_iter().flatten().min();
         let wait = next.map_or(LONGEST_SLEEP, |next| next.since(now).min(LONGEST_SLEEP));
-        let wait = if self.stopping.is_some() { wait.min(Duration::from_millis(10)) } else { wait };
+        let wait =
+            if self.stopping.is_some() || self.sockets.is_full() { wait.min(Duration::from_millis(10)) } else { wait };
         let milliseconds = u16::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(1_000);
         EpollTimeout::from(milliseconds)
     }
 
     fn receive(&mut self, now: Now, index: usize) {
         for _ in 0..MOST_BATCHES {
-            let signaling = &mut self.signaling;
-            let more = self.sockets.receive(index, |datagram| {
-                let (local, source, bytes) = (datagram.local, datagram.source, datagram.bytes);
-                signaling.handle_input(now, signaling::Input::Datagram { local, source, bytes });
-            });
-            self.settle(now);
+            let mut inputs = std::mem::take(&mut self.inputs);
+            let more = self.sockets.receive(index, &mut inputs);
+            self.feed(now, &mut inputs);
+            self.inputs = inputs;
             if !more {
                 return;
             }
+        }
+    }
+
+    fn feed(&mut self, now: Now, inputs: &mut Vec<signaling::Input>) {
+        for input in inputs.drain(..) {
+            self.signaling.handle_input(now, input);
+            self.settle(now);
         }
     }
 
@@ -228,9 +250,7 @@ impl Turning {
             }
             self.settle(now);
         }
-        let mut news = Vec::new();
-        self.relay.events(|event| news.push(event));
-        for event in news {
+        while let Some(event) = self.relay.event() {
             self.calls.handle_input(now, Input::Media(event));
             self.settle(now);
         }
@@ -268,7 +288,7 @@ impl Turning {
             Output::Signaling(command) => self.signaling.handle_input(now, signaling::Input::Command(command)),
             Output::Media(command) => self.relay.command(command),
             Output::OpenPort { id, call } => {
-                let input = match self.relay.open(now, call) {
+                let input = match self.relay.open(call) {
                     Ok(opened) => Input::PortOpened { id, opened },
                     Err(error) => {
                         tracing::warn!(%error, "no media port");
@@ -290,17 +310,17 @@ impl Turning {
     }
 
     fn send(&mut self, now: Now) {
-        let mut failed = Vec::new();
-        self.sockets.flush(|local, destination| failed.push((local, destination)));
-        if failed.is_empty() {
-            return;
+        // What the network refuses may make the cores say more, once; after that the timers have the word.
+        for _ in 0..2 {
+            let mut inputs = std::mem::take(&mut self.inputs);
+            self.sockets.flush(&mut inputs);
+            let quiet = inputs.is_empty();
+            self.feed(now, &mut inputs);
+            self.inputs = inputs;
+            if quiet {
+                return;
+            }
         }
-        for (local, destination) in failed {
-            self.signaling.handle_input(now, signaling::Input::TransmitFailed { local, destination });
-        }
-        self.settle(now);
-        // What is refused once more is left to the timers.
-        self.sockets.flush(|_, _| ());
     }
 
     fn is_over(&self) -> bool {

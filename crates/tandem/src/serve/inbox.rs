@@ -36,7 +36,7 @@ pub(crate) enum Note {
 /// The queue.
 pub(crate) struct Inbox {
     notes: Mutex<VecDeque<Note>>,
-    wake: EventFd,
+    wake: Arc<EventFd>,
     /// True from a wake-up until the engine has looked: one system call for many notes.
     woken: AtomicBool,
 }
@@ -45,7 +45,7 @@ impl Inbox {
     /// An empty queue.
     pub(crate) fn new() -> nix::Result<Self> {
         let wake = EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Self { notes: Mutex::default(), wake, woken: AtomicBool::new(false) })
+        Ok(Self { notes: Mutex::default(), wake: Arc::new(wake), woken: AtomicBool::new(false) })
     }
 
     /// Gives the note back when the queue is full. What the daemon itself must know always fits.
@@ -69,8 +69,8 @@ impl Inbox {
         }
     }
 
-    /// The engine's side: what epoll watches.
-    pub(crate) fn descriptor(&self) -> &EventFd {
+    /// What epoll watches, and what the audio workers ring as well.
+    pub(crate) fn bell(&self) -> &Arc<EventFd> {
         &self.wake
     }
 

@@ -2,36 +2,88 @@
 
 use super::inbox::Inbox;
 use crate::config::Configuration;
+use anyhow::Context as _;
 use calls::Opened;
-use clock::Now;
-use media_relay::{CallKey, Command, Event};
+use media_relay::{
+    CallKey, Command, Event, Library,
+    io::{Config, Gauges, OpenError, load_directory},
+};
 use metrics::Metrics;
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
-pub(crate) struct Relay {}
+/// The workers and what peers are told of their address.
+pub(crate) struct Relay {
+    relay: media_relay::io::Relay,
+    gauges: Gauges,
+    external: Option<IpAddr>,
+    overloaded: u64,
+}
 
 impl Relay {
-    pub(crate) fn start(configuration: &Configuration, inbox: &Arc<Inbox>) -> anyhow::Result<Self> {
-        let _ = (configuration, inbox);
-        Ok(Self {})
+    /// Reads prompts and music and starts the workers; `inbox` is woken by their news.
+    pub(crate) fn start(configuration: &Configuration, inbox: &Inbox, seed: u64) -> anyhow::Result<Self> {
+        let media = &configuration.media;
+        let mut library = Library::default();
+        read_clips(&mut library, &media.prompts, "");
+        read_clips(&mut library, &media.music, "music/");
+        let config = Config {
+            address: media.address,
+            ports: media.ports.0..=media.ports.1,
+            quarantine: media.quarantine,
+            workers: media.workers,
+            seed,
+            library: Arc::new(library),
+        };
+        let relay = media_relay::io::Relay::start(config, inbox.bell()).context("cannot start the audio workers")?;
+        Ok(Self { gauges: relay.gauges(), relay, external: media.external_address, overloaded: 0 })
     }
 
-    pub(crate) fn open(&mut self, now: Now, call: CallKey) -> anyhow::Result<Opened> {
-        let _ = (now, call);
-        anyhow::bail!("the audio workers are not built yet")
+    /// Opens a port of a call; its sockets are bound when this returns.
+    pub(crate) fn open(&mut self, call: CallKey) -> Result<Opened, OpenError> {
+        let opened = self.relay.open(call)?;
+        let ip = self.external.unwrap_or_else(|| opened.address.ip());
+        Ok(Opened { port: opened.port, address: SocketAddr::new(ip, opened.address.port()) })
     }
 
+    /// Tells the worker.
     pub(crate) fn command(&mut self, command: Command) {
-        let _ = command;
+        if self.relay.send(command).is_err() {
+            // Said once for each power of two: an overloaded worker must not drown the log as well.
+            self.overloaded += 1;
+            if self.overloaded.is_power_of_two() {
+                tracing::error!(commands = self.overloaded, "an audio worker takes no more commands");
+            }
+        }
     }
 
-    pub(crate) fn events(&mut self, take: impl FnMut(Event)) {
-        let _ = take;
+    /// What the workers report.
+    pub(crate) fn event(&mut self) -> Option<Event> {
+        self.relay.next_event()
     }
 
+    /// Brings the metrics up to date.
     pub(crate) fn show(&self, metrics: &Metrics) {
-        let _ = metrics;
+        let counters = self.gauges.counters();
+        metrics.ports_in_use.set(self.gauges.ports_in_use());
+        metrics.rtp_packets_total.at_least(["in"], counters.packets_received);
+        metrics.rtp_packets_total.at_least(["out"], counters.packets_sent);
+        metrics.rtp_lost_total.at_least(counters.packets_lost);
+        metrics.media_late_ticks_total.at_least(counters.late_ticks);
     }
 
-    pub(crate) fn stop(&mut self) {}
+    /// Ends the workers.
+    pub(crate) fn stop(self) {
+        self.relay.stop();
+    }
+}
+
+/// A folder or file that cannot be read costs its clips alone.
+fn read_clips(library: &mut Library, folder: &Path, prefix: &str) {
+    if let Err(error) = load_directory(library, folder, prefix) {
+        tracing::warn!(%error, "prompts cannot be read");
+    }
 }

@@ -54,7 +54,6 @@ pub(crate) fn count_call(metrics: &Metrics, cdr: &Cdr) {
     let cause = serde_json::to_value(cdr.cause).ok().and_then(|cause| cause.as_str().map(str::to_owned));
     metrics.calls_total.inc([&cdr.trunk, cause.as_deref().unwrap_or("other")]);
     for leg in cdr.legs.iter().filter_map(|leg| leg.media.as_ref()) {
-        metrics.rtp_lost_total.add(leg.packets_lost);
         if leg.packets_received > 0 && leg.jitter_ms.is_finite() && leg.jitter_ms >= 0.0 {
             metrics.rtp_jitter_seconds.observe(Duration::from_secs_f64(leg.jitter_ms / 1_000.0));
         }
