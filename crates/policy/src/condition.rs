@@ -491,6 +491,9 @@ impl Operator<Duration> {
 
 /// A number as people write it: no trailing zeros, at most three decimals.
 pub(crate) fn number_text(number: f64) -> String {
+    if number.fract() == 0.0 && number != 0.0 {
+        return number.to_string();
+    }
     let text = format!("{number:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
@@ -505,7 +508,10 @@ fn operators_text<T: Copy>(operators: &[Operator<T>], show: impl Fn(T) -> String
         Operator::Below(it) => format!("below {}", show(it)),
         Operator::Between(low, high) => format!("{} to {}", show(low), show(high)),
     };
-    operators.iter().map(one).collect::<Vec<_>>().join(" and ")
+    match operators {
+        [only] => one(only),
+        _ => operators.iter().map(one).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 fn names_text(names: &[Arc<str>]) -> String {

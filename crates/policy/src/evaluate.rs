@@ -1,7 +1,7 @@
 //! Asking the rules.
 
 use crate::{
-    condition::{Found, Leaf, Looked, View},
+    condition::{Leaf, Looked, View},
     duration,
     evaluation::{Act, Action, Comparison, Decision, Evaluation, Explanation, Phase, RuleVerdict, Verb, Verdict},
     facts::{Facts, Fresh},
@@ -213,7 +213,16 @@ impl RuleSet {
         let rule = self.rules.get(judged.rule as usize)?;
         let trace = reasons.trace.get(judged.trace.0 as usize..judged.trace.1 as usize)?;
         let compared: Vec<Comparison> = trace.iter().filter_map(|looked| self.comparison(looked)).collect();
-        let values = |joint: &str| trace.iter().filter_map(|it| self.sentence(it)).collect::<Vec<_>>().join(joint);
+        let values = |joint: &str| {
+            let mut text = String::with_capacity(48 * compared.len());
+            for (looked, comparison) in trace.iter().zip(&compared) {
+                if !text.is_empty() {
+                    text.push_str(joint);
+                }
+                self.sentence(looked, comparison, &mut text);
+            }
+            text
+        };
         let holds = || if trace.is_empty() { "always".to_owned() } else { values(" and ") };
         let because = match judged.verdict {
             Verdict::Fired => format!("fired: {}", holds()),
@@ -249,17 +258,15 @@ impl RuleSet {
     }
 
     /// "retries is 2, needs at least 3"
-    fn sentence(&self, looked: &Looked) -> Option<String> {
-        let leaf = self.leaves.get(looked.leaf as usize)?;
-        let comparison = self.comparison(looked)?;
-        let Comparison { fact, found, needs, .. } = comparison;
-        Some(match leaf {
-            Leaf::Open(_) => format!("{found}, needs {needs}"),
-            Leaf::Sentiment { .. } if matches!(looked.found, Found::Few(_)) => {
-                format!("{fact} is {found}, needs {needs}")
-            }
-            _ => format!("{fact} is {found}, needs {needs}"),
-        })
+    fn sentence(&self, looked: &Looked, comparison: &Comparison, text: &mut String) {
+        // Opening hours name themselves: "office is closed".
+        if !matches!(self.leaves.get(looked.leaf as usize), Some(Leaf::Open(_))) {
+            text.push_str(&comparison.fact);
+            text.push_str(" is ");
+        }
+        text.push_str(&comparison.found);
+        text.push_str(", needs ");
+        text.push_str(&comparison.needs);
     }
 
     pub(crate) fn spec(

@@ -16,8 +16,9 @@ fn set(of_a: &str, defaults: &str) -> RuleSet {
 }
 
 fn walk(rules: &RuleSet, body: &str, causes: &[Cause]) -> Vec<String> {
-    let (to, options) = rules.transfer_request(&serde_json::from_str(body).unwrap()).unwrap();
-    let mut chain = FailureChain::new(&rules.transfer(&to, &options).unwrap());
+    let (to, options) =
+        rules.transfer_request(&serde_json::from_str(body).expect("the test says so")).expect("the test says so");
+    let mut chain = FailureChain::new(&rules.transfer(&to, &options).expect("the test says so"));
     let mut steps = Vec::new();
     for cause in causes {
         let step = chain.next(*cause);

@@ -8,7 +8,9 @@ use core::time::Duration;
 use policy::{CallStart, Listening, Phase, RuleSet, Verdict};
 
 fn unix(at: &str) -> Duration {
-    Duration::from_secs(u64::try_from(at.parse::<jiff::Timestamp>().unwrap().as_second()).unwrap())
+    Duration::from_secs(
+        u64::try_from(at.parse::<jiff::Timestamp>().expect("the test says so").as_second()).expect("the test says so"),
+    )
 }
 
 fn hours(body: &str) -> RuleSet {
@@ -156,10 +158,10 @@ fn a_rule_on_hours_acts_when_they_open_and_the_evaluation_says_when() {
     let mut call = Call::starting(set, CallStart::default(), Listening::default(), start).with_ai();
     assert_eq!(call.verdict(), Verdict::NotTrue);
     assert_eq!(call.because(), "office is closed, needs office to be open");
-    let (leap, acted) = call.to_next_change().unwrap();
+    let (leap, acted) = call.leap_to_next_change().unwrap();
     assert_eq!((leap, acted.as_deref()), (Duration::from_secs(3600), Some("it")));
     assert_eq!(call.verdict_on("night").because, "office is open, needs not office to be open");
-    let (leap, acted) = call.to_next_change().unwrap();
+    let (leap, acted) = call.leap_to_next_change().unwrap();
     assert_eq!((leap, acted.as_deref()), (Duration::from_secs(4 * 3600), Some("night")));
 }
 

@@ -79,7 +79,7 @@ fn comparisons_of_durations_at_their_edges_and_the_time_of_the_next_change() {
             assert_eq!(is_true(&call), at_first, "{fact} {operator}");
             let (mut passed, mut expected) = (0, at_first);
             for change in changes {
-                let (leap, _) = call.to_next_change().unwrap();
+                let (leap, _) = call.leap_to_next_change().unwrap();
                 passed += u64::try_from(leap.as_millis()).unwrap();
                 expected = !expected;
                 assert_eq!((passed, is_true(&call)), (*change, expected), "{fact} {operator}");
@@ -214,7 +214,7 @@ fn a_window_that_empties_gives_the_default_again_and_says_when() {
     ));
     call.event(r#"{"type":"lead","value":9}"#);
     assert_eq!(call.verdict(), policy::Verdict::NotTrue);
-    let (leap, acted) = call.to_next_change().unwrap();
+    let (leap, acted) = call.leap_to_next_change().unwrap();
     assert_eq!((leap.as_millis(), acted.as_deref()), (60_001, Some("it")));
 }
 

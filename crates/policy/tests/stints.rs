@@ -82,7 +82,7 @@ fn a_condition_that_became_true_during_the_rest_acts_at_its_end() {
     fail(&mut call, "it");
     call.stint();
     call.say("no_match");
-    let (leap, acted) = call.to_next_change().unwrap();
+    let (leap, acted) = call.leap_to_next_change().unwrap();
     assert_eq!((leap, acted.as_deref()), (Duration::from_secs(60), Some("it")));
 }
 

@@ -10,7 +10,7 @@ use policy::{CallFact, Phase, Verdict};
 fn silence_holds_after_its_time_and_ends_with_speech() {
     let mut call = Call::new(when("{ silence: 20s }"));
     call.note(&CallFact::CallerQuiet(call.now.monotonic));
-    let (leap, acted) = call.to_next_change().unwrap();
+    let (leap, acted) = call.leap_to_next_change().unwrap();
     assert_eq!((leap, acted.as_deref()), (Duration::from_secs(20), Some("it")));
     call.note(&CallFact::CallerSpeaks);
     assert_eq!(call.because(), "silence is none, the caller speaks, needs at least 20s");
@@ -24,7 +24,7 @@ fn silence_reported_late_counts_from_when_it_began() {
     call.after(12);
     let since = call.now.monotonic - Duration::from_secs(8);
     call.note(&CallFact::CallerQuiet(since));
-    assert_eq!(call.to_next_change().unwrap().0, Duration::from_secs(12));
+    assert_eq!(call.leap_to_next_change().unwrap().0, Duration::from_secs(12));
 }
 
 #[test]

@@ -40,7 +40,7 @@ rules:
 fn spec(body: &serde_json::Value) -> TransferSpec {
     let rules = whole(RULES);
     let (to, options) = rules.transfer_request(body).unwrap_or_else(|error| panic!("{error}"));
-    rules.transfer(&to, &options).unwrap()
+    rules.transfer(&to, &options).expect("the test says so")
 }
 
 #[test]

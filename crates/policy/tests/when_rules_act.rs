@@ -108,7 +108,7 @@ fn what_an_earlier_rule_tagged_a_later_rule_sees_at_once() {
 #[test]
 fn a_timed_condition_becomes_true_by_itself() {
     let mut call = Call::new(when("{ stint_duration: { at_least: 5m } }"));
-    let (leap, acted) = call.to_next_change().unwrap();
+    let (leap, acted) = call.leap_to_next_change().unwrap();
     assert_eq!((leap.as_secs(), acted.as_deref()), (300, Some("it")));
 }
 

@@ -92,8 +92,8 @@ impl Call {
     }
 
     pub(crate) fn fold(&mut self, json: &str) -> Folded {
-        let posted: Posted = serde_json::from_str(json).unwrap();
-        self.facts.fold(self.now, &posted).unwrap()
+        let posted: Posted = serde_json::from_str(json).expect("the test says so");
+        self.facts.fold(self.now, &posted).expect("the test says so")
     }
 
     /// `no_match`, or the name of any event without fields.
@@ -116,7 +116,7 @@ impl Call {
     }
 
     /// Leaps to the time the last evaluation named; how long that took.
-    pub(crate) fn to_next_change(&mut self) -> Option<(Duration, Option<String>)> {
+    pub(crate) fn leap_to_next_change(&mut self) -> Option<(Duration, Option<String>)> {
         let due = self.last.as_ref()?.next_change?;
         let leap = due.since(self.now.monotonic);
         self.now = self.now.after(leap);
@@ -143,11 +143,11 @@ impl Call {
     }
 
     pub(crate) fn explanation(&self) -> Explanation {
-        self.rules.explain(self.last.as_ref().unwrap())
+        self.rules.explain(self.last.as_ref().expect("the test says so"))
     }
 
     pub(crate) fn verdict_on(&self, rule: &str) -> RuleVerdict {
-        self.explanation().rules.into_iter().find(|verdict| *verdict.rule == *rule).unwrap()
+        self.explanation().rules.into_iter().find(|verdict| *verdict.rule == *rule).expect("the test says so")
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
