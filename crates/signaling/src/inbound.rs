@@ -22,11 +22,16 @@ pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, local: SocketAddr, sou
         // A keep-alive.
         return;
     }
-    let message = match Message::parse(bytes, &Limits::default()) {
+    let limits = Limits::default();
+    let message = match Message::parse(bytes.clone(), &limits) {
         Ok(message) => message,
         Err(error) => {
             tracing::debug!(%source, %error, "a datagram is no SIP message");
             w.cx.counters.garbage += 1;
+            if let Some(message) = Message::salvage(bytes, &limits) {
+                let (status, why) = (error.status(), error.to_string());
+                broken(w, &Broken { message, status, why }, local, source);
+            }
             return;
         }
     };
@@ -135,6 +140,9 @@ fn outside(w: &mut World<'_>, legs: &mut Legs, request: Arc<Request>) {
     if let Some(refusal) = refusal {
         return refuse(w, request, refusal);
     }
+    if !request.message.accepts("application/sdp") {
+        return refuse(w, request, Response::new(406));
+    }
     let Ok(offer) = request.session() else {
         return refuse(w, request, Response::new(415).with(Name::Accept, "application/sdp"));
     };
@@ -203,18 +211,22 @@ fn capabilities() -> Response<'static> {
 /// A request whose core headers cannot be read: the answer has what is there, and nothing is remembered.
 fn broken(w: &mut World<'_>, broken: &Broken, local: SocketAddr, source: SocketAddr) {
     let Broken { message, status, why } = broken;
-    let Ok(via) = message.top_via() else {
-        w.cx.counters.garbage += 1;
-        return;
+    let reply_to = match message.top_via() {
+        Ok(via) if via.has_rport() => source,
+        Ok(via) => SocketAddr::new(source.ip(), via.port.unwrap_or(5060)),
+        Err(_) if message.is_answerable() => source,
+        Err(_) => {
+            w.cx.counters.garbage += 1;
+            return;
+        }
     };
-    let port = if via.has_rport() { source.port() } else { via.port.unwrap_or(5060) };
-    let reply_to = SocketAddr::new(source.ip(), port);
     if message.method() == Some(Method::Ack) {
         w.cx.counters.stray += 1;
     } else if w.cx.allowed(source) {
         tracing::debug!(%source, why, "a request cannot be read");
         let phrase = (*status == 400).then(|| format!("Bad Request: {why}"));
-        let response = Response { phrase: phrase.as_deref(), ..Response::new(*status) };
+        let tag = w.cx.token("", u32::MAX);
+        let response = Response { phrase: phrase.as_deref(), ..Response::tagged(*status, &tag) };
         answer_bare(w, message, local, source, reply_to, &response);
     } else {
         stranger(w, message, local, source, reply_to);

@@ -53,7 +53,7 @@ impl Request {
             _ => core.cseq.token,
         });
         key.push(0);
-        match core.via.branch().filter(|branch| has_cookie(branch)) {
+        match core.via.transaction_branch() {
             Some(branch) => key.extend(branch.iter().map(u8::to_ascii_lowercase)),
             None => {
                 key.extend_from_slice(message.uri_bytes().unwrap_or_default());
@@ -184,8 +184,4 @@ fn is_named(kind: Name, written: &[u8], known: &str) -> bool {
 
 pub(crate) fn method_name(method: Method) -> &'static str {
     if method == Method::Other { "other" } else { method.text() }
-}
-
-fn has_cookie(branch: &[u8]) -> bool {
-    branch.len() > 7 && branch[..7].eq_ignore_ascii_case(b"z9hG4bK")
 }

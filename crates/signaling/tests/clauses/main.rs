@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
+mod broken_messages;
 mod limits;
 mod random_calls;
 mod rfc3261_13_2_forks;

@@ -105,6 +105,12 @@ fn rfc3261_8_2_3_a_body_that_is_no_session_draws_415_with_accept() {
 }
 
 #[test]
+fn rfc3261_21_4_7_a_caller_that_takes_no_session_description_draws_406() {
+    assert_eq!(drawn(&request("INVITE", "Accept: text/plain\n")), [406]);
+    assert_eq!(drawn(&request("INVITE", "Accept: application/*;q=0.1\n")), [100]);
+}
+
+#[test]
 fn max_forwards_0_ends_here() {
     assert_eq!(drawn(&request("INVITE", "").replace("Max-Forwards: 70", "Max-Forwards: 0")), [483]);
     assert_eq!(drawn(&request("OPTIONS", "").replace("Max-Forwards: 70", "Max-Forwards: 0")), [200]);
@@ -144,6 +150,9 @@ fn rfc3261_21_4_1_a_broken_request_draws_400_with_what_can_be_read_of_it() {
         ("Call-ID: call-1\n", ""),
         ("To: <sip:line@192.0.2.1>", "To: \"x <sip:line@192.0.2.1>"),
         ("Content-Length: 0", "Content-Length: 500"),
+        ("Content-Length: 0", "Content-Length: -999"),
+        ("Content-Length: 0\n\n", "Content-Length: 0\n"),
+        ("Via: SIP/2.0/UDP 192.0.2.9:5070", "Via: SIP/2.0/UDP"),
         ("Contact: <sip:caller@192.0.2.9:5070>\n", ""),
     ] {
         assert_eq!(drawn(&request("INVITE", "").replace(from, to)), [400], "{to}");

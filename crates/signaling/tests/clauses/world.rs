@@ -253,7 +253,7 @@ impl World {
 
     /// What came to the hand since the last look.
     pub(crate) fn heard(&mut self) -> Vec<String> {
-        self.mail.drain(..).map(|(.., bytes)| String::from_utf8(bytes.to_vec()).unwrap()).collect()
+        self.mail.drain(..).map(|(.., bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect()
     }
 }
 
