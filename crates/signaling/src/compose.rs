@@ -116,7 +116,8 @@ impl<'a> Response<'a> {
 /// A whole response to a request.
 pub(crate) fn response(config: &Config, request: &Request, response: &Response<'_>) -> Option<Bytes> {
     let phrase = response.phrase.unwrap_or_else(|| reasons::phrase(response.status));
-    let mut builder = Builder::response(&request.message, response.status, phrase, request.source, response.to_tag);
+    let tag = response.to_tag.filter(|_| request.to_tag().is_none());
+    let mut builder = Builder::response(&request.message, response.status, phrase, request.source, tag);
     if let Some(contact) = response.contact {
         builder = builder.header(Name::Contact, contact);
         if response.status >= 200 {

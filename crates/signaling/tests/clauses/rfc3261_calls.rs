@@ -1,6 +1,6 @@
 //! Whole calls between two cores: RFC 3261 sections 9, 13, 15.
 
-use crate::world::{ANSWER, OFFER, OUT, World, a, b, dial, ended, established, header, ms};
+use crate::world::{ANSWER, OFFER, OUT, World, a, b, dial, ended, established, hand, header, ms};
 use bytes::Bytes;
 use signaling::{Command, EndedBy, Event, Reason};
 use std::time::Duration;
@@ -241,5 +241,27 @@ fn a_late_offer_that_is_never_answered_ends_the_call() {
     world.pass(Duration::from_secs(15));
     assert_eq!(ended(&world.events_of(0)), Some((EndedBy::Timeout, Some(408))));
     assert_eq!(ended(&world.events_of(1)), Some((EndedBy::Peer, None)));
+    world.assert_nothing_left();
+}
+
+#[test]
+fn rfc3261_17_1_4_a_peer_that_the_network_says_is_gone_ends_the_dial_at_once() {
+    let mut world = World::alone();
+    world.command(0, Command::Dial { leg: OUT, dial: dial(hand(), a()) });
+    world.transmit_failed(0, hand());
+    assert_eq!(ended(&world.events_of(0)), Some((EndedBy::Transport, Some(503))));
+    world.assert_nothing_left();
+}
+
+#[test]
+fn rfc3261_17_1_4_an_established_call_survives_a_transport_error_until_its_timers_say_otherwise() {
+    let mut world = World::new(1);
+    established(&mut world);
+    world.transmit_failed(0, b());
+    assert!(world.events.is_empty());
+    world.command(0, Command::Hangup { leg: OUT, reason: None });
+    world.transmit_failed(0, b());
+    world.pass(ms(20));
+    assert_eq!(ended(&world.events_of(0)), Some((EndedBy::Us, None)));
     world.assert_nothing_left();
 }

@@ -111,6 +111,13 @@ impl World {
         self.drain(side);
     }
 
+    /// Tells a core that nobody is at an address.
+    pub(crate) fn transmit_failed(&mut self, side: usize, destination: SocketAddr) {
+        let (local, core) = &mut self.cores[side];
+        core.handle_input(self.now, Input::TransmitFailed { local: *local, destination });
+        self.drain(side);
+    }
+
     fn drain(&mut self, side: usize) {
         while let Some(output) = self.cores[side].1.poll_output() {
             match output {
