@@ -1,4 +1,5 @@
 //! The behaviour of calls in virtual time, one file a behaviour.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic")]
 
 mod ai_lost;
 mod api;

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-pub const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 version: 1
 facts:
   lead.value: { type: number, from: lead, default: 0 }
@@ -59,46 +59,45 @@ rules:
 
 /// One party's leg, as its far end sees it.
 #[derive(Clone, Debug)]
-pub struct Far {
-    pub dial: Option<Dial>,
-    pub target: String,
-    pub answered: bool,
-    pub ended: bool,
-    pub ended_at: Option<Now>,
-    pub status: Option<u16>,
-    pub port: Option<PortId>,
+pub(crate) struct Far {
+    pub(crate) dial: Option<Dial>,
+    pub(crate) target: String,
+    pub(crate) answered: bool,
+    pub(crate) ended: bool,
+    pub(crate) ended_at: Option<Now>,
+    pub(crate) status: Option<u16>,
+    pub(crate) port: Option<PortId>,
 }
 
-pub struct World {
-    pub core: Core,
-    pub now: Now,
-    pub start: Now,
-    pub call: CallId,
-    pub caller: LegId,
-    pub legs: BTreeMap<LegId, Far>,
-    pub ports: BTreeMap<PortId, bool>,
-    pub roles: BTreeMap<PortId, Party>,
-    pub plan: BTreeMap<PortId, Source>,
-    pub plans: Vec<(Now, BTreeMap<PortId, Source>)>,
-    pub published: Vec<PublicEvent>,
-    pub replies: BTreeMap<u64, Result<Reply, Problem>>,
-    pub cdrs: Vec<Cdr>,
-    pub measures: Vec<media_relay::MeasureId>,
-    pub resolves: Vec<(calls::ResolveId, String, u16)>,
-    pub watches: BTreeMap<PortId, Option<Duration>>,
+pub(crate) struct World {
+    pub(crate) core: Core,
+    pub(crate) now: Now,
+    pub(crate) call: CallId,
+    pub(crate) caller: LegId,
+    pub(crate) legs: BTreeMap<LegId, Far>,
+    pub(crate) ports: BTreeMap<PortId, bool>,
+    pub(crate) roles: BTreeMap<PortId, Party>,
+    pub(crate) plan: BTreeMap<PortId, Source>,
+    pub(crate) plans: Vec<(Now, BTreeMap<PortId, Source>)>,
+    pub(crate) published: Vec<PublicEvent>,
+    pub(crate) replies: BTreeMap<u64, Result<Reply, Problem>>,
+    pub(crate) cdrs: Vec<Cdr>,
+    pub(crate) measures: Vec<media_relay::MeasureId>,
+    pub(crate) resolves: Vec<(calls::ResolveId, String, u16)>,
+    pub(crate) watches: BTreeMap<PortId, Option<Duration>>,
     opening: Vec<LegId>,
     described: BTreeSet<PortId>,
     bridged: bool,
     next_port: u32,
     next_request: u64,
     next_incoming: u64,
-    pub no_ports: bool,
+    pub(crate) no_ports: bool,
     inbox: VecDeque<Input>,
 }
 
-pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+pub(crate) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let network = |address: &str, prefix| Network { address: address.parse().unwrap(), prefix };
     let ai = |uri: &str| AiProfile { uri: uri.into(), ..AiProfile::default() };
     let mut main = ai("sip:bot@192.0.2.20");
@@ -116,7 +115,7 @@ pub fn config() -> Config {
     }
 }
 
-pub fn rules(text: &str) -> Arc<RuleSet> {
+pub(crate) fn rules(text: &str) -> Arc<RuleSet> {
     match RuleSet::load(&[SourceFile::main("rules.yaml", text)], &Environment::default()) {
         Ok(loaded) => Arc::new(loaded.rules),
         Err(wrong) => panic!("{wrong}"),
@@ -124,16 +123,16 @@ pub fn rules(text: &str) -> Arc<RuleSet> {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(config(), RULES, 7)
     }
 
-    pub fn with(config: Config, text: &str, seed: u64) -> Self {
-        let start = Now { unix: Duration::from_secs(1_795_000_000), ..Now::default() }.after(Duration::from_secs(5));
+    pub(crate) fn with(config: Config, text: &str, seed: u64) -> Self {
+        let now = Now { unix: Duration::from_secs(1_795_000_000), ..Now::default() }.after(Duration::from_secs(5));
         Self {
-            core: Core::new(Arc::new(config), rules(text), seed, start),
-            now: start,
-            start,
+            core: Core::new(Arc::new(config), rules(text), seed, now),
+            now,
+
             call: "c_00000000000000000000000000".parse().unwrap(),
             caller: LegId(0),
             legs: BTreeMap::new(),
@@ -159,13 +158,13 @@ impl World {
     }
 
     /// A caller who talks with the AI.
-    pub fn with_ai() -> Self {
+    pub(crate) fn with_ai() -> Self {
         let mut world = Self::new();
         world.connect();
         world
     }
 
-    pub fn connect(&mut self) {
+    pub(crate) fn connect(&mut self) {
         self.caller_comes(Some(SDP));
         let ai = self.dialled("bot@");
         self.ring(ai);
@@ -175,7 +174,7 @@ impl World {
 
     // ---- the parties
 
-    pub fn caller_comes(&mut self, offer: Option<&'static str>) {
+    pub(crate) fn caller_comes(&mut self, offer: Option<&'static str>) {
         self.next_incoming += 1;
         let leg = LegId((1 << 63) | self.next_incoming);
         self.caller = leg;
@@ -210,55 +209,55 @@ impl World {
         }
     }
 
-    pub fn tell(&mut self, leg: LegId, event: Event) {
+    pub(crate) fn tell(&mut self, leg: LegId, event: Event) {
         self.give(Input::Signaling { leg, event });
     }
 
-    pub fn ring(&mut self, leg: LegId) {
+    pub(crate) fn ring(&mut self, leg: LegId) {
         self.tell(leg, Event::Provisional { status: 180, body: None });
     }
 
-    pub fn answer(&mut self, leg: LegId) {
+    pub(crate) fn answer(&mut self, leg: LegId) {
         if let Some(far) = self.legs.get_mut(&leg) {
             far.answered = true;
         }
         self.tell(leg, Event::Answered { body: Some(Bytes::from_static(SDP.as_bytes())), headers: Vec::new() });
     }
 
-    pub fn refuse(&mut self, leg: LegId, status: u16) {
+    pub(crate) fn refuse(&mut self, leg: LegId, status: u16) {
         self.end_leg(leg, EndedBy::Refused, Some(status));
     }
 
-    pub fn hang_up(&mut self, leg: LegId) {
+    pub(crate) fn hang_up(&mut self, leg: LegId) {
         let by = if leg == self.caller && !self.legs[&leg].answered { EndedBy::Cancel } else { EndedBy::Peer };
         self.end_leg(leg, by, None);
     }
 
-    pub fn end_leg(&mut self, leg: LegId, by: EndedBy, status: Option<u16>) {
+    pub(crate) fn end_leg(&mut self, leg: LegId, by: EndedBy, status: Option<u16>) {
         let far = self.legs.get_mut(&leg).unwrap();
         assert!(!far.ended, "a leg ends once");
         (far.ended, far.ended_at) = (true, Some(self.now));
         self.tell(leg, Event::Ended { by, status, reason: None, retry_after: None });
     }
 
-    pub fn press(&mut self, leg: LegId, digit: char) {
+    pub(crate) fn press(&mut self, leg: LegId, digit: char) {
         let port = self.legs[&leg].port.unwrap();
         self.media(media_relay::Event::Dtmf { port, digit, duration: Duration::from_millis(100) });
     }
 
-    pub fn media(&mut self, event: media_relay::Event) {
+    pub(crate) fn media(&mut self, event: media_relay::Event) {
         self.give(Input::Media(event));
     }
 
     /// The prompt that `leg` hears is over.
-    pub fn prompt_over(&mut self, leg: LegId) {
+    pub(crate) fn prompt_over(&mut self, leg: LegId) {
         let port = self.legs[&leg].port.unwrap();
         let Some(Source::Play(play)) = self.plan.get(&port) else { panic!("{leg} hears {:?}", self.plan.get(&port)) };
         let play = play.id;
         self.media(media_relay::Event::PlayDone { port, play });
     }
 
-    pub fn ai_quiet(&mut self) {
+    pub(crate) fn ai_quiet(&mut self) {
         let port = self.legs[&self.leg("bot@")].port.unwrap();
         let lasting = self.watches[&port].expect("the AI is watched while it says its last words");
         self.media(media_relay::Event::Quiet { port, lasting });
@@ -266,19 +265,19 @@ impl World {
 
     // ---- the API
 
-    pub fn ask(&mut self, request: Request) -> u64 {
+    pub(crate) fn ask(&mut self, request: Request) -> u64 {
         self.next_request += 1;
         let id = self.next_request;
         self.give(Input::Request { id: RequestId(id), request });
         id
     }
 
-    pub fn reply(&mut self, request: Request) -> Result<Reply, Problem> {
+    pub(crate) fn reply(&mut self, request: Request) -> Result<Reply, Problem> {
         let id = self.ask(request);
         self.replies.remove(&id).expect("an answer at once")
     }
 
-    pub fn event(&mut self, json: serde_json::Value) -> calls::EventsReply {
+    pub(crate) fn event(&mut self, json: serde_json::Value) -> calls::EventsReply {
         let events = policy::Posted::list_from_json(&json).unwrap();
         let call = self.call;
         match self.reply(Request::Events { call, events }) {
@@ -287,11 +286,11 @@ impl World {
         }
     }
 
-    pub fn transfer(&mut self, to: &str) -> TransferId {
+    pub(crate) fn transfer(&mut self, to: &str) -> TransferId {
         self.transfer_as(TransferBody::to(to)).unwrap()
     }
 
-    pub fn transfer_as(&mut self, body: TransferBody) -> Result<TransferId, Problem> {
+    pub(crate) fn transfer_as(&mut self, body: TransferBody) -> Result<TransferId, Problem> {
         let call = self.call;
         let request = Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait: None };
         match self.reply(request)? {
@@ -300,7 +299,7 @@ impl World {
         }
     }
 
-    pub fn state(&mut self) -> calls::CallState {
+    pub(crate) fn state(&mut self) -> calls::CallState {
         let call = self.call;
         match self.reply(Request::Call { call }) {
             Ok(Reply::Call(detail)) => detail.summary.state,
@@ -308,7 +307,7 @@ impl World {
         }
     }
 
-    pub fn transfer_record(&mut self, transfer: TransferId) -> calls::TransferRecord {
+    pub(crate) fn transfer_record(&mut self, transfer: TransferId) -> calls::TransferRecord {
         match self.reply(Request::TransferStatus { transfer }) {
             Ok(Reply::Transfer(reply)) => reply.transfer,
             other => panic!("{other:?}"),
@@ -317,7 +316,7 @@ impl World {
 
     // ---- time
 
-    pub fn pass(&mut self, duration: Duration) {
+    pub(crate) fn pass(&mut self, duration: Duration) {
         let until = self.now.monotonic + duration;
         for _ in 0..10_000 {
             match self.core.poll_timeout().filter(|at| *at <= until) {
@@ -335,15 +334,15 @@ impl World {
         panic!("timers that never come to rest");
     }
 
-    pub fn secs(&mut self, seconds: u64) {
+    pub(crate) fn secs(&mut self, seconds: u64) {
         self.pass(Duration::from_secs(seconds));
     }
 
-    pub fn ms(&mut self, milliseconds: u64) {
+    pub(crate) fn ms(&mut self, milliseconds: u64) {
         self.pass(Duration::from_millis(milliseconds));
     }
 
-    pub fn give(&mut self, input: Input) {
+    pub(crate) fn give(&mut self, input: Input) {
         self.inbox.push_back(input);
         self.drain();
     }
@@ -500,51 +499,51 @@ impl World {
     // ---- looking
 
     /// The live leg that was dialled at a target that contains `part`.
-    pub fn dialled(&self, part: &str) -> LegId {
+    pub(crate) fn dialled(&self, part: &str) -> LegId {
         let found = self.legs.iter().rev().find(|(_, far)| far.target.contains(part) && !far.ended);
         *found.unwrap_or_else(|| panic!("nobody was dialled at {part}: {:#?}", self.story())).0
     }
 
-    pub fn leg(&self, part: &str) -> LegId {
+    pub(crate) fn leg(&self, part: &str) -> LegId {
         *self.legs.iter().rev().find(|(_, far)| far.target.contains(part)).unwrap().0
     }
 
-    pub fn is_dialled(&self, part: &str) -> bool {
+    pub(crate) fn is_dialled(&self, part: &str) -> bool {
         self.legs.values().any(|far| far.target.contains(part) && !far.ended)
     }
 
-    pub fn hears(&self, leg: LegId) -> &Source {
+    pub(crate) fn hears(&self, leg: LegId) -> &Source {
         let port = self.legs[&leg].port.unwrap();
         self.plan.get(&port).unwrap_or(&Source::Nothing)
     }
 
-    pub fn caller_hears(&self) -> &Source {
+    pub(crate) fn caller_hears(&self) -> &Source {
         self.hears(self.caller)
     }
 
-    pub fn hears_leg(&self, listener: LegId, speaker: LegId) -> bool {
+    pub(crate) fn hears_leg(&self, listener: LegId, speaker: LegId) -> bool {
         *self.hears(listener) == Source::Port(self.legs[&speaker].port.unwrap())
     }
 
-    pub fn hears_music(&self) -> bool {
+    pub(crate) fn hears_music(&self) -> bool {
         matches!(self.caller_hears(), Source::Play(play) if play.then == media_relay::Then::Loop("music/default".into()))
     }
 
-    pub fn header(&self, leg: LegId, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, leg: LegId, name: &str) -> Option<String> {
         let dial = self.legs[&leg].dial.as_ref().unwrap();
         dial.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
-    pub fn story(&self) -> Vec<&'static str> {
+    pub(crate) fn story(&self) -> Vec<&'static str> {
         self.published.iter().map(|event| event.what.name()).collect()
     }
 
-    pub fn count(&self, name: &str) -> usize {
+    pub(crate) fn count(&self, name: &str) -> usize {
         self.story().iter().filter(|it| **it == name).count()
     }
 
     /// (cause, sip_code, attempt, next) of each `transfer.failed`.
-    pub fn failures(&self) -> Vec<(policy::Cause, Option<u16>, u32, String)> {
+    pub(crate) fn failures(&self) -> Vec<(policy::Cause, Option<u16>, u32, String)> {
         let failure = |event: &PublicEvent| match &event.what {
             Happening::TransferFailed { cause, sip_code, attempt, next, .. } => {
                 Some((*cause, *sip_code, *attempt, next.clone()))
@@ -555,7 +554,7 @@ impl World {
     }
 
     /// Everybody is gone within 200 ms, every port closed, every gauge at zero, one record written.
-    pub fn all_gone(&mut self, since: Now) {
+    pub(crate) fn all_gone(&mut self, since: Now) {
         self.pass(Duration::from_millis(200));
         for (leg, far) in &self.legs {
             assert!(far.ended, "{leg} ({}) is left: {:?}", far.target, self.story());
