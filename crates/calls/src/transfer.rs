@@ -155,10 +155,12 @@ impl Transfer {
     /// The AI has been below the threshold since `since`; its voice ended if it was given time to begin a sentence.
     pub(crate) fn ai_quiet(&mut self, step: &mut Step<'_>, since: Monotonic, quiet_after: Duration) -> Acts {
         let mut acts = Acts::new();
-        if let Side::LastWords { quiet, .. } = &mut self.side
+        if let Side::LastWords { quiet, spoke, .. } = &mut self.side
             && self.first.start == Start::AfterSpeech
         {
             *quiet = true;
+            // Quiet only since after the decision: it was in the middle of a sentence.
+            *spoke |= since > self.began;
             let heard_out = since.max(self.began) + quiet_after;
             if heard_out <= step.now.monotonic {
                 self.caller_waits(step, &mut acts);
@@ -206,7 +208,8 @@ impl Transfer {
     }
 
     fn caller_waits(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
-        let spoke = matches!(self.side, Side::LastWords { spoke: true, .. });
+        // An AI that was never quiet has spoken all the time.
+        let spoke = matches!(self.side, Side::LastWords { spoke, quiet, .. } if spoke || !quiet);
         let hears = &self.first.hears;
         let announced = hears.say.is_some() && (hears.say_if == SayIf::Always || !spoke);
         step.disarm(Timer::LastWords);

@@ -10,7 +10,7 @@ mod scene;
 mod stage;
 mod story;
 
-use crate::cli::{ConfigArg, say};
+use crate::cli::say;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -25,14 +25,12 @@ pub(crate) struct DemoArgs {
     /// Also show the daemon's log.
     #[arg(long)]
     log: bool,
-    #[command(flatten)]
-    config: ConfigArg,
 }
 
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let stage = stage::Stage::set(&args.config.path()).await?;
+        let stage = stage::Stage::set().await?;
         let story = story::Story::begin();
         let played = tokio::time::timeout(scene::LONGEST, scene::play(&stage, &story)).await;
         let log = stage.strike().await?;

@@ -12,12 +12,15 @@ use parties::{
     signal::Signal,
 };
 use serde_json::{Value, json};
-use std::{fs, sync::Mutex, time::Duration};
+use std::{collections::VecDeque, fs, sync::Mutex, time::Duration};
+use tokio::sync::Notify;
 
 /// No demonstration takes longer.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// What a step may take.
 const STEP: Duration = Duration::from_secs(15);
+/// How long the AI's last sentence goes on after the decision.
+const LAST_WORDS: Duration = Duration::from_millis(700);
 /// How often who hears whom is looked at, and how much of the past counts.
 const LOOK: Duration = Duration::from_millis(60);
 
@@ -57,9 +60,24 @@ pub(super) async fn play(stage: &Stage, story: &Story) -> anyhow::Result<Scene> 
     let ai_party = bind("ai", 5090, AI_HZ).await.context("the AI's address")?;
     let human_party = bind("frontdesk", 5091, HUMAN_HZ).await.context("the human's address")?;
     let control = stage.control();
-    let mut events = control.subscribe("").await.context("the stream of events")?;
+    let news = News::default();
+    let stream = control.subscribe("").await.context("the stream of events")?;
 
     story.party("caller", &format!("calls sip:support@{} over UDP", stage.address(5060)));
+    let performed = perform(stage, story, &control, &news, [&caller_party, &ai_party, &human_party]);
+    tokio::select! {
+        scene = performed => scene,
+        () = news.listen(stream, story) => bail!("the stream of events ended"),
+    }
+}
+
+async fn perform(
+    stage: &Stage,
+    story: &Story,
+    control: &ControlClient,
+    news: &News,
+    [caller_party, ai_party, human_party]: [&Party; 3],
+) -> anyhow::Result<Scene> {
     let caller = caller_party.call("+4930123456", "support", stage.address(5060)).await?;
     let ai = ai_party.incoming(STEP).await.context("the AI was not called")?;
     let id = ai.header("X-Tandem-Call-Id").context("the AI was not told the call's id")?.to_owned();
@@ -67,7 +85,7 @@ pub(super) async fn play(stage: &Stage, story: &Story) -> anyhow::Result<Scene> 
     ai.ring(180);
     ai.answer();
     caller.answered(STEP).await.context("the caller was not answered")?;
-    until_event(&mut events, story, "ai.connected").await?;
+    news.until("ai.connected").await?;
 
     let heard = Ears::default();
     let performed = async {
@@ -75,28 +93,37 @@ pub(super) async fn play(stage: &Stage, story: &Story) -> anyhow::Result<Scene> 
         hears(&ai, Heard::Caller).await.context("the AI does not hear the caller")?;
         tokio::time::sleep(Duration::from_millis(800)).await;
 
-        let decided = three_misses(&control, &id, story).await?;
-        let human = human_party.incoming(STEP).await.context("no human was called")?;
-        heard.add("human", &human);
-        let invited = invite_received(&human_party).context("the human's INVITE was not written down")?;
-        show_context(&human, story);
-        human.ring(180);
-        drain(&mut events, story).await;
+        let decided = three_misses(control, &id, story).await?;
+        let last_words = async {
+            tokio::time::sleep(LAST_WORDS).await;
+            story.party("AI", "\"I am connecting you with a colleague.\" It has finished.");
+            ai.audio().say(Signal::Silence);
+            anyhow::Ok(())
+        };
+        let human_rings = async {
+            let human = human_party.incoming(STEP).await.context("no human was called")?;
+            heard.add("human", &human);
+            let invited = invite_received(human_party).context("the human's INVITE was not written down")?;
+            show_context(&human, story);
+            human.ring(180);
+            anyhow::Ok((human, invited))
+        };
+        let ((), (human, invited)) = tokio::try_join!(last_words, human_rings)?;
         hears(&caller, Heard::Sound).await.context("the caller hears no music")?;
         tokio::time::sleep(Duration::from_millis(1_200)).await;
 
         story.party("human", "answers");
         human.answer();
-        until_event(&mut events, story, "whisper.started").await?;
+        news.until("whisper.started").await?;
         hears(&human, Heard::Sound).await.context("the human hears no whisper")?;
         tokio::time::sleep(Duration::from_millis(900)).await;
         story.party("human", "presses 1");
         let pressed = now();
         human.audio().press('1');
-        until_event(&mut events, story, "transfer.bridged").await?;
+        news.until("transfer.bridged").await?;
         hears(&caller, Heard::Human).await.context("the caller does not hear the human")?;
         hears(&human, Heard::Caller).await.context("the human does not hear the caller")?;
-        let measured = until_event(&mut events, story, "transfer.measured").await?;
+        let measured = news.until("transfer.measured").await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
         anyhow::Ok((human, decided, invited, pressed, measured["data"]["handoff_silence_ms"].as_u64()))
     };
@@ -113,7 +140,7 @@ pub(super) async fn play(stage: &Stage, story: &Story) -> anyhow::Result<Scene> 
     let hung_up = now();
     caller.hang_up();
     human.ended(STEP).await.context("the human was not released")?;
-    until_event(&mut events, story, "call.ended").await?;
+    news.until("call.ended").await?;
     let record = record(stage, &id).await?;
     story.tandem(&format!(
         "one record of the call: {} legs, {} transfer",
@@ -193,25 +220,39 @@ async fn hears(call: &Call, what: Heard) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells every event up to the next of this type.
-async fn until_event(events: &mut Events, story: &Story, kind: &str) -> anyhow::Result<Value> {
-    let wait = async {
-        while let Some(event) = events.next().await {
-            tell(&event, story);
-            if event["type"] == kind {
-                return Some(event);
-            }
-        }
-        None
-    };
-    let event = tokio::time::timeout(STEP, wait).await.with_context(|| format!("no event `{kind}`"))?;
-    event.with_context(|| format!("the stream of events ended before `{kind}`"))
+/// What the daemon says happens, told as it comes.
+#[derive(Default)]
+struct News {
+    told: Mutex<VecDeque<Value>>,
+    more: Notify,
 }
 
-/// Tells what has come already.
-async fn drain(events: &mut Events, story: &Story) {
-    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(30), events.next()).await {
-        tell(&event, story);
+impl News {
+    async fn listen(&self, mut events: Events, story: &Story) {
+        while let Some(event) = events.next().await {
+            tell(&event, story);
+            self.lock().push_back(event);
+            self.more.notify_one();
+        }
+    }
+
+    /// Waits for the next event of this type; others before it have been told and are done with.
+    async fn until(&self, kind: &str) -> anyhow::Result<Value> {
+        let wait = async {
+            loop {
+                while let Some(event) = { self.lock().pop_front() } {
+                    if event["type"] == kind {
+                        return event;
+                    }
+                }
+                self.more.notified().await;
+            }
+        };
+        tokio::time::timeout(STEP, wait).await.with_context(|| format!("no event `{kind}` within {} s", STEP.as_secs()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Value>> {
+        self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -254,34 +295,50 @@ fn count(record: &Value, key: &str) -> usize {
 
 /// Who hears whom, told at every change.
 #[derive(Default)]
-struct Ears(Mutex<Vec<(&'static str, Call, Option<Heard>)>>);
+struct Ears(Mutex<Vec<Ear>>);
+
+struct Ear {
+    name: &'static str,
+    call: Call,
+    /// What was told last.
+    told: Option<Heard>,
+}
 
 impl Ears {
     fn add(&self, name: &'static str, call: &Call) {
-        self.lock().push((name, call.clone(), None));
+        self.lock().push(Ear { name, call: call.clone(), told: None });
     }
 
     async fn listen(&self, story: &Story) {
         let mut looks = tokio::time::interval(LOOK);
         loop {
             looks.tick().await;
-            for (name, call, last) in self.lock().iter_mut() {
-                let heard = recent(call.audio());
-                if call.status().is_over() || heard == Heard::Nothing || *last == Some(heard) {
-                    continue;
+            for ear in self.lock().iter_mut() {
+                let Some(heard) = steady(ear.call.audio()) else { continue };
+                if !ear.call.status().is_over() && ear.told != Some(heard) {
+                    ear.told = Some(heard);
+                    story.hears(ear.name, heard.name());
                 }
-                *last = Some(heard);
-                story.hears(name, heard.name());
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, Call, Option<Heard>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Ear>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// What was heard in the last 100 ms.
-fn recent(audio: &Audio) -> Heard {
-    Heard::of(&audio.received_since(now().saturating_sub(Duration::from_millis(100))))
+/// What is heard now; nothing while it changes. A pause between two words is not silence yet.
+fn steady(audio: &Audio) -> Option<Heard> {
+    let late = |ms: u64| audio.received_since(now().saturating_sub(Duration::from_millis(ms)));
+    let packets = late(160);
+    if packets.len() < 6 {
+        return None;
+    }
+    let (first, second) = packets.split_at(packets.len() / 2);
+    let heard = Heard::of(second);
+    if Heard::of(first) != heard || heard == Heard::Nothing {
+        return None;
+    }
+    (heard != Heard::Silence || Heard::of(&late(600)) == Heard::Silence).then_some(heard)
 }

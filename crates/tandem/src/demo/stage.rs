@@ -18,6 +18,15 @@ use tokio::{
 /// Where the shipped rules dial humans.
 const SHIPPED_HUMANS: &str = "127.0.0.1:5090";
 
+/// The shipped files, so that the demonstration runs from anywhere.
+const SHIPPED: [(&str, &[u8]); 5] = [
+    ("tandem.yaml", include_bytes!("../../../../etc/tandem.yaml")),
+    ("rules.yaml", include_bytes!("../../../../etc/rules.yaml")),
+    ("prompts/please-hold.wav", include_bytes!("../../../../etc/prompts/please-hold.wav")),
+    ("prompts/incoming-handoff.wav", include_bytes!("../../../../etc/prompts/incoming-handoff.wav")),
+    ("music/default.wav", include_bytes!("../../../../etc/music/default.wav")),
+];
+
 /// A running daemon and its addresses.
 pub(super) struct Stage {
     daemon: Child,
@@ -27,13 +36,10 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts the daemon and waits until it takes calls.
-    pub(super) async fn set(config: &Path) -> anyhow::Result<Self> {
-        if !config.is_file() {
-            bail!("the shipped files are not here: {} is missing; name them with --config PATH", config.display());
-        }
+    pub(super) async fn set() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ip = own_address();
-        let rules = copy_rules(&config.with_file_name("rules.yaml"), folder.path(), ip)?;
+        let config = unpack(folder.path(), ip)?;
         let notify = folder.path().join("notify");
         let ready = UnixDatagram::bind(&notify)?;
         let log = fs::File::create(folder.path().join("log"))?;
@@ -44,11 +50,11 @@ impl Stage {
             .arg(config)
             .env("NOTIFY_SOCKET", &notify)
             .env_remove("WATCHDOG_USEC")
+            .env_remove("TANDEM_CONFIG")
             .env("TANDEM__SIP__LISTENERS", format!("[\"udp:{ip}:5060\"]"))
             .env("TANDEM__MEDIA__ADDRESS", ip.to_string())
             .env("TANDEM__TRUNKS__LOCAL__ADDRESS", format!("{ip}:5070"))
             .env("TANDEM__AI__DEMO__URI", format!("sip:ai@{ip}:5090"))
-            .env("TANDEM__RULES", rules.display().to_string())
             .env("TANDEM__CONTROL__SOCKET", own("control.sock"))
             .env("TANDEM__CDR__PATH", own("cdr.jsonl"))
             .stdin(Stdio::null())
@@ -114,19 +120,18 @@ fn own_address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 64 | second, third, fourth.clamp(1, 254)))
 }
 
-/// The shipped rules, with two changes: humans live on the demonstration's own address, and the front desk takes a call by
-/// pressing 1, so that this is seen too.
-fn copy_rules(shipped: &Path, folder: &Path, ip: IpAddr) -> anyhow::Result<PathBuf> {
-    let text = fs::read_to_string(shipped).with_context(|| format!("cannot read {}", shipped.display()))?;
+/// The shipped files in a folder, with two changes to the rules: humans live on the demonstration's own address, and the
+/// front desk takes a call by pressing 1, so that this is seen too.
+fn unpack(folder: &Path, ip: IpAddr) -> anyhow::Result<PathBuf> {
+    for (name, bytes) in SHIPPED {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, bytes)?;
+    }
+    let rules = folder.join("rules.yaml");
+    let text = fs::read_to_string(&rules)?;
     let dial = format!("    dial: \"sip:frontdesk@{SHIPPED_HUMANS}\"\n");
     let asked = format!("{dial}    accept: {{ press: \"1\", within: 10s }}\n");
-    let text = text.replace(&dial, &asked).replace(SHIPPED_HUMANS, &format!("{ip}:5091"));
-    for entry in fs::read_dir(shipped.parent().unwrap_or_else(|| Path::new(".")))?.filter_map(Result::ok) {
-        if entry.path().extension().is_some_and(|extension| extension == "txt") {
-            fs::copy(entry.path(), folder.join(entry.file_name()))?;
-        }
-    }
-    let path = folder.join("rules.yaml");
-    fs::write(&path, text)?;
-    Ok(path)
+    fs::write(&rules, text.replace(&dial, &asked).replace(SHIPPED_HUMANS, &format!("{ip}:5091")))?;
+    Ok(folder.join("tandem.yaml"))
 }
