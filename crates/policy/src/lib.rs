@@ -22,6 +22,7 @@ mod ruleset;
 mod test_run;
 mod text;
 mod transfer;
+mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 pub use evaluation::{Act, Action, Comparison, Decision, Evaluation, Explanation, Phase, RuleVerdict, Verb, Verdict};
