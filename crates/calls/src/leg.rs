@@ -388,7 +388,6 @@ impl Leg {
         status: Option<u16>,
         reason: Option<&signaling::Reason>,
     ) -> News {
-        self.close_port(step);
         let by_word = cause::ended_by(by);
         let reason = reason.map(|reason| match reason.cause {
             Some(cause) => format!("{};cause={cause}", reason.protocol),

@@ -1,5 +1,9 @@
 //! The behaviour of calls in virtual time, one file a behaviour.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "the helpers of tests may panic, and read better so"
+)]
 
 mod ai_lost;
 mod api;

@@ -371,7 +371,8 @@ impl World {
                 self.next_port += 1;
                 let port = PortId(self.next_port);
                 self.ports.insert(port, true);
-                let address = SocketAddr::new("192.0.2.1".parse().unwrap(), 20_000 + 2 * self.next_port as u16);
+                let address =
+                    SocketAddr::new("192.0.2.1".parse().unwrap(), 20_000 + 2 * u16::try_from(self.next_port).unwrap());
                 self.inbox.push_back(Input::PortOpened { id, opened: Opened { port, address } });
                 // Whose it is shows when it is described; the caller's is the first of a call.
                 if let Some(leg) = self.opening.pop() {
