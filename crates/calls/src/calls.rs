@@ -311,8 +311,12 @@ impl Core {
         let id = entry.call.about.id;
         self.timers.cancel(key);
         self.ids.remove(&id);
-        self.shared.legs.retain(|_, owner| *owner != key);
-        self.shared.ports.retain(|_, owner| *owner != key);
+        if entry.call.is_over() {
+            debug_assert!(owned(&self.shared.legs, key).is_empty() && owned(&self.shared.ports, key).is_empty());
+        } else {
+            self.shared.legs.retain(|_, owner| *owner != key);
+            self.shared.ports.retain(|_, owner| *owner != key);
+        }
         for transfer in &entry.story.transfers {
             self.shared.transfers.remove(&transfer.id);
         }
@@ -333,8 +337,8 @@ impl Core {
             shared: &mut self.shared,
             out: &mut self.out,
         };
-        let cdr = entry.call.cdr(&step);
         let mut detail = entry.call.detail(&step);
+        let cdr = entry.call.cdr(&step, &detail);
         detail.summary.state = CallState::Ended;
         self.out.push_back(Output::Cdr(Box::new(cdr)));
         if self.config.limits.ended_calls > 0 {
@@ -542,6 +546,37 @@ mod tests {
         assert!(drain(&mut core).iter().any(rings), "the other call goes on");
         core.handle_input(Now::default(), Input::Shutdown);
         assert!(core.gauges().is_empty());
+    }
+
+    #[test]
+    fn a_call_written_down_reads_back_the_same() {
+        let mut core = core();
+        incoming(&mut core, 1);
+        let body =
+            b"v=0\r\no=- 1 1 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+        let event = Event::Answered { body: Some(Bytes::from_static(body)), headers: Vec::new() };
+        core.handle_input(Now::default(), Input::Signaling { leg: LegId(1), event });
+        drain(&mut core);
+        let (key, call) = core.calls.iter().map(|(key, entry)| (*key, entry.call.about.id)).next().unwrap();
+        let request = Request::Transfer {
+            call,
+            body: Box::new(crate::TransferBody::to("sip:human@192.0.2.30")),
+            idempotency_key: Some("k".into()),
+            wait: None,
+        };
+        core.handle_input(Now::default(), Input::Request { id: RequestId(1), request });
+        drain(&mut core);
+        let written = core.snapshot(call).unwrap();
+        assert_eq!(written["call"]["stage"], "Transferring");
+        let read: Entry = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), written);
+        // What was read goes on: the caller hangs up and everybody leaves.
+        core.calls.insert(key, read);
+        let event = Event::Ended { by: signaling::EndedBy::Peer, status: None, reason: None, retry_after: None };
+        core.handle_input(Now::default(), Input::Signaling { leg: LegId(1 | 1 << 63), event });
+        let hung_up =
+            drain(&mut core).iter().filter(|it| matches!(it, Output::Signaling(Command::Hangup { .. }))).count();
+        assert_eq!(hung_up, 2);
     }
 
     #[test]

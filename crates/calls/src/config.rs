@@ -346,7 +346,7 @@ impl Default for Limits {
         Self {
             calls: 10_000,
             call_duration: Duration::from_secs(4 * 3600),
-            ended_calls: 1_000,
+            ended_calls: 500,
             transfers_per_call: 50,
             events_per_call: 5_000,
             events_per_request: 100,

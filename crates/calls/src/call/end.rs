@@ -124,8 +124,7 @@ impl Call {
     }
 
     /// The record of the ended call.
-    pub(crate) fn cdr(&self, step: &Step<'_>) -> Cdr {
-        let detail = self.detail(step);
+    pub(crate) fn cdr(&self, step: &Step<'_>, detail: &CallDetail) -> Cdr {
         let caller = detail.legs.iter().find(|leg| leg.party == crate::Party::Caller).cloned();
         let now: Time = step.time();
         let (cause, by, sip_code, released) = match &self.end {
@@ -153,9 +152,9 @@ impl Call {
             ended_by: by,
             sip_code,
             handoff_silence_ms: step.story.first_silence(),
-            legs: detail.legs,
-            decisions: detail.decisions,
-            transfers: detail.transfers,
+            legs: detail.legs.clone(),
+            decisions: detail.decisions.clone(),
+            transfers: detail.transfers.clone(),
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,
         }

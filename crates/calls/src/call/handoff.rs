@@ -114,7 +114,10 @@ impl Call {
     }
 
     fn dial_human(&mut self, step: &mut Step<'_>, leg: LegId, target: &Arc<str>, attempt: u32) -> Acts {
-        let Some(transfer) = &mut self.transfer else { return Acts::new() };
+        let Some(transfer) = &mut self.transfer else {
+            step.shared.legs.remove(&leg);
+            return Acts::new();
+        };
         let spec = &transfer.spec;
         let named = matches!(To::parse(&spec.to), To::Name(_));
         let through = match &spec.place {

@@ -238,7 +238,7 @@ impl House {
             packet[8..12].copy_from_slice(&ssrc(name).to_be_bytes());
             packet.extend([digit, end | 10]);
             packet.extend(at.to_be_bytes());
-            self.to_near(remote, address, packet);
+            self.deliver(remote, address, packet);
         }
         self.settle();
     }
@@ -472,11 +472,11 @@ impl House {
             let mut packet = header(0, party.sequence, party.timestamp, ssrc(name));
             packet.extend(std::iter::repeat_n([word, word & 0x7f], 80).flatten());
             let from = SocketAddr::new(party.address, 4000);
-            self.to_near(remote, from, packet);
+            self.deliver(remote, from, packet);
         }
     }
 
-    fn to_near(&mut self, to: SocketAddr, from: SocketAddr, mut packet: Vec<u8>) {
+    fn deliver(&mut self, to: SocketAddr, from: SocketAddr, mut packet: Vec<u8>) {
         let port = PortId(u32::from((to.port() - 20_000) / 2));
         if let Some(slot) = self.worker.slot(port) {
             self.worker.handle_rtp(self.now.monotonic, slot, from, &mut packet, Age::Fresh, &mut self.air);

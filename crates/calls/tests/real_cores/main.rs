@@ -1,7 +1,7 @@
 //! The real cores of signaling, media-relay, policy and sdp around the core of calls, against scripted far ends, in
 //! virtual time: what the behaviours look like on the wire.
 
-#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "the helpers of tests may panic")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic")]
 
 mod house;
 mod on_the_wire;
