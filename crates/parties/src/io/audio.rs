@@ -111,6 +111,8 @@ impl Audio {
     /// Binds a socket on `ip` at a free port. Nothing is sent before [`Audio::send_to`].
     pub async fn bind(ip: IpAddr, signal: Signal, keep: Keep) -> io::Result<Self> {
         let socket = UdpSocket::bind((ip, 0)).await?;
+        // Until the runtime has seen the socket writable once, sending without waiting would fail.
+        socket.writable().await?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         let local = socket.local_addr()?;
         // Unlike from one endpoint to the next, and the same in every run on the same port.

@@ -62,15 +62,17 @@ impl Party {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => UdpSocket::bind((ip, 0)).await?,
             other => other?,
         };
-        Self::on(name, socket, voice)
+        Self::on(name, socket, voice).await
     }
 
     /// Binds `name` to exactly this address.
     pub async fn bind_to(name: &str, address: SocketAddr, voice: Voice) -> io::Result<Self> {
-        Self::on(name, UdpSocket::bind(address).await?, voice)
+        Self::on(name, UdpSocket::bind(address).await?, voice).await
     }
 
-    fn on(name: &str, socket: UdpSocket, voice: Voice) -> io::Result<Self> {
+    async fn on(name: &str, socket: UdpSocket, voice: Voice) -> io::Result<Self> {
+        // Until the runtime has seen the socket writable once, sending without waiting would fail.
+        socket.writable().await?;
         nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimestampns, &true)?;
         nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(4 << 20))?;
         let local = socket.local_addr()?;
