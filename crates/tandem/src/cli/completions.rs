@@ -1,7 +1,7 @@
 //! `tandem completions`.
 
 use clap::Args;
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 #[derive(Args)]
 pub(crate) struct CompletionsArgs {
@@ -11,6 +11,8 @@ pub(crate) struct CompletionsArgs {
 
 #[expect(clippy::unnecessary_wraps, reason = "every command answers the same")]
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(args.shell, &mut super::definition(), "tandem", &mut io::stdout().lock());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::definition(), "tandem", &mut script);
+    super::say(String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }

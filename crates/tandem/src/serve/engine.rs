@@ -268,7 +268,7 @@ impl Turning {
             if let Some(output) = self.signaling.poll_output() {
                 match output {
                     signaling::Output::Transmit { local, destination, bytes } => {
-                        self.sockets.send(local, destination, bytes)
+                        self.sockets.send(local, destination, bytes);
                     }
                     signaling::Output::Event { leg, event } => {
                         self.calls.handle_input(now, Input::Signaling { leg, event });

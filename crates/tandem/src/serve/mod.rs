@@ -52,7 +52,7 @@ pub(crate) fn run(path: &Path, demo: bool) -> anyhow::Result<ExitCode> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", rules::line(warning));
     }
-    let done = serve(Arc::new(configuration), loaded, demo);
+    let done = serve(&Arc::new(configuration), loaded, demo);
     if let Err(error) = &done {
         tracing::error!("{error:#}");
     }
@@ -79,7 +79,7 @@ fn read(path: &Path) -> Option<(Configuration, policy::Loaded)> {
     }
 }
 
-fn serve(configuration: Arc<Configuration>, loaded: policy::Loaded, demo: bool) -> anyhow::Result<()> {
+fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("tandem")
@@ -92,19 +92,18 @@ fn serve(configuration: Arc<Configuration>, loaded: policy::Loaded, demo: bool) 
     let events = Arc::new(control::Events::new(EVENTS_KEPT));
     let rules = Arc::new(loaded.rules);
     let bridge = Arc::new(Bridge::new(
-        Arc::clone(&configuration),
+        Arc::clone(configuration),
         Arc::clone(&inbox),
         Arc::clone(&metrics),
         &rules,
         loaded.warnings,
     ));
     let counted = Arc::clone(&metrics);
-    let records =
-        cdr::Writer::start(&configuration.cdr, move |cdr: &Box<calls::Cdr>| teller::count_call(&counted, cdr))?;
+    let records = cdr::Writer::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
     let teller = teller::Teller::start(Arc::clone(&events))?;
     let socket = control_socket::bind(&configuration.control)?;
     let engine = Engine::start(engine::Parts {
-        configuration: Arc::clone(&configuration),
+        configuration: Arc::clone(configuration),
         rules,
         inbox: Arc::clone(&inbox),
         metrics: Arc::clone(&metrics),
@@ -115,7 +114,7 @@ fn serve(configuration: Arc<Configuration>, loaded: policy::Loaded, demo: bool) 
     for listener in engine.listeners() {
         tracing::info!(listener = %format_args!("udp:{listener}"), "listening");
     }
-    let served = runtime.block_on(watch(&configuration, &bridge, &engine, &events, socket, demo));
+    let served = runtime.block_on(watch(configuration, &bridge, &engine, &events, socket, demo));
     engine.finish();
     records.finish();
     teller.finish();

@@ -17,12 +17,15 @@ const REMEMBERED: usize = 1_024;
 const ADDRESSES: usize = 16;
 const TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The last good answer by host and port.
+type Answers = BTreeMap<(String, u16), Vec<SocketAddr>>;
+
 /// Answers the engine's questions.
 pub(crate) struct Resolver {
     inbox: Arc<Inbox>,
     runtime: tokio::runtime::Handle,
     places: Arc<Semaphore>,
-    last_good: Arc<Mutex<BTreeMap<(String, u16), Vec<SocketAddr>>>>,
+    last_good: Arc<Mutex<Answers>>,
 }
 
 impl Resolver {

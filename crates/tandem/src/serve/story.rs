@@ -27,7 +27,7 @@ pub(crate) fn tell(event: &PublicEvent) {
             info!(%call, %transfer, attempt, target, "dialling {destination}");
         }
         Happening::AgentRinging { attempt, target, sip_code, .. } => {
-            info!(%call, attempt, target, sip_code, "human rings")
+            info!(%call, attempt, target, sip_code, "human rings");
         }
         Happening::AgentAnswered { attempt, target, .. } => info!(%call, attempt, target, "human answered"),
         Happening::WhisperStarted { attempt, prompt, .. } => info!(%call, attempt, "human hears {prompt}"),
@@ -46,7 +46,7 @@ pub(crate) fn tell(event: &PublicEvent) {
         // What a caller types may be a PIN.
         Happening::Dtmf { leg, .. } => tracing::debug!(%call, leg, "digit"),
         Happening::LegHold { leg, holds } => {
-            info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" })
+            info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" });
         }
         Happening::AnnouncementStarted { prompt } => info!(%call, "caller hears {prompt}"),
         Happening::CallEnded { cause, by, sip_code, duration_ms } => {
