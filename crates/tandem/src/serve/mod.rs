@@ -99,7 +99,8 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         loaded.warnings,
     ));
     let counted = Arc::clone(&metrics);
-    let records = cdr::Writer::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
+    let records =
+        cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
     let teller = teller::Teller::start(Arc::clone(&events))?;
     let socket = control_socket::bind(&configuration.control)?;
     let engine = Engine::start(engine::Parts {
