@@ -73,8 +73,9 @@ async fn two_hundred_handoffs_at_once_all_succeed_and_leave_nothing() -> Result<
     let humans = desks.await??;
 
     // Everybody with a human hears packets.
-    for call in humans.iter().chain(&callers) {
-        tokio::time::timeout(LONG, call.audio().hears(10)).await.context("a party hears nothing")?;
+    let everybody = humans.iter().chain(&callers).map(|call| tokio::time::timeout(LONG, call.audio().hears(10)));
+    for heard in futures_util::future::join_all(everybody).await {
+        heard.context("a party hears nothing")?;
     }
     let bridged = total(&metrics(&control).await?, "tandem_transfers_total", "bridged");
     ensure!(bridged == CALLS as f64, "{bridged} of {CALLS} were bridged");
