@@ -241,13 +241,12 @@ fn logging(mut section: Section<'_>) -> Logging {
 }
 
 fn limits(mut section: Section<'_>) -> Limits {
+    section.later(&["message", "headers", "trunk_calls_per_second"]);
     let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let calls = small(section.number("calls", 2_000, 1..=100_000));
     let calls_per_second = section.number("calls_per_second", 500, 1..=100_000);
     let transactions = small(section.number("transactions", 50_000, 100..=10_000_000));
     let dialogs = small(section.number("dialogs", 20_000, 10..=1_000_000));
-    let message = small(section.size("message", 64 << 10, 4 << 10..=64 << 10));
-    let headers = small(section.number("headers", 128, 32..=512));
     let call_duration = section.duration("call_duration", SECOND * 4 * 3600, SECOND * 60..=SECOND * 24 * 3600);
     let shutdown = section.duration("shutdown", SECOND * 2, Duration::ZERO..=SECOND * 60);
     section.done();
@@ -256,8 +255,6 @@ fn limits(mut section: Section<'_>) -> Limits {
         calls_per_second: u32::try_from(calls_per_second).unwrap_or(u32::MAX),
         transactions,
         dialogs,
-        message,
-        headers,
         call_duration,
         shutdown,
     }

@@ -307,10 +307,6 @@ pub struct Limits {
     pub transactions: usize,
     /// SIP dialogs at once.
     pub dialogs: usize,
-    /// Bytes of a SIP message.
-    pub message: usize,
-    /// Header lines of a SIP message.
-    pub headers: usize,
     /// How long a call may last.
     pub call_duration: Duration,
     /// How long running calls get at SIGTERM before they are ended.

@@ -14,11 +14,11 @@ use super::{
 use crate::config::Configuration;
 use anyhow::Context as _;
 use calls::{CallState, Cdr, Input, Observation, Output, PublicEvent};
-use clock::Now;
+use clock::{Monotonic, Now};
 use metrics::{Direction, Metrics};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use policy::RuleSet;
-use signaling::Way;
+use signaling::{LegId, Way};
 use std::{
     net::SocketAddr,
     os::fd::AsFd as _,
@@ -42,6 +42,10 @@ const MOST_OUTPUTS: usize = 100_000;
 const MOST_BATCHES: usize = 8;
 /// What transactions may still need once every call is gone.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// Seconds of Retry-After: another instance, or this one anew, is there by then.
+const RETRY_WHEN_STOPPING: u32 = 10;
+const RETRY_AT_OVERLOAD: u32 = 1;
 
 /// What the engine is made of.
 pub(crate) struct Parts {
@@ -131,7 +135,8 @@ struct Turning {
     epoll: Epoll,
     waiters: Waiters,
     /// When stopping: until when transactions may still say their last words.
-    stopping: Option<clock::Monotonic>,
+    stopping: Option<Monotonic>,
+    door: Door,
     shutdown: Duration,
     inbox: Arc<Inbox>,
     metrics: Arc<Metrics>,
@@ -165,6 +170,7 @@ impl Turning {
             epoll,
             waiters: Waiters::default(),
             stopping: None,
+            door: Door::new(configuration.limits.calls_per_second, now.monotonic),
             inbox: parts.inbox,
             metrics: parts.metrics,
             records: parts.records,
@@ -270,9 +276,7 @@ impl Turning {
                     signaling::Output::Transmit { local, destination, bytes } => {
                         self.sockets.send(local, destination, bytes);
                     }
-                    signaling::Output::Event { leg, event } => {
-                        self.calls.handle_input(now, Input::Signaling { leg, event });
-                    }
+                    signaling::Output::Event { leg, event } => self.tell_calls(now, leg, event),
                 }
             } else if let Some(output) = self.calls.poll_output() {
                 self.carry_out(now, output);
@@ -281,6 +285,23 @@ impl Turning {
             }
         }
         tracing::error!("the cores talk in circles; going on with the next turn");
+    }
+
+    /// New calls pass the door; everything else goes straight on.
+    fn tell_calls(&mut self, now: Now, leg: LegId, event: signaling::Event) {
+        if matches!(event, signaling::Event::Incoming(_)) {
+            let retry_after = match self.stopping {
+                Some(_) => Some(RETRY_WHEN_STOPPING),
+                None => (!self.door.lets_in(now.monotonic)).then_some(RETRY_AT_OVERLOAD),
+            };
+            if let Some(retry_after) = retry_after {
+                self.metrics.overload_rejections_total.inc();
+                let headers = vec![("Retry-After".to_owned(), retry_after.to_string())];
+                let reject = signaling::Command::Reject { leg, status: 503, reason: None, headers };
+                return self.signaling.handle_input(now, signaling::Input::Command(reject));
+            }
+        }
+        self.calls.handle_input(now, Input::Signaling { leg, event });
     }
 
     fn carry_out(&mut self, now: Now, output: Output) {
@@ -380,8 +401,47 @@ impl Turning {
     }
 }
 
+/// Lets new calls in at a rate: a bucket that holds a second's worth.
+struct Door {
+    per_second: f64,
+    tokens: f64,
+    filled: Monotonic,
+}
+
+impl Door {
+    fn new(per_second: u32, now: Monotonic) -> Self {
+        Self { per_second: per_second.into(), tokens: per_second.into(), filled: now }
+    }
+
+    fn lets_in(&mut self, now: Monotonic) -> bool {
+        let grown = now.since(self.filled).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + grown).min(self.per_second);
+        self.filled = now;
+        let open = self.tokens >= 1.0;
+        if open {
+            self.tokens -= 1.0;
+        }
+        open
+    }
+}
+
 /// A seed that no peer can guess: tags, branches and SSRCs come from it.
 fn chance() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_door_lets_in_a_seconds_worth_and_then_the_rate() {
+        let at = |ms: u64| Monotonic::from_nanos(ms * 1_000_000);
+        let mut door = Door::new(10, at(0));
+        assert_eq!((0..30).filter(|_| door.lets_in(at(0))).count(), 10);
+        assert!(!door.lets_in(at(50)));
+        assert!(door.lets_in(at(150)));
+        assert_eq!((0..30).filter(|_| door.lets_in(at(60_000))).count(), 10, "an idle hour is no credit");
+    }
 }
