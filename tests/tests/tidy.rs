@@ -245,7 +245,29 @@ fn every_dependency_says_why_it_is_there_and_versions_live_in_one_place() {
         .filter(|name| !used.contains_key(*name))
         .map(str::to_owned)
         .collect();
-    assert_none("declared dependencies that nobody uses", &unused);
+    assert_none("declared dependencies that nobody takes", &unused);
+}
+
+#[test]
+fn a_room_uses_every_dependency_it_takes() {
+    let mut wrong = Vec::new();
+    for (room, _) in MAY_IMPORT {
+        let prefix = shown(&folder(room));
+        let text: String =
+            tracked("rs").iter().filter(|file| file.starts_with(&format!("{prefix}/"))).map(|file| read(file)).collect();
+        for section in ["[dependencies]", "[dev-dependencies]"] {
+            for name in dependencies(&manifest(room), section) {
+                let word = if name == "md-5" { "md5".to_owned() } else { name.replace('-', "_") };
+                let used = text
+                    .match_indices(&word)
+                    .any(|(at, _)| !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'));
+                if !used {
+                    wrong.push(format!("{room}: {name}"));
+                }
+            }
+        }
+    }
+    assert_none("dependencies that nothing mentions", &wrong);
 }
 
 fn assert_none(rule: &str, wrong: &[String]) {
