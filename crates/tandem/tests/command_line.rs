@@ -1,0 +1,84 @@
+//! The command line as an operator meets it: what it says, and the exit code a script sees.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+#[test]
+fn check_accepts_the_shipped_files_and_runs_the_rules_own_tests() {
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc");
+    let output = tandem(&["check", &etc.display().to_string()]);
+    let printed = text(&output);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("three misses in a row lead to the front desk"), "{printed}");
+    assert!(printed.contains("0 mistakes"), "{printed}");
+    assert!(!printed.contains('\u{1b}'), "no colours into a pipe");
+}
+
+#[test]
+fn check_tells_mistakes_of_configuration_and_rules_in_one_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("tandem.yaml"), "sip: { listners: [] }\n").expect("a file");
+    fs::write(folder.path().join("rules.yaml"), "version: 1\nrulez: []\n").expect("a file");
+    let output = tandem(&["check", &folder.path().display().to_string()]);
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("did you mean `listeners`?") && printed.contains("tandem.yaml:1:8"), "{printed}");
+    assert!(printed.contains("unknown section `rulez`") && printed.contains("rules.yaml:2:1"), "{printed}");
+
+    let json = tandem(&["check", "--json", &folder.path().display().to_string()]);
+    let document: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one JSON document");
+    assert_eq!(document["ok"], false);
+    assert!(document["errors"].as_array().is_some_and(|errors| errors.len() >= 2), "{document}");
+}
+
+#[test]
+fn a_daemon_does_not_start_with_a_mistake_and_says_where_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tandem.yaml");
+    fs::write(&path, "media:\n  ports: 20001-20100\n").expect("a file");
+    let output = tandem(&["serve", "--config", &path.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("tandem.yaml:2:10"), "{}", text(&output));
+}
+
+#[test]
+fn without_a_daemon_the_client_says_what_to_do() {
+    let output = tandem(&["calls", "--socket", "/nonexistent/control.sock"]);
+    let printed = text(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed.contains("systemctl start tandem") && printed.contains("TANDEM_SOCKET"), "{printed}");
+}
+
+#[test]
+fn an_event_is_checked_before_anything_is_sent() {
+    let said = |arguments: &[&str]| text(&tandem(&[&["event", "c_1", "--socket", "/nonexistent"], arguments].concat()));
+    assert!(said(&[]).contains("say what happened"));
+    assert!(said(&["{broken"]).contains("is not JSON"));
+    assert!(said(&["--type", "intent", "name"]).contains("name=value"));
+    let output = tandem(&["event", "../../v1/drain", "{}"]);
+    assert!(text(&output).contains("is not an id"), "{}", text(&output));
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = tandem(&["completions", shell]);
+        assert!(output.status.success() && text(&output).contains("transfer"), "{shell}");
+    }
+}
+
+fn tandem(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(arguments)
+        .env_remove("TANDEM_SOCKET")
+        .env_remove("TANDEM_CONFIG")
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
