@@ -93,6 +93,7 @@ async fn perform(
         hears(&ai, Heard::Caller).await.context("the AI does not hear the caller")?;
         tokio::time::sleep(Duration::from_millis(800)).await;
 
+        learn(control, &id, story).await?;
         let decided = three_misses(control, &id, story).await?;
         let last_words = async {
             tokio::time::sleep(LAST_WORDS).await;
@@ -163,6 +164,15 @@ async fn perform(
     })
 }
 
+/// What the AI has learned of the caller travels with the call.
+async fn learn(control: &ControlClient, id: &str, story: &Story) -> anyhow::Result<()> {
+    let context = json!({ "type": "context", "customer_name": "Jörg Öztürk", "topic": "an invoice" });
+    story.party("AI", "has learned who calls and why: POST {\"type\": \"context\", …}");
+    let answer = control.post(&format!("/v1/calls/{id}/events"), &context).await?;
+    ensure!(answer.status == 200, "the context was refused: {} {}", answer.status, answer.body);
+    Ok(())
+}
+
 /// Three times `no_match`: the third decides. Answers when the third was posted.
 async fn three_misses(control: &ControlClient, id: &str, story: &Story) -> anyhow::Result<Duration> {
     let path = format!("/v1/calls/{id}/events");
@@ -206,10 +216,9 @@ fn invite_received(party: &Party) -> Option<Duration> {
 /// The context that travels with the INVITE.
 fn show_context(human: &Call, story: &Story) {
     story.party("human", "rings; the INVITE says:");
-    for name in ["X-Tandem-Call-Id", "X-Tandem-Context-Retries", "X-Tandem-Context-Reason", "User-to-User"] {
-        if let Some(value) = human.header(name) {
-            story.detail(&format!("{name}: {value}"));
-        }
+    let told = |name: &str| name.starts_with("X-Tandem-") || name.eq_ignore_ascii_case("User-to-User");
+    for (name, value) in human.invite().headers.iter().filter(|(name, _)| told(name)) {
+        story.detail(&format!("{name}: {value}"));
     }
 }
 
