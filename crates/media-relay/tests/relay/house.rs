@@ -1,5 +1,4 @@
 //! A worker in virtual time, parties that talk to it, and everything it sent, read by an independent RTP parser.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part of the house")]
 
 use bytes::Bytes;
 use clock::{Monotonic, Now};

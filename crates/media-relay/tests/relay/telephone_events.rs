@@ -1,8 +1,6 @@
 //! Digits: passed on, reported once, ended at a switch, generated.
 
-mod house;
-
-use house::{EVENT_TYPE, House, Party, Sent, assert_continuous, ms, music, stream};
+use crate::house::{EVENT_TYPE, House, Party, Sent, assert_continuous, ms, music, stream};
 use media_relay::{Codec, Command, Event, Source, Stream};
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! Silence: what a listener was sent, and what a party says.
 
-mod house;
-
-use house::{House, Party, Sent, dbov, ms, music};
+use crate::house::{House, Party, Sent, dbov, ms, music};
 use media_relay::{Codec, Command, DeadAfter, Event, MeasureId, Source};
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! Reports of our own, and what the peer's tell.
 
-mod house;
-
-use house::{CALL, House, ms};
+use crate::house::{CALL, House, ms};
 use media_relay::{Codec, Command, Event, PortId, Source};
 use std::net::SocketAddr;
 

@@ -1,8 +1,6 @@
 //! Toward each leg the relay is one RTP source for the leg's whole life, whoever speaks.
 
-mod house;
-
-use house::{House, assert_continuous, longest_gap, ms, music, raw, stream};
+use crate::house::{House, assert_continuous, longest_gap, ms, music, raw, stream};
 use media_relay::{Codec, Command, Event, Play, PlayId, Source, Then};
 use std::time::Duration;
 
@@ -204,8 +202,11 @@ fn a_plan_that_changes_nothing_for_a_leg_is_no_switch() {
 fn an_older_plan_changes_nothing() {
     let mut house = House::new();
     let caller = house.party(1, Codec::Pcmu);
-    let plan =
-        |generation, source| Command::Plan { call: house::CALL, generation, sources: vec![(caller.port, source)] };
+    let plan = |generation, source| Command::Plan {
+        call: crate::house::CALL,
+        generation,
+        sources: vec![(caller.port, source)],
+    };
     house.command(plan(5, music(1)));
     house.command(plan(4, Source::Nothing));
     house.advance(ms(100));
@@ -224,7 +225,7 @@ fn music_interrupted_goes_on_where_it_stopped() {
     house.plan(&[(caller.port, music(1))]);
     house.forget();
     house.advance(ms(25));
-    let encoded: Vec<u8> = house::tone(80_000, 300.0, 6000.0).iter().map(|s| Codec::Pcmu.encode(*s)).collect();
+    let encoded: Vec<u8> = crate::house::tone(80_000, 300.0, 6000.0).iter().map(|s| Codec::Pcmu.encode(*s)).collect();
     assert_eq!(house.heard_by(caller.port)[0].rtp().payload[..], encoded[before * 160..][..160]);
 }
 
@@ -319,7 +320,7 @@ fn comfort_noise_becomes_one_quiet_packet_and_costs_no_number() {
     assert_continuous(&heard, ms(1));
     let quiet = heard[5].rtp();
     assert_eq!((quiet.header.payload_type, quiet.payload.len()), (8, 160));
-    assert!((house::dbov(&quiet) + 60.0).abs() < 2.0);
+    assert!((crate::house::dbov(&quiet) + 60.0).abs() < 2.0);
 }
 
 #[test]

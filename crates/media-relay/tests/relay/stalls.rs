@@ -1,8 +1,6 @@
 //! The process was stopped, or a tick came late: no burst of old audio, and nobody is called dead for it.
 
-mod house;
-
-use house::{House, assert_continuous, ms, music, raw};
+use crate::house::{House, assert_continuous, ms, music, raw};
 use media_relay::{Age, Codec, Command, DeadAfter, Event, Source};
 
 #[test]

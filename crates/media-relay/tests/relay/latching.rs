@@ -1,8 +1,6 @@
 //! Whom a port believes to be its peer. Foreign packets are never forwarded: not before, while or after learning.
 
-mod house;
-
-use house::{House, Party, assert_continuous, ms, raw, stream};
+use crate::house::{House, Party, assert_continuous, ms, raw, stream};
 use media_relay::{Codec, Command, Event, Latching, Source, Stream};
 use std::net::SocketAddr;
 
