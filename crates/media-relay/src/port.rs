@@ -22,6 +22,9 @@ const GRID: Duration = Duration::from_millis(5);
 /// At a switch to another leg, silence fills in when that leg's first packet keeps the listener waiting for so long since
 /// the last packet sent: one tick short of 40 ms.
 const FILL_AFTER: Duration = Duration::from_millis(30);
+/// A leg that was sent nothing yet is not filled in for before this: most who are about to speak do so by then, and the
+/// address translations on the way wait longer.
+const FIRST_FILL_AFTER: Duration = Duration::from_secs(1);
 /// Audio older than this is skipped, not sent late.
 pub(crate) const STALE: Duration = Duration::from_millis(200);
 /// Plays that may go on later.
@@ -209,7 +212,9 @@ impl Port {
                 Feed::Silence | Feed::Play(_) => Some(on_grid(now.max(free))),
                 Feed::Leg(relayed) => {
                     relayed.mapping = None;
-                    Some(on_grid(self.sender.last_sent().map_or(now, |last| now.max(last + FILL_AFTER))))
+                    let waited =
+                        self.sender.last_sent().map_or(now + FIRST_FILL_AFTER, |last| now.max(last + FILL_AFTER));
+                    Some(on_grid(waited))
                 }
             }
         };

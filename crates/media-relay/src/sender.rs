@@ -90,8 +90,11 @@ impl Sender {
             Some(last) => {
                 if after(sequence, last.sequence) {
                     last.sequence = sequence;
-                    if !later(last.timestamp, timestamp) {
+                    if later(timestamp, last.timestamp) {
                         (last.timestamp, last.at, last.samples) = (timestamp, at, samples);
+                    } else if timestamp == last.timestamp {
+                        // A telephone-event grows: it stands for the time from its start.
+                        last.samples = last.samples.max(samples);
                     }
                 }
             }

@@ -17,7 +17,7 @@ use std::{
     ops::RangeInclusive,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -127,8 +127,35 @@ struct Open {
 struct WorkerHandle {
     orders: Option<SyncSender<Order>>,
     waiting: VecDeque<Order>,
-    wake: Arc<EventFd>,
+    bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Wakes a worker: one system call for however many orders it has not looked at yet.
+#[derive(Debug)]
+struct Bell {
+    event: EventFd,
+    ringing: AtomicBool,
+}
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        Ok(Self { event, ringing: AtomicBool::new(false) })
+    }
+
+    fn ring(&self) {
+        if !self.ringing.swap(true, Ordering::AcqRel) {
+            let _ = self.event.write(1);
+        }
+    }
+
+    /// To be called before the orders are looked at: whatever comes after rings again. (A swap, not a store: it must see
+    /// the orders of whoever found the bell ringing.)
+    fn hush(&self) {
+        let _ = self.event.read();
+        self.ringing.swap(false, Ordering::AcqRel);
+    }
 }
 
 /// Counts that any thread may read.
@@ -183,7 +210,7 @@ impl Relay {
         let mut published = Vec::new();
         for index in 0..config.workers.max(1) {
             let (orders, inbox) = sync_channel(COMMANDS);
-            let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+            let bell = Arc::new(Bell::new()?);
             let seed = config.seed.wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let counts = Arc::new(thread::Published::default());
             let worker = Thread::new(
@@ -196,12 +223,7 @@ impl Relay {
                 counts.clone(),
             )?;
             let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(move || worker.run())?;
-            workers.push(WorkerHandle {
-                orders: Some(orders),
-                waiting: VecDeque::new(),
-                wake: bell,
-                thread: Some(thread),
-            });
+            workers.push(WorkerHandle { orders: Some(orders), waiting: VecDeque::new(), bell, thread: Some(thread) });
             published.push(counts);
         }
         let gauges = SharedGauges { workers: published, in_use: AtomicU64::new(0), resting: AtomicU64::new(0) };
@@ -298,7 +320,7 @@ impl Relay {
     fn join(&mut self) {
         for worker in &mut self.workers {
             worker.orders = None;
-            let _ = worker.wake.write(1);
+            worker.bell.ring();
         }
         for worker in &mut self.workers {
             if let Some(thread) = worker.thread.take()
@@ -363,8 +385,7 @@ impl WorkerHandle {
                 }
             }
         }
-        // A full counter means that the bell is ringing already.
-        let _ = self.wake.write(1);
+        self.bell.ring();
     }
 }
 

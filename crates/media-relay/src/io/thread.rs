@@ -86,7 +86,7 @@ pub(super) struct Thread {
     core: Worker,
     sockets: Sockets,
     epoll: Epoll,
-    bell: Arc<EventFd>,
+    bell: Arc<super::Bell>,
     inbox: Receiver<Order>,
     report: SyncSender<Event>,
     /// An event the engine had no place for yet.
@@ -132,13 +132,13 @@ impl Thread {
         library: Arc<Library>,
         seed: u64,
         inbox: Receiver<Order>,
-        bell: Arc<EventFd>,
+        bell: Arc<super::Bell>,
         report: SyncSender<Event>,
         wake: Arc<EventFd>,
         published: Arc<Published>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        epoll.add(&bell.event, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         let core = Worker::new(library, seed, now());
         Ok(Self { core, sockets: Sockets::default(), epoll, bell, inbox, report, held: None, wake, published })
     }
@@ -241,7 +241,7 @@ impl Thread {
 
     /// Takes what the handle sent; false when the handle is gone.
     fn obey(&mut self) -> bool {
-        let _ = self.bell.read();
+        self.bell.hush();
         loop {
             match self.inbox.try_recv() {
                 Ok(Order::Open { port, call, rtp, rtcp }) => self.open(port, call, rtp, rtcp),

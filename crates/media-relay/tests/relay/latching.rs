@@ -22,7 +22,7 @@ fn pair(nat: Latching) -> (House, Party, Party) {
 }
 
 fn answer(house: &mut House, party: &Party, nat: Latching) {
-    let described = SocketAddr::from(([10, 0, 0, u8::try_from(party.port.0).unwrap()], 4000));
+    let described = SocketAddr::from(([10, 0, 0, u8::try_from(party.port.0).expect("a small number")], 4000));
     house.command(Command::Describe {
         port: party.port,
         stream: Box::new(Stream { nat, ..stream(described, Codec::Pcmu) }),

@@ -1,9 +1,10 @@
-//! The worker in virtual time, one file a behaviour.
+//! What the relay owes its listeners, in virtual time: one behaviour a file.
 
 mod continuity;
 mod house;
 mod latching;
 mod port_pairs;
+mod random_schedules;
 mod rtcp;
 mod silence;
 mod stalls;

@@ -17,7 +17,7 @@ fn kinds(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
 #[test]
