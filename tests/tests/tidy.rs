@@ -253,8 +253,11 @@ fn a_room_uses_every_dependency_it_takes() {
     let mut wrong = Vec::new();
     for (room, _) in MAY_IMPORT {
         let prefix = shown(&folder(room));
-        let text: String =
-            tracked("rs").iter().filter(|file| file.starts_with(&format!("{prefix}/"))).map(|file| read(file)).collect();
+        let text: String = tracked("rs")
+            .iter()
+            .filter(|file| file.starts_with(&format!("{prefix}/")))
+            .map(|file| read(file))
+            .collect();
         for section in ["[dependencies]", "[dev-dependencies]"] {
             for name in dependencies(&manifest(room), section) {
                 let word = if name == "md-5" { "md5".to_owned() } else { name.replace('-', "_") };
