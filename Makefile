@@ -24,7 +24,7 @@ packages: ## the distribution packages that tests drive as real programs
 	fi
 
 test: packages ## every test, from pure tables to the real daemon against real programs
-	$(CARGO) build -p tandem
+	$(CARGO) build --workspace --all-features --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  $(CARGO) nextest run --config-file .ci/nextest.toml --workspace --all-features $(ARGS); \
 	else \

@@ -27,13 +27,36 @@ macro_rules! names {
                         _ => Self::Other,
                     };
                 }
-                match text.len() {
-                    $(n if n == $text.len() && text.eq_ignore_ascii_case($text.as_bytes()) => Self::$variant,)*
-                    _ => Self::Other,
-                }
+                let (Some(row), Some(first)) = (BY_LENGTH.get(text.len()), text.first()) else { return Self::Other };
+                row.iter()
+                    .map_while(|at| ALL.get(usize::from(*at)))
+                    // One letter tells nearly all names of a length apart.
+                    .find(|(_, known)| {
+                        (known.as_bytes()[0] ^ first) & !0x20 == 0 && text.eq_ignore_ascii_case(known.as_bytes())
+                    })
+                    .map_or(Self::Other, |(name, _)| *name)
             }
         }
+
+        const ALL: &[(Name, &str)] = &[$((Name::$variant, $text),)*];
     };
+}
+
+/// Places in [`ALL`] by the length of the name; 255 ends a row.
+static BY_LENGTH: [[u8; 12]; 24] = by_length();
+
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 255 names")]
+const fn by_length() -> [[u8; 12]; 24] {
+    let mut rows = [[u8::MAX; 12]; 24];
+    let mut filled = [0; 24];
+    let mut at = 0;
+    while at < ALL.len() {
+        let length = ALL[at].1.len();
+        rows[length][filled[length]] = at as u8;
+        filled[length] += 1;
+        at += 1;
+    }
+    rows
 }
 
 names! {
@@ -87,4 +110,23 @@ names! {
     Date "Date",
     Warning "Warning",
     MimeVersion "MIME-Version",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_in_any_case_and_a_neighbour_is_not() {
+        for (name, text) in ALL {
+            for written in [(*text).to_owned(), text.to_lowercase(), text.to_uppercase()] {
+                assert_eq!(Name::of(written.as_bytes()), *name, "{written}");
+            }
+            assert_eq!(Name::of(format!("{text}x").as_bytes()), Name::Other, "{text}x");
+        }
+        assert_eq!(
+            (Name::of(b""), Name::of(b"v"), Name::of(b"V"), Name::of(b"z")),
+            (Name::Other, Name::Via, Name::Via, Name::Other)
+        );
+    }
 }
