@@ -1,6 +1,6 @@
 //! Framing for streams with `tokio_util`.
 
-use crate::{Frame, FrameError, Limits, Message, ParseError, framing::frame_after};
+use crate::{Frame, FrameError, Limits, Message, ParseError, framing::frame_after, scan};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -47,7 +47,10 @@ impl Decoder for Codec {
         loop {
             match frame_after(buffer, self.seen, &self.limits) {
                 Frame::Need => {
-                    self.seen = buffer.len();
+                    // A head that is there already must be found again while its body is awaited.
+                    if scan::head(&buffer[self.seen.saturating_sub(3).min(buffer.len())..]).is_none() {
+                        self.seen = buffer.len();
+                    }
                     return Ok(None);
                 }
                 Frame::Keepalive(length) => {
