@@ -224,6 +224,8 @@ impl Leg {
             credentials,
             max_forwards: order.max_forwards,
             invite_timeout: order.timeout,
+            first_response: None,
+            routes: Vec::new(),
         };
         self.state = State::Dialling;
         step.signaling(Command::Dial { leg: self.id, dial: Box::new(dial) });

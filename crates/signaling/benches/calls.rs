@@ -47,6 +47,8 @@ fn main() {
             credentials: None,
             max_forwards: 70,
             invite_timeout: Duration::from_secs(60),
+            first_response: None,
+            routes: Vec::new(),
         };
         let dial = Command::Dial { leg: LegId(call), dial: Box::new(dial) };
         cores[0].handle_input(now, Input::Command(dial));
@@ -63,6 +65,7 @@ fn main() {
                             let bytes = Bytes::copy_from_slice(&bytes);
                             cores[to].handle_input(now, Input::Datagram { local: destination, source: local, bytes });
                         }
+                        Output::Outside { .. } => {}
                         Output::Event { leg, event } => match event {
                             Event::Incoming(_) => {
                                 let ring = Command::Progress { leg, status: 180, answer: None, headers: vec![] };

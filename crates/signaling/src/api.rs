@@ -58,6 +58,8 @@ pub enum Input {
     },
     /// Call control wants something done.
     Command(Command),
+    /// Something is wanted outside of any dialog.
+    Outside(crate::OutsideCommand),
 }
 
 /// What call control can ask for.
@@ -184,6 +186,11 @@ pub struct Dial {
     pub max_forwards: u8,
     /// How long until the INVITE is given up when nobody answers it finally (it is then cancelled).
     pub invite_timeout: Duration,
+    /// How long until it is given up when nobody has answered at all, not even by 100: [`Event::Ended`] by a timeout. None:
+    /// 64·T1, as the standard has it (timer B).
+    pub first_response: Option<Duration>,
+    /// Route headers, first hop first (RFC 3608); `next_hop` is the first one's.
+    pub routes: Vec<String>,
 }
 
 /// A name and an address, as in From and To.
@@ -261,6 +268,13 @@ pub enum Output {
         leg: LegId,
         /// What.
         event: Event,
+    },
+    /// Something came of a request outside of any dialog.
+    Outside {
+        /// Which.
+        id: crate::OutsideId,
+        /// What.
+        event: crate::OutsideEvent,
     },
 }
 

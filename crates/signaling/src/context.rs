@@ -43,6 +43,10 @@ impl Context {
         self.outputs.push_back(Output::Event { leg, event });
     }
 
+    pub(crate) fn outside(&mut self, id: crate::OutsideId, event: crate::OutsideEvent) {
+        self.outputs.push_back(Output::Outside { id, event });
+    }
+
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }

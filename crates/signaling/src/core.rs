@@ -5,8 +5,9 @@ use crate::{
     context::Context,
     inbound,
     legs::{Legs, World},
+    outside::Outside,
     timer::Owner,
-    transaction::Transactions,
+    transaction::{FromClient, Role, Transactions},
 };
 use clock::{Monotonic, Now};
 
@@ -16,6 +17,7 @@ pub struct Core {
     cx: Context,
     transactions: Transactions,
     legs: Legs,
+    outside: Outside,
 }
 
 impl Core {
@@ -23,7 +25,7 @@ impl Core {
     pub fn new(config: Config, seed: u64, now: Now) -> Self {
         let mut cx = Context::new(config, seed, now);
         let transactions = Transactions::new(&mut cx);
-        Self { cx, transactions, legs: Legs::default() }
+        Self { cx, transactions, legs: Legs::default(), outside: Outside::default() }
     }
 
     /// Takes one input. Call [`Self::poll_output`] until it is empty afterwards.
@@ -31,12 +33,15 @@ impl Core {
         self.cx.now = self.cx.now.max(now.monotonic);
         let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
         match input {
-            Input::Datagram { local, source, bytes } => inbound::receive(&mut w, &mut self.legs, local, source, bytes),
+            Input::Datagram { local, source, bytes } => {
+                let told = inbound::receive(&mut w, &mut self.legs, local, source, bytes);
+                told.into_iter().for_each(|told| self.client_told(told));
+            }
             Input::Command(command) => self.legs.command(&mut w, command),
+            Input::Outside(command) => self.outside.command(&mut w, command),
             Input::TransmitFailed { local, destination } => {
-                for told in w.transactions.clients.transport_failed(w.cx, local, destination) {
-                    self.legs.client_told(&mut w, told);
-                }
+                let told = w.transactions.clients.transport_failed(w.cx, local, destination);
+                told.into_iter().for_each(|told| self.client_told(told));
             }
         }
     }
@@ -50,9 +55,8 @@ impl Core {
             let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
             match owner {
                 Owner::Client(id) => {
-                    if let Some(told) = w.transactions.clients.timer(w.cx, id, timer) {
-                        self.legs.client_told(&mut w, told);
-                    }
+                    let told = w.transactions.clients.timer(w.cx, id, timer);
+                    told.into_iter().for_each(|told| self.client_told(told));
                 }
                 Owner::Server(id) => {
                     if let Some(told) = w.transactions.servers.timer(w.cx, id, timer) {
@@ -60,7 +64,17 @@ impl Core {
                     }
                 }
                 Owner::Leg(slot) => self.legs.timer(&mut w, slot, timer),
+                Owner::Outside(slot) => self.outside.timer(&mut w, slot, timer),
             }
+        }
+    }
+
+    /// A client transaction's word goes to whose request it was.
+    fn client_told(&mut self, told: FromClient) {
+        let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
+        match told.user().role {
+            Role::Outside => self.outside.client_told(&mut w, &told),
+            _ => self.legs.client_told(&mut w, told),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     legs::{Legs, World},
     message::{Broken, Request, method_name},
     slab::Id,
-    transaction::Taken,
+    transaction::{FromClient, Taken},
 };
 use bytes::Bytes;
 use sip_codec::{Limits, Message, Method, Name, Via};
@@ -16,11 +16,17 @@ use std::{net::SocketAddr, sync::Arc};
 /// How long a refused caller is told to wait at a limit, in seconds.
 const RETRY_AFTER: &str = "5";
 
-/// Takes one datagram.
-pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, local: SocketAddr, source: SocketAddr, bytes: Bytes) {
+/// Takes one datagram. What a response means to a request of ours is the answer.
+pub(crate) fn receive(
+    w: &mut World<'_>,
+    legs: &mut Legs,
+    local: SocketAddr,
+    source: SocketAddr,
+    bytes: Bytes,
+) -> Option<FromClient> {
     if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         // A keep-alive.
-        return;
+        return None;
     }
     let limits = Limits::default();
     let message = match Message::parse(bytes.clone(), &limits) {
@@ -32,7 +38,7 @@ pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, local: SocketAddr, sou
                 let (status, why) = (error.status(), error.to_string());
                 broken(w, &Broken { message, status, why }, local, source);
             }
-            return;
+            return None;
         }
     };
     if message.is_request() {
@@ -41,13 +47,13 @@ pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, local: SocketAddr, sou
             Ok(request) => take_request(w, legs, request),
             Err(found) => broken(w, &found, local, source),
         }
-    } else {
-        take_response(w, legs, message);
+        return None;
     }
+    take_response(w, message)
 }
 
-fn take_response(w: &mut World<'_>, legs: &mut Legs, message: Message) {
-    let Some(status) = message.status() else { return };
+fn take_response(w: &mut World<'_>, message: Message) -> Option<FromClient> {
+    let status = message.status()?;
     let found = message.core().ok().and_then(|core| {
         // A second Via means that somebody else sent the request (18.1.2).
         let alone = message.values(Name::Via).nth(1).is_none();
@@ -55,12 +61,9 @@ fn take_response(w: &mut World<'_>, legs: &mut Legs, message: Message) {
     });
     let Some((branch, method)) = found else {
         w.cx.counters.stray += 1;
-        return;
+        return None;
     };
-    let told = w.transactions.clients.response(w.cx, &branch, method, status, message);
-    if let Some(told) = told {
-        legs.client_told(w, told);
-    }
+    w.transactions.clients.response(w.cx, &branch, method, status, message)
 }
 
 fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {

@@ -22,6 +22,7 @@ mod inbound;
 pub mod io;
 mod legs;
 mod message;
+mod outside;
 mod reasons;
 mod slab;
 mod table;
@@ -33,4 +34,5 @@ pub use crate::{
     config::{Config, Limits, Listener, Network, NetworkError, Unknown},
     core::Core,
     counters::{Counters, Gauges, Way},
+    outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
 };

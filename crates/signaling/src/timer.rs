@@ -12,6 +12,8 @@ pub(crate) enum Owner {
     Server(Id),
     /// A leg.
     Leg(Id),
+    /// A usage outside of any dialog.
+    Outside(Id),
 }
 
 /// The timers of RFC 3261 (table 4) and RFC 6026 by their letters, then those of the usages above the transactions.
@@ -24,6 +26,8 @@ pub(crate) enum Timer {
     /// When an INVITE that has only been answered provisionally is given up and cancelled: the dial's `invite_timeout`. (A
     /// proxy's timer in the standard; a B2BUA owes its callers the same.)
     C,
+    /// When an INVITE that nobody has answered at all is given up before timer B: the dial's `first_response`.
+    Unheard,
     /// When an INVITE's client transaction has acknowledged a refusal long enough: 32 s.
     D,
     /// When a request other than INVITE is sent again: T1, doubling up to T2.
@@ -62,6 +66,10 @@ pub(crate) enum Timer {
     Glare,
     /// When our re-INVITE, answered only provisionally, is given up.
     ReInvite,
+    /// When an OPTIONS without any response counts as unanswered.
+    Pong,
+    /// When a registration is renewed, or tried again.
+    Refresh,
 }
 
 /// The intervals that the transaction machines need.

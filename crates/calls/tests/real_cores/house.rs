@@ -213,6 +213,8 @@ impl House {
             credentials: None,
             max_forwards: 70,
             invite_timeout: Duration::from_secs(120),
+            first_response: None,
+            routes: Vec::new(),
         };
         self.far.handle_input(self.now, signaling::Input::Command(Command::Dial { leg, dial: Box::new(dial) }));
         self.settle();
@@ -345,6 +347,7 @@ impl House {
             while let Some(output) = self.near.poll_output() {
                 quiet = false;
                 match output {
+                    signaling::Output::Outside { .. } => {}
                     signaling::Output::Transmit { local, destination, bytes } => {
                         if bytes.starts_with(b"INVITE ") {
                             self.largest_invite = self.largest_invite.max(bytes.len());
@@ -359,6 +362,7 @@ impl House {
             while let Some(output) = self.far.poll_output() {
                 quiet = false;
                 match output {
+                    signaling::Output::Outside { .. } => {}
                     signaling::Output::Transmit { local, destination, bytes } => {
                         self.network.push_back((self.now.monotonic + TRIP, false, local, destination, bytes));
                     }

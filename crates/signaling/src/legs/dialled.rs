@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use sip_codec::{Message, Method, Name, Uri};
-use std::{mem, net::SocketAddr};
+use std::{mem, net::SocketAddr, time::Duration};
 
 /// What only a dialled leg has.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Dialled {
     /// What the INVITE carried: its ACK carries the same.
     pub(super) credentials: Vec<(&'static str, String)>,
     tries: u8,
+    first_response: Option<Duration>,
+    routes: Vec<Bytes>,
     cancel: Cancel,
     /// Anyone has answered at all.
     heard: bool,
@@ -96,6 +98,8 @@ impl Legs {
             keyring,
             credentials: Vec::new(),
             tries: 0,
+            first_response: dial.first_response,
+            routes: dial.routes.into_iter().map(Bytes::from).collect(),
             cancel: Cancel::No,
             heard: false,
             late: false,
@@ -133,7 +137,7 @@ impl Leg {
             uri: dialled.target.clone(),
             branch: w.transactions.clients.branch(w.cx),
             sent_by: self.listener.advertised,
-            routes: Vec::new(),
+            routes: dialled.routes.clone(),
             from: dialled.from.clone(),
             to: dialled.to.clone(),
             call_id: dialled.call_id.clone(),
@@ -160,12 +164,16 @@ impl Leg {
             self.clients += 1;
             dialled.invite = w.transactions.clients.start(w.cx, Outgoing { user, local, destination, parts, bytes });
         }
+        if let Some(wait) = dialled.first_response.filter(|_| sent) {
+            self.arm(w, Timer::Unheard, wait);
+        }
         self.dialled = Some(dialled);
         sent
     }
 
     /// A response to the INVITE that opens the leg.
     pub(super) fn invite_response(&mut self, w: &mut World<'_>, id: Id, status: u16, message: &Message) {
+        self.disarm(w, Timer::Unheard);
         match status {
             100..200 => self.provisional(w, id, status, message),
             200..300 => self.success(w, id, message),
@@ -269,6 +277,13 @@ impl Leg {
     fn stop_cancelling(&mut self, w: &mut World<'_>) {
         self.abandoned = None;
         self.disarm(w, Timer::CancelGrace);
+    }
+
+    /// Timer [`Timer::Unheard`]: somewhere else may be reached sooner.
+    pub(super) fn nobody_answers(&mut self, w: &mut World<'_>) {
+        if self.dialled.as_ref().is_some_and(|dialled| !dialled.heard) {
+            self.invite_timed_out(w);
+        }
     }
 
     /// Timer C.

@@ -106,8 +106,9 @@ struct SentAck {
     destination: SocketAddr,
 }
 
-const TIMERS: [Timer; 10] = [
+const TIMERS: [Timer; 11] = [
     Timer::C,
+    Timer::Unheard,
     Timer::Repeat2xx,
     Timer::AwaitAck,
     Timer::KeepRinging,
@@ -169,11 +170,7 @@ impl Legs {
     }
 
     pub(crate) fn client_told(&mut self, w: &mut World<'_>, told: FromClient) {
-        let (FromClient::Response { user, .. }
-        | FromClient::TimedOut { user }
-        | FromClient::Failed { user }
-        | FromClient::Over { user }) = &told;
-        let User { leg: slot, role } = *user;
+        let User { leg: slot, role } = told.user();
         self.with(w, slot, |leg, w| {
             let failure = match told {
                 FromClient::Response { id, message, .. } => {
@@ -292,7 +289,15 @@ impl Leg {
     ) {
         self.tell(w, Event::Ended { by, status, reason, retry_after });
         self.ended = true;
-        for timer in [Timer::C, Timer::KeepRinging, Timer::Answer, Timer::OfferReply, Timer::LateAnswer, Timer::Glare] {
+        for timer in [
+            Timer::C,
+            Timer::Unheard,
+            Timer::KeepRinging,
+            Timer::Answer,
+            Timer::OfferReply,
+            Timer::LateAnswer,
+            Timer::Glare,
+        ] {
             self.disarm(w, timer);
         }
     }
@@ -393,7 +398,7 @@ impl Leg {
             Role::Invite => self.invite_response(w, id, status, message),
             Role::ReInvite => self.reinvite_response(w, id, status, message),
             Role::Bye if matches!(status, 401 | 407) => self.bye_challenged(w, id, status, message),
-            Role::Bye | Role::ExtraBye | Role::Cancel => {}
+            Role::Bye | Role::ExtraBye | Role::Cancel | Role::Outside => {}
         }
     }
 
@@ -406,7 +411,7 @@ impl Leg {
                 self.end(w, by, Some(status), None, None);
             }
             Role::ReInvite => self.reinvite_failed(w, by, status),
-            Role::Cancel | Role::Bye | Role::ExtraBye => {}
+            Role::Cancel | Role::Bye | Role::ExtraBye | Role::Outside => {}
         }
     }
 
@@ -421,6 +426,7 @@ impl Leg {
     fn timer(&mut self, w: &mut World<'_>, timer: Timer) {
         match timer {
             Timer::C => self.invite_timed_out(w),
+            Timer::Unheard => self.nobody_answers(w),
             Timer::Repeat2xx => self.repeat_2xx(w),
             Timer::AwaitAck => self.ack_never_came(w),
             Timer::KeepRinging => self.keep_ringing(w),

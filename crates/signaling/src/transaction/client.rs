@@ -31,6 +31,8 @@ pub(crate) enum Role {
     Bye,
     /// The BYE to a further 2xx of a fork, or to one that came too late.
     ExtraBye,
+    /// A request outside of any dialog; the slot is its usage's.
+    Outside,
 }
 
 /// Whom a response is for.
@@ -62,6 +64,17 @@ pub(crate) enum FromClient {
     Failed { user: User },
     /// Over; the user had its final response.
     Over { user: User },
+}
+
+impl FromClient {
+    /// Whom it is for.
+    pub(crate) fn user(&self) -> User {
+        match self {
+            Self::Response { user, .. } | Self::TimedOut { user } | Self::Failed { user } | Self::Over { user } => {
+                *user
+            }
+        }
+    }
 }
 
 #[derive(Debug)]

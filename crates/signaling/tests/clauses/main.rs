@@ -5,10 +5,13 @@
 mod broken_messages;
 mod limits;
 mod random_calls;
+mod rfc3261_10_registrations;
+mod rfc3261_11_options;
 mod rfc3261_13_2_forks;
 mod rfc3261_14_offers;
 mod rfc3261_22_digest;
 mod rfc3261_8_2_requests;
 mod rfc3261_calls;
+mod trunk_dials;
 mod unknown_sources;
 mod world;

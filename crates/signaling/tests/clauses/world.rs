@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use clock::{Monotonic, Now};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use signaling::{Command, Config, Core, Dial, EndedBy, Event, Incoming, Input, LegId, Network, Output, Party, Unknown};
+use signaling::{
+    Command, Config, Core, Dial, EndedBy, Event, Incoming, Input, LegId, Network, Output, OutsideCommand, OutsideEvent,
+    Party, Unknown,
+};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 pub(crate) const OFFER: &[u8] = b"v=0 offer";
@@ -43,6 +46,8 @@ pub(crate) fn dial(to: SocketAddr, listener: SocketAddr) -> Box<Dial> {
         credentials: None,
         max_forwards: 70,
         invite_timeout: Duration::from_secs(60),
+        first_response: None,
+        routes: Vec::new(),
     })
 }
 
@@ -61,6 +66,8 @@ pub(crate) struct World {
     pub(crate) cores: Vec<(SocketAddr, Core)>,
     pub(crate) weather: Weather,
     pub(crate) events: Vec<(usize, LegId, Event)>,
+    /// What came of requests outside of any dialog.
+    pub(crate) outside: Vec<OutsideEvent>,
     /// Everything that was sent: when, from, to, what.
     pub(crate) sent: Vec<(Monotonic, SocketAddr, SocketAddr, Bytes)>,
     /// Everything that reached a core: who sent it, whom it reached, what.
@@ -89,6 +96,7 @@ impl World {
             cores,
             weather: Weather::default(),
             events: Vec::new(),
+            outside: Vec::new(),
             sent: Vec::new(),
             delivered: Vec::new(),
             mail: Vec::new(),
@@ -102,6 +110,13 @@ impl World {
         let now = self.now;
         self.cores[side].1.handle_input(now, Input::Command(command));
         self.drain(side);
+    }
+
+    /// Asks the first core for something outside of any dialog.
+    pub(crate) fn ask(&mut self, command: OutsideCommand) {
+        let now = self.now;
+        self.cores[0].1.handle_input(now, Input::Outside(command));
+        self.drain(0);
     }
 
     /// Lets `bytes` arrive at a core from `source`, now.
@@ -122,6 +137,7 @@ impl World {
         while let Some(output) = self.cores[side].1.poll_output() {
             match output {
                 Output::Event { leg, event } => self.events.push((side, leg, event)),
+                Output::Outside { event, .. } => self.outside.push(event),
                 Output::Transmit { local, destination, bytes } => {
                     self.fly(local, destination, &bytes);
                     self.sent.push((self.now.monotonic, local, destination, bytes));

@@ -277,6 +277,7 @@ impl Turning {
                         self.sockets.send(local, destination, bytes);
                     }
                     signaling::Output::Event { leg, event } => self.tell_calls(now, leg, event),
+                    signaling::Output::Outside { id, event } => tracing::debug!(?id, ?event, "nobody asked"),
                 }
             } else if let Some(output) = self.calls.poll_output() {
                 self.carry_out(now, output);
