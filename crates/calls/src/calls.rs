@@ -496,6 +496,7 @@ mod tests {
         let incoming = Incoming {
             source: "192.0.2.10:5060".parse().unwrap(),
             local: "192.0.2.1:5060".parse().unwrap(),
+            account: None,
             request_uri: "sip:1@192.0.2.1".into(),
             from: party("sip:2@192.0.2.10"),
             to: party("sip:1@192.0.2.1"),

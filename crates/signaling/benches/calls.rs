@@ -66,6 +66,7 @@ fn main() {
                             cores[to].handle_input(now, Input::Datagram { local: destination, source: local, bytes });
                         }
                         Output::Outside { .. } => {}
+                        Output::Contacts { .. } => {}
                         Output::Event { leg, event } => match event {
                             Event::Incoming(_) => {
                                 let ring = Command::Progress { leg, status: 180, answer: None, headers: vec![] };

@@ -276,6 +276,13 @@ pub enum Output {
         /// What.
         event: crate::OutsideEvent,
     },
+    /// A phone registered or unregistered, or its registration expired.
+    Contacts {
+        /// Whose.
+        account: String,
+        /// Everywhere the account is registered now; empty when nowhere.
+        contacts: Vec<crate::Contact>,
+    },
 }
 
 /// What can happen to a leg.
@@ -367,6 +374,8 @@ pub struct Incoming {
     pub source: SocketAddr,
     /// The listener it came to.
     pub local: SocketAddr,
+    /// The account that a registered phone has shown its password for; none for a call that comes from an allowed network.
+    pub account: Option<String>,
     /// The Request-URI as written.
     pub request_uri: String,
     /// Who calls.

@@ -38,8 +38,9 @@ impl Asker {
     }
 }
 
+/// How a digest is computed (RFC 8760).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Algorithm {
+pub(crate) enum Algorithm {
     Md5,
     Sha256,
     Sha512256,
@@ -47,7 +48,7 @@ enum Algorithm {
 
 impl Algorithm {
     /// Its name, and whether it is a `-sess` variant.
-    fn named(name: Option<&str>) -> Option<(Self, bool)> {
+    pub(crate) fn named(name: Option<&str>) -> Option<(Self, bool)> {
         let name = name.unwrap_or("MD5");
         let (base, session) = match name.len().checked_sub(5).and_then(|at| name.split_at_checked(at)) {
             Some((base, end)) if end.eq_ignore_ascii_case("-sess") => (base, true),
@@ -57,7 +58,7 @@ impl Algorithm {
         known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(base)).map(|(_, algorithm)| (algorithm, session))
     }
 
-    const fn name(self, session: bool) -> &'static str {
+    pub(crate) const fn name(self, session: bool) -> &'static str {
         match (self, session) {
             (Self::Md5, false) => "MD5",
             (Self::Md5, true) => "MD5-sess",
@@ -68,7 +69,8 @@ impl Algorithm {
         }
     }
 
-    fn hex(self, text: &str) -> String {
+    /// The digest of `text` in lower-case hexadecimal.
+    pub(crate) fn hex(self, text: &str) -> String {
         fn hex(bytes: &[u8]) -> String {
             bytes.iter().fold(String::with_capacity(64), |mut hex, byte| {
                 let _ = write!(hex, "{byte:02x}");
@@ -277,7 +279,8 @@ fn respond(
     Some(value)
 }
 
-fn quoted(text: &str) -> String {
+/// `text` as a quoted string.
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

@@ -1,5 +1,6 @@
 //! What an operator can set, and the bounds of everything a peer can fill.
 
+use crate::{Abuse, Registration};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -19,6 +20,10 @@ pub struct Config {
     pub allowed: Vec<Network>,
     /// What anyone else gets.
     pub unknown: Unknown,
+    /// How anyone else's requests are bounded.
+    pub abuse: Abuse,
+    /// Phones that register with us; none may when absent.
+    pub registration: Option<Registration>,
     /// Names (in any case) of headers that call control sees beside every `X-…`.
     pub passed_headers: Vec<String>,
     /// Round-trip estimate (RFC 3261 table 4): 500 ms.
@@ -44,6 +49,8 @@ impl Default for Config {
             user_agent: String::new(),
             allowed: Vec::new(),
             unknown: Unknown::Silent,
+            abuse: Abuse::default(),
+            registration: None,
             passed_headers: ["P-Asserted-Identity", "Privacy", "Diversion", "User-to-User", "Subject", "Call-Info"]
                 .map(str::to_owned)
                 .to_vec(),

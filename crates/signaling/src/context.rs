@@ -1,7 +1,9 @@
 //! What every machine of the room works with: the time of this step, chance, timers, the way out.
 
 use crate::{
-    Config, Counters, Event, LegId, Listener, Output,
+    Config, Contact, Counters, Event, LegId, Listener, Output,
+    guard::Guard,
+    registrar::Registrar,
     timer::{Owner, Timer, Timing},
 };
 use bytes::Bytes;
@@ -17,6 +19,9 @@ pub(crate) struct Context {
     pub(crate) now: Monotonic,
     pub(crate) counters: Counters,
     pub(crate) timers: Timers<(Owner, Timer)>,
+    pub(crate) guard: Guard,
+    /// Where phones register; taken out while it works.
+    pub(crate) registrar: Option<Box<Registrar>>,
     outputs: VecDeque<Output>,
     random: StdRng,
 }
@@ -24,14 +29,23 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: Config, seed: u64, now: Now) -> Self {
         let timing = Timing { t1: config.t1, t2: config.t2, t4: config.t4, reliable: false };
+        let random = StdRng::seed_from_u64(seed);
+        // Chance of their own: what a seed names does not depend on whether phones may register.
+        let mut keys = StdRng::seed_from_u64(seed ^ 0x9e37_79b9_7f4a_7c15);
+        let registrar = config.registration.as_ref().map(|registration| {
+            let own = config.listeners.iter().flat_map(|listener| [listener.local.ip(), listener.advertised.ip()]);
+            Box::new(Registrar::new(registration, own, || keys.next_u64()))
+        });
         Self {
+            guard: Guard::new(config.abuse, (keys.next_u64(), keys.next_u64()), now.monotonic),
+            registrar,
             config,
             timing,
             now: now.monotonic,
             counters: Counters::default(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
-            random: StdRng::seed_from_u64(seed),
+            random,
         }
     }
 
@@ -45,6 +59,10 @@ impl Context {
 
     pub(crate) fn outside(&mut self, id: crate::OutsideId, event: crate::OutsideEvent) {
         self.outputs.push_back(Output::Outside { id, event });
+    }
+
+    pub(crate) fn contacts(&mut self, account: String, contacts: Vec<Contact>) {
+        self.outputs.push_back(Output::Contacts { account, contacts });
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {

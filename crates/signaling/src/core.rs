@@ -49,6 +49,11 @@ impl Core {
     /// Fires every timer that is due. Call [`Self::poll_output`] until it is empty afterwards.
     pub fn handle_timeout(&mut self, now: Now) {
         self.cx.now = self.cx.now.max(now.monotonic);
+        if let Some(registrar) = &mut self.cx.registrar {
+            for (account, contacts) in registrar.expire(self.cx.now) {
+                self.cx.contacts(account, contacts);
+            }
+        }
         // Each timer that is due fires once: whatever it arms lies in the future.
         for _ in 0..self.cx.timers.len() {
             let Some((owner, timer)) = self.cx.timers.pop_expired(self.cx.now) else { break };
@@ -85,7 +90,8 @@ impl Core {
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Monotonic> {
-        self.cx.timers.next_timeout()
+        let registrations = self.cx.registrar.as_ref().and_then(|registrar| registrar.next_timeout());
+        self.cx.timers.next_timeout().into_iter().chain(registrations).min()
     }
 
     /// What is there at the moment.
@@ -96,6 +102,16 @@ impl Core {
             legs: self.legs.len(),
             timers: self.cx.timers.len(),
         }
+    }
+
+    /// Contacts of phones that are registered.
+    pub fn registrations(&self) -> usize {
+        self.cx.registrar.as_ref().map_or(0, |registrar| registrar.len())
+    }
+
+    /// Sources that are banned.
+    pub fn banned(&self, now: Now) -> usize {
+        self.cx.guard.banned(now.monotonic)
     }
 
     /// What has happened since birth.

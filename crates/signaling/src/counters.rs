@@ -40,6 +40,16 @@ pub struct Counters {
     pub stray: u64,
     /// Requests answered 503 at a limit.
     pub refused_at_limit: u64,
+    /// REGISTER requests that were granted, those that only ask included.
+    pub registrations: u64,
+    /// Challenges that were sent.
+    pub challenges: u64,
+    /// Digests that were wrong under a nonce of ours.
+    pub failed_authentications: u64,
+    /// Requests that were dropped because their source is banned.
+    pub dropped_banned: u64,
+    /// Requests that were dropped because their source sends too many.
+    pub dropped_rate: u64,
     /// Headers of call control that were left out because no header can hold them.
     pub headers_left_out: u64,
 }

@@ -4,17 +4,22 @@
 use crate::{
     Unknown, Way,
     compose::{self, ALLOW, Response},
+    guard::Offence,
     legs::{Legs, World},
     message::{Broken, Request, method_name},
+    registrar,
     slab::Id,
     transaction::{FromClient, Taken},
 };
 use bytes::Bytes;
 use sip_codec::{Limits, Message, Method, Name, Via};
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// How long a refused caller is told to wait at a limit, in seconds.
-const RETRY_AFTER: &str = "5";
+pub(crate) const RETRY_AFTER: &str = "5";
 
 /// Takes one datagram. What a response means to a request of ours is the answer.
 pub(crate) fn receive(
@@ -34,9 +39,12 @@ pub(crate) fn receive(
         Err(error) => {
             tracing::debug!(%source, %error, "a datagram is no SIP message");
             w.cx.counters.garbage += 1;
-            if let Some(message) = Message::salvage(bytes, &limits) {
-                let (status, why) = (error.status(), error.to_string());
-                broken(w, &Broken { message, status, why }, local, source);
+            match Message::salvage(bytes, &limits) {
+                Some(message) => {
+                    let (status, why) = (error.status(), error.to_string());
+                    broken(w, &Broken { message, status, why }, local, source);
+                }
+                None => offends(w, source, Offence::Garbage),
             }
             return None;
         }
@@ -80,8 +88,10 @@ fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
             Some(leg) => legs.ack(w, leg, &request),
             None => w.cx.counters.stray += 1,
         }
-    } else if !known {
-        stranger(w, &request.message, request.local, request.source, request.reply_to);
+    } else if request.method == Method::Register && request.to_tag().is_none() && w.cx.registrar.is_some() {
+        registrar::receive(w, request);
+    } else if !known && !cancels_own(w, legs, &request) {
+        unknown(w, legs, request);
     } else if w.transactions.overfull(w.cx) {
         w.cx.counters.refused_at_limit += 1;
         let tag = w.cx.token("", u32::MAX);
@@ -93,6 +103,62 @@ fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
         within(w, legs, leg, Arc::new(request));
     } else {
         outside(w, legs, Arc::new(request));
+    }
+}
+
+/// A request from an address that no trunk allows, and of no dialog of its sender's.
+fn unknown(w: &mut World<'_>, legs: &mut Legs, mut request: Request) {
+    let source = request.source.ip();
+    let phone = w.cx.registrar.as_ref().is_some_and(|registrar| registrar.has_source(source));
+    if !lets_in(w, source, phone) {
+        return;
+    }
+    if !phone || request.to_tag().is_some() || !registrar::may_begin(request.method) {
+        return stranger(w, &request.message, request.local, request.source, request.reply_to);
+    }
+    if w.transactions.overfull(w.cx) {
+        w.cx.counters.refused_at_limit += 1;
+        let response = Response::tagged(503, "0").with(Name::RetryAfter, RETRY_AFTER);
+        answer_bare(w, &request.message, request.local, request.source, request.reply_to, &response);
+        return;
+    }
+    if request.is_invite() {
+        let Some(account) = registrar::caller(w, &request) else { return };
+        request.account = Some(account);
+    }
+    outside(w, legs, Arc::new(request));
+}
+
+/// A CANCEL by the sender of the INVITE that it means.
+fn cancels_own(w: &World<'_>, legs: &Legs, request: &Request) -> bool {
+    request.method == Method::Cancel
+        && w.transactions
+            .servers
+            .cancelled_by(request)
+            .and_then(|invite| w.transactions.servers.leg_of(invite))
+            .is_some_and(|leg| legs.knows(leg, request.source))
+}
+
+/// False when a request of a source that no trunk allows is to be dropped unheard: it is banned, unless it is `own` (a phone that is
+/// registered from there), or it has come too often.
+pub(crate) fn lets_in(w: &mut World<'_>, source: IpAddr, own: bool) -> bool {
+    let now = w.cx.now;
+    if !own && w.cx.guard.is_banned(now, source) {
+        w.cx.counters.dropped_banned += 1;
+        return false;
+    }
+    let open = w.cx.guard.lets_in(now, source);
+    if !open {
+        w.cx.counters.dropped_rate += 1;
+    }
+    open
+}
+
+/// Notes an offence of somebody whom no trunk allows and who is no phone of ours.
+fn offends(w: &mut World<'_>, source: SocketAddr, offence: Offence) {
+    let phone = w.cx.registrar.as_ref().is_some_and(|registrar| registrar.has_source(source.ip()));
+    if !phone && !w.cx.allowed(source) {
+        w.cx.guard.offends(w.cx.now, source.ip(), offence, false);
     }
 }
 
@@ -231,32 +297,41 @@ fn broken(w: &mut World<'_>, broken: &Broken, local: SocketAddr, source: SocketA
         let tag = w.cx.token("", u32::MAX);
         let response = Response { phrase: phrase.as_deref(), ..Response::tagged(*status, &tag) };
         answer_bare(w, message, local, source, reply_to, &response);
-    } else {
+    } else if lets_in(w, source.ip(), false) {
         stranger(w, message, local, source, reply_to);
     }
 }
 
 /// Somebody we do not know.
-fn stranger(w: &mut World<'_>, message: &Message, local: SocketAddr, source: SocketAddr, reply_to: SocketAddr) {
+pub(crate) fn stranger(
+    w: &mut World<'_>,
+    message: &Message,
+    local: SocketAddr,
+    source: SocketAddr,
+    reply_to: SocketAddr,
+) {
     w.cx.counters.unknown_sources += 1;
     tracing::debug!(%source, "a request of an unknown source");
+    offends(w, source, Offence::UnknownSource);
     if w.cx.config.unknown == Unknown::Forbid && message.method() != Some(Method::Ack) {
         answer_bare(w, message, local, source, reply_to, &Response::tagged(403, "0"));
     }
 }
 
-/// Sends a response that is not remembered, unless it is half as long again as what it answers.
-fn answer_bare(
+/// Sends a response that is not remembered, unless it is half as long again as what it answers. True when it was sent.
+pub(crate) fn answer_bare(
     w: &mut World<'_>,
     message: &Message,
     local: SocketAddr,
     source: SocketAddr,
     reply_to: SocketAddr,
     response: &Response<'_>,
-) {
-    let Some(bytes) = compose::bare_response(message, source, response) else { return };
-    if bytes.len() * 2 <= message.as_bytes().len() * 3 || w.cx.allowed(source) {
+) -> bool {
+    let Some(bytes) = compose::bare_response(message, source, response) else { return false };
+    let fits = bytes.len() * 2 <= message.as_bytes().len() * 3 || w.cx.allowed(source);
+    if fits {
         w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::Out, response.status);
         w.cx.transmit(local, reply_to, bytes);
     }
+    fits
 }

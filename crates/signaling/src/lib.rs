@@ -11,12 +11,14 @@
 
 mod api;
 mod auth;
+mod challenge;
 mod compose;
 mod config;
 mod context;
 mod core;
 mod counters;
 mod dialog;
+mod guard;
 mod inbound;
 #[cfg(feature = "io")]
 pub mod io;
@@ -24,6 +26,7 @@ mod legs;
 mod message;
 mod outside;
 mod reasons;
+mod registrar;
 mod slab;
 mod table;
 mod timer;
@@ -34,5 +37,7 @@ pub use crate::{
     config::{Config, Limits, Listener, Network, NetworkError, Unknown},
     core::Core,
     counters::{Counters, Gauges, Way},
+    guard::{Abuse, Offence},
     outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
+    registrar::{Account, Contact, Reach, Registration},
 };

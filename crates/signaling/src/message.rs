@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) reply_to: SocketAddr,
     pub(crate) cseq: u32,
     pub(crate) max_forwards: Option<u8>,
+    /// Whose credentials it brought, once they were found right.
+    pub(crate) account: Option<String>,
     key: Key,
     sender_tag: Option<Bytes>,
     to_tag: Option<Bytes>,
@@ -69,7 +71,19 @@ impl Request {
         key.push(0);
         key.extend(core.via.host.iter().map(u8::to_ascii_lowercase));
         key.extend_from_slice(&core.via.port.unwrap_or(5060).to_be_bytes());
-        Ok(Self { message, method, local, source, reply_to, cseq, max_forwards, key, sender_tag, to_tag })
+        Ok(Self {
+            message,
+            method,
+            local,
+            source,
+            reply_to,
+            cseq,
+            max_forwards,
+            account: None,
+            key,
+            sender_tag,
+            to_tag,
+        })
     }
 
     /// The same request at another time of reading: what a response is made from.

@@ -109,6 +109,8 @@ names! {
     Timestamp "Timestamp",
     Date "Date",
     Warning "Warning",
+    Path "Path",
+    MinExpires "Min-Expires",
     MimeVersion "MIME-Version",
 }
 

@@ -182,6 +182,7 @@ impl World {
         let incoming = Incoming {
             source: "192.0.2.10:5060".parse().unwrap(),
             local: "192.0.2.1:5060".parse().unwrap(),
+            account: None,
             request_uri: "sip:+4930900@192.0.2.1".into(),
             from: party("sip:+493055512345@192.0.2.10"),
             to: party("sip:+4930900@192.0.2.1"),

@@ -357,6 +357,7 @@ impl House {
                     signaling::Output::Event { leg, event } => {
                         self.calls.handle_input(self.now, Input::Signaling { leg, event });
                     }
+                    signaling::Output::Contacts { .. } => {}
                 }
             }
             while let Some(output) = self.far.poll_output() {
@@ -367,6 +368,7 @@ impl House {
                         self.network.push_back((self.now.monotonic + TRIP, false, local, destination, bytes));
                     }
                     signaling::Output::Event { leg, event } => self.far_event(leg, event),
+                    signaling::Output::Contacts { .. } => {}
                 }
             }
             while let Some(event) = self.worker.poll_event() {

@@ -33,6 +33,7 @@ impl Legs {
         let incoming = Incoming {
             source: request.source,
             local: request.local,
+            account: request.account.clone(),
             request_uri: text(message.uri_bytes().unwrap_or_default()),
             from: compose::party(message, Name::From),
             to: compose::party(message, Name::To),

@@ -2,16 +2,21 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
+mod abuse;
 mod broken_messages;
 mod limits;
+mod phone;
 mod random_calls;
+mod rfc3261_10_registrar;
 mod rfc3261_10_registrations;
 mod rfc3261_11_options;
 mod rfc3261_13_2_forks;
 mod rfc3261_14_offers;
 mod rfc3261_22_digest;
+mod rfc3261_22_registrar;
 mod rfc3261_8_2_requests;
 mod rfc3261_calls;
+mod rfc3327_path;
 mod trunk_dials;
 mod unknown_sources;
 mod world;

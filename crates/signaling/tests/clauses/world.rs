@@ -4,8 +4,8 @@ use bytes::Bytes;
 use clock::{Monotonic, Now};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use signaling::{
-    Command, Config, Core, Dial, EndedBy, Event, Incoming, Input, LegId, Network, Output, OutsideCommand, OutsideEvent,
-    Party, Unknown,
+    Command, Config, Contact, Core, Dial, EndedBy, Event, Incoming, Input, LegId, Network, Output, OutsideCommand,
+    OutsideEvent, Party, Unknown,
 };
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<(usize, LegId, Event)>,
     /// What came of requests outside of any dialog.
     pub(crate) outside: Vec<OutsideEvent>,
+    /// What was told of registrations.
+    pub(crate) contacts: Vec<(String, Vec<Contact>)>,
     /// Everything that was sent: when, from, to, what.
     pub(crate) sent: Vec<(Monotonic, SocketAddr, SocketAddr, Bytes)>,
     /// Everything that reached a core: who sent it, whom it reached, what.
@@ -97,6 +99,7 @@ impl World {
             weather: Weather::default(),
             events: Vec::new(),
             outside: Vec::new(),
+            contacts: Vec::new(),
             sent: Vec::new(),
             delivered: Vec::new(),
             mail: Vec::new(),
@@ -138,6 +141,7 @@ impl World {
             match output {
                 Output::Event { leg, event } => self.events.push((side, leg, event)),
                 Output::Outside { event, .. } => self.outside.push(event),
+                Output::Contacts { account, contacts } => self.contacts.push((account, contacts)),
                 Output::Transmit { local, destination, bytes } => {
                     self.fly(local, destination, &bytes);
                     self.sent.push((self.now.monotonic, local, destination, bytes));

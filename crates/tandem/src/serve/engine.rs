@@ -278,6 +278,7 @@ impl Turning {
                     }
                     signaling::Output::Event { leg, event } => self.tell_calls(now, leg, event),
                     signaling::Output::Outside { id, event } => tracing::debug!(?id, ?event, "nobody asked"),
+                    signaling::Output::Contacts { .. } => {}
                 }
             } else if let Some(output) = self.calls.poll_output() {
                 self.carry_out(now, output);
