@@ -71,6 +71,7 @@ impl Core {
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Signaling { leg, event: signaling::Event::Incoming(incoming) } => self.incoming(now, leg, &incoming),
+            Input::Signaling { leg, event: signaling::Event::Replacing { .. } } => self.refuse(leg, None, 603),
             Input::Signaling { leg, event } => {
                 // Late news of a leg that is gone: nobody is interested any more.
                 if let Some(key) = self.shared.legs.get(&leg).copied() {

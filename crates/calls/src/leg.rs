@@ -241,7 +241,15 @@ impl Leg {
             return News::Nothing;
         }
         match event {
-            Event::Incoming(_) | Event::Ended { .. } | Event::OfferDone { .. } => News::Nothing,
+            Event::Incoming(_)
+            | Event::Replacing { .. }
+            | Event::Referral(_)
+            | Event::Ended { .. }
+            | Event::OfferDone { .. } => News::Nothing,
+            Event::Refer(_) => {
+                step.signaling(Command::RefuseRefer { leg: self.id, status: 603 });
+                News::Nothing
+            }
             Event::Dialling { call_id } => {
                 self.sip_call_id = call_id;
                 News::Nothing

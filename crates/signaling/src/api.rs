@@ -3,6 +3,7 @@
 //! Legs speak call control, not SIP. Bodies cross as bytes that are an offer or an answer by where they stand; nothing in
 //! this room looks inside them.
 
+use crate::{Refer, ReferRequest, Referral};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr, time::Duration};
@@ -134,6 +135,34 @@ pub enum Command {
         /// A session description.
         answer: Bytes,
     },
+    /// Ask the peer to call somebody else (RFC 3515). Outcome: [`Event::Referral`].
+    Refer {
+        /// An answered leg.
+        leg: LegId,
+        /// Whom, and how.
+        refer: Box<Refer>,
+    },
+    /// Reply to [`Event::Refer`]: we shall call. The peer is told so (202) and how it goes, first that we try. To be
+    /// followed by [`Command::NotifyRefer`] up to a final status within [`crate::Config::refer_expires`], even when the leg
+    /// ends meanwhile.
+    AcceptRefer {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Reply to [`Event::Refer`]: no.
+    RefuseRefer {
+        /// The leg.
+        leg: LegId,
+        /// 400 to 699; 603 as a rule.
+        status: u16,
+    },
+    /// How the call stands that the peer asked for. A final status is the last; a peer that does not want to be told is not.
+    NotifyRefer {
+        /// The leg, which may have ended.
+        leg: LegId,
+        /// 101 to 699.
+        status: u16,
+    },
     /// End the leg by CANCEL, BYE or 487, as its state wants. May be repeated. [`Event::Ended`] follows at once; what the
     /// standard still owes the peer (CANCEL after the first provisional response, BYE after the ACK, ACK and BYE to a 200
     /// that crossed) is carried out inside.
@@ -157,6 +186,10 @@ impl Command {
             | Self::RefuseOffer { leg, .. }
             | Self::Offer { leg, .. }
             | Self::AnswerLate { leg, .. }
+            | Self::Refer { leg, .. }
+            | Self::AcceptRefer { leg }
+            | Self::RefuseRefer { leg, .. }
+            | Self::NotifyRefer { leg, .. }
             | Self::Hangup { leg, .. } => *leg,
         }
     }
@@ -291,6 +324,19 @@ pub enum Event {
     /// A new call: first event of an incoming leg. 100 is sent already. Reply by [`Command::Progress`], then
     /// [`Command::Answer`] or [`Command::Reject`], within [`crate::Config::answer_timeout`].
     Incoming(Box<Incoming>),
+    /// A new call that is to take the place of one of our legs (RFC 3891): the other first event of an incoming leg. Reply
+    /// as to [`Event::Incoming`]; once it is answered, [`Command::Hangup`] the leg it replaces.
+    Replacing {
+        /// The leg to be replaced: answered, or dialled and not answered yet.
+        replaces: LegId,
+        /// The call.
+        incoming: Box<Incoming>,
+    },
+    /// The peer wants us to call somebody else (REFER). Reply by [`Command::AcceptRefer`] or [`Command::RefuseRefer`];
+    /// without a reply for [`crate::Config::offer_timeout`] it is refused.
+    Refer(Box<ReferRequest>),
+    /// What became of a [`Command::Refer`].
+    Referral(Referral),
     /// The INVITE of a dialled leg left: first event of a dialled leg.
     Dialling {
         /// Its Call-ID, for records and for finding the call by it.

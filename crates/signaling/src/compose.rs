@@ -6,8 +6,12 @@ use sip_codec::{Builder, Message, Method, Name, Uri};
 use std::{borrow::Cow, net::SocketAddr};
 
 /// The methods we take.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+/// The extensions we know (RFC 3891, RFC 4488), for Supported and against Require.
+pub(crate) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
+pub(crate) const SUPPORTED_TEXT: &str = "replaces, norefersub";
 const SDP: &str = "application/sdp";
+const SIPFRAG: &str = "message/sipfrag;version=2.0";
 
 /// What a request is made of, beside what only it has; enough to make its ACK and its CANCEL.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct Extras<'a> {
     pub(crate) reason: Option<&'a crate::Reason>,
     pub(crate) headers: &'a [(String, String)],
     pub(crate) session: Option<Bytes>,
+    /// The body of a NOTIFY (RFC 3420).
+    pub(crate) fragment: Option<Bytes>,
 }
 
 impl Parts {
@@ -61,6 +67,7 @@ pub(crate) fn request(config: &Config, parts: &Parts, extras: Extras<'_>) -> Opt
     let mut builder = parts.begin();
     if let Some(contact) = extras.contact {
         builder = builder.header(Name::Contact, contact).header(Name::Allow, ALLOW);
+        builder = builder.header(Name::Supported, SUPPORTED_TEXT);
     }
     for (name, value) in extras.credentials {
         builder = builder.header_named(name, value);
@@ -76,6 +83,9 @@ pub(crate) fn request(config: &Config, parts: &Parts, extras: Extras<'_>) -> Opt
     }
     if let Some(session) = extras.session {
         builder = builder.body(SDP, session);
+    }
+    if let Some(fragment) = extras.fragment {
+        builder = builder.body(SIPFRAG, fragment);
     }
     finish(builder)
 }
@@ -121,7 +131,7 @@ pub(crate) fn response(config: &Config, request: &Request, response: &Response<'
     if let Some(contact) = response.contact {
         builder = builder.header(Name::Contact, contact);
         if response.status >= 200 {
-            builder = builder.header(Name::Allow, ALLOW);
+            builder = builder.header(Name::Allow, ALLOW).header(Name::Supported, SUPPORTED_TEXT);
         }
     }
     for (name, value) in &response.own {
@@ -197,6 +207,8 @@ fn is_ours(name: Name) -> bool {
             | Name::ProxyRequire
             | Name::Supported
             | Name::Allow
+            | Name::ReferTo
+            | Name::Event
             | Name::WwwAuthenticate
             | Name::ProxyAuthenticate
             | Name::Authorization

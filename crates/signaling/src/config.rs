@@ -36,6 +36,8 @@ pub struct Config {
     pub answer_timeout: Duration,
     /// How long call control may leave [`crate::Event::Offer`] without a reply before the offer gets 500.
     pub offer_timeout: Duration,
+    /// How long a peer that sent us a REFER is told how it goes: the subscription's `expires`.
+    pub refer_expires: Duration,
     /// Which shard this is: part of every tag, branch and Call-ID we make.
     pub shard: u8,
     /// Bounds.
@@ -59,6 +61,7 @@ impl Default for Config {
             t4: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(300),
             offer_timeout: Duration::from_secs(10),
+            refer_expires: Duration::from_secs(180),
             shard: 0,
             limits: Limits::default(),
         }

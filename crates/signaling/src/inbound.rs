@@ -3,11 +3,11 @@
 
 use crate::{
     Unknown, Way,
-    compose::{self, ALLOW, Response},
+    compose::{self, ALLOW, Response, SUPPORTED, SUPPORTED_TEXT},
     guard::Offence,
-    legs::{Legs, World},
+    legs::{Legs, Named, World},
     message::{Broken, Request, method_name},
-    registrar,
+    refer, registrar,
     slab::Id,
     transaction::{FromClient, Taken},
 };
@@ -183,6 +183,7 @@ fn within(w: &mut World<'_>, legs: &mut Legs, leg: Option<Id>, request: Arc<Requ
         (_, None) => Some(Response::new(481)),
         (Method::Bye, _) => None,
         (Method::Options, _) => Some(capabilities()),
+        (Method::Refer | Method::Notify, _) => unknown_extension(&request),
         _ => unwanted(&request),
     };
     match (refusal, leg) {
@@ -219,7 +220,12 @@ fn outside(w: &mut World<'_>, legs: &mut Legs, request: Arc<Request>) {
         w.cx.counters.refused_at_limit += 1;
         return refuse(w, request, Response::new(503).with(Name::RetryAfter, RETRY_AFTER));
     }
-    legs.incoming(w, request, offer);
+    let replaces = match refer::replaces_of(&request.message).map(|replaces| replaces.map(|it| legs.named(&it))) {
+        Ok(None) => None,
+        Ok(Some(Named::Leg(leg))) => Some(leg),
+        Ok(Some(Named::Refused(status))) | Err(status) => return refuse(w, request, Response::new(status)),
+    };
+    legs.incoming(w, request, offer, replaces);
 }
 
 /// Methods and extensions that we do not take (8.2.1, 8.2.2.3).
@@ -235,15 +241,18 @@ fn unwanted(request: &Request) -> Option<Response<'static>> {
         Method::Subscribe => Some(Response::new(489)),
         // Neither belongs to anything we have.
         Method::Notify | Method::Prack => Some(Response::new(481)),
-        Method::Register | Method::Refer | Method::Message | Method::Publish => {
-            Some(Response::new(405).with(Name::Allow, ALLOW))
-        }
+        // Whom it speaks of is known within a dialog alone (RFC 7647).
+        Method::Refer => Some(Response::new(403)),
+        Method::Register | Method::Message | Method::Publish => Some(Response::new(405).with(Name::Allow, ALLOW)),
         Method::Other => Some(Response::new(501).with(Name::Allow, ALLOW)),
     };
-    refusal.or_else(|| {
-        let wanted: Vec<_> = request.message.values(Name::Require).map(crate::message::text).collect();
-        (!wanted.is_empty()).then(|| Response::new(420).with(Name::Unsupported, wanted.join(", ")))
-    })
+    refusal.or_else(|| unknown_extension(request))
+}
+
+/// 8.2.2.3
+fn unknown_extension(request: &Request) -> Option<Response<'static>> {
+    let wanted: Vec<_> = request.message.unsupported(&SUPPORTED).map(crate::message::text).collect();
+    (!wanted.is_empty()).then(|| Response::new(420).with(Name::Unsupported, wanted.join(", ")))
 }
 
 /// Where an INVITE wants to go, and where it has been.
@@ -274,7 +283,10 @@ fn refuse(w: &mut World<'_>, request: Arc<Request>, response: Response<'_>) {
 
 /// What we can do, for OPTIONS (11.2).
 fn capabilities() -> Response<'static> {
-    Response::new(200).with(Name::Allow, ALLOW).with(Name::Accept, "application/sdp").with(Name::Supported, "")
+    Response::new(200)
+        .with(Name::Allow, ALLOW)
+        .with(Name::Accept, "application/sdp")
+        .with(Name::Supported, SUPPORTED_TEXT)
 }
 
 /// A request whose core headers cannot be read: the answer has what is there, and nothing is remembered.

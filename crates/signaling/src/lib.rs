@@ -26,6 +26,7 @@ mod legs;
 mod message;
 mod outside;
 mod reasons;
+mod refer;
 mod registrar;
 mod slab;
 mod table;
@@ -39,5 +40,6 @@ pub use crate::{
     counters::{Counters, Gauges, Way},
     guard::{Abuse, Offence},
     outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
+    refer::{Refer, ReferRequest, Referral, Replaces},
     registrar::{Account, Contact, Reach, Registration},
 };

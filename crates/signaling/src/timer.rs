@@ -70,6 +70,12 @@ pub(crate) enum Timer {
     Pong,
     /// When a registration is renewed, or tried again.
     Refresh,
+    /// When call control has left a peer's REFER without a reply for too long.
+    ReferReply,
+    /// When the peer has been told long enough how the call stands that it asked for: `refer_expires`.
+    ReferExpires,
+    /// When a peer that was asked to call somebody has told nothing for too long.
+    Referral,
 }
 
 /// The intervals that the transaction machines need.

@@ -92,6 +92,7 @@ names! {
     Server "Server",
     Subject "Subject" / b's',
     Event "Event" / b'o',
+    AllowEvents "Allow-Events" / b'u',
     ReferTo "Refer-To" / b'r',
     ReferredBy "Referred-By" / b'b',
     Replaces "Replaces",

@@ -10,7 +10,8 @@ pub struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    pub(crate) fn new(text: &'a [u8]) -> Self {
+    /// The parameters in `text`, which begins with the first `;` or is empty.
+    pub fn new(text: &'a [u8]) -> Self {
         Self { text, escaped: false }
     }
 

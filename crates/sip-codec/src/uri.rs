@@ -85,6 +85,23 @@ impl<'a> Uri<'a> {
         Some(unescape(&user[..end]))
     }
 
+    /// The URI as written, without what follows `?`.
+    pub fn without_headers(&self) -> &'a [u8] {
+        // A `?` in the user part is the user's; the one before the headers is the last byte before them.
+        let end = self.text.len() - self.headers.len();
+        let bare = &self.text[..end];
+        if self.is_sip() { bare.strip_suffix(b"?").unwrap_or(bare) } else { self.text }
+    }
+
+    /// The headers that a request to it is asked to carry (RFC 3261 section 19.1.1), escapes resolved: whatever is read here
+    /// may hold any byte, and is fit for a message only after a look.
+    pub fn header_fields(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + use<'a> {
+        self.headers.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(|part| {
+            let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
+            (unescape(&part[..equals]), unescape(part.get(equals + 1..).unwrap_or_default()))
+        })
+    }
+
     /// True when it names a loose router (RFC 3261 section 19.1.1).
     pub fn is_loose_router(&self) -> bool {
         self.params().has(b"lr")

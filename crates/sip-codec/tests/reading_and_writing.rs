@@ -152,3 +152,16 @@ proptest! {
         prop_assert_eq!(messages, 2);
     }
 }
+
+#[test]
+fn rfc3261_19_1_1_the_headers_of_a_uri_are_read_with_their_escapes_resolved_and_cut_off() {
+    let of = |text: &'static str| sip_codec::Uri::parse(text.as_bytes()).unwrap();
+    let uri = of("sip:a?b@example.com;x=y?Replaces=1%40c%3Bto-tag%3D2&Subject=a%20b&&odd");
+    assert_eq!(uri.without_headers(), b"sip:a?b@example.com;x=y");
+    let fields: Vec<_> = uri.header_fields().collect();
+    let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    assert_eq!(fields, [field("Replaces", "1@c;to-tag=2"), field("Subject", "a b"), field("odd", "")]);
+    assert_eq!(of("sip:a@b?").without_headers(), b"sip:a@b");
+    assert_eq!(of("tel:+1?x=y").without_headers(), b"tel:+1?x=y");
+    assert_eq!(of("sip:a@b").header_fields().count(), 0);
+}

@@ -17,8 +17,14 @@ use std::{sync::Arc, time::Duration};
 const KEEP_RINGING: Duration = Duration::from_secs(60);
 
 impl Legs {
-    /// A new call. The INVITE has been checked; it gets 100 at once.
-    pub(crate) fn incoming(&mut self, w: &mut World<'_>, request: Arc<Request>, offer: Option<Bytes>) {
+    /// A new call, which may take the place of a leg. The INVITE has been checked; it gets 100 at once.
+    pub(crate) fn incoming(
+        &mut self,
+        w: &mut World<'_>,
+        request: Arc<Request>,
+        offer: Option<Bytes>,
+        replaces: Option<LegId>,
+    ) {
         let listener = w.cx.listener(request.local);
         let slot = self.table.next_id();
         let tag = w.cx.token("", slot.index);
@@ -48,7 +54,14 @@ impl Legs {
         leg.dialog = Some(dialog);
         leg.asked = incoming.offer.is_none();
         leg.arm(w, Timer::Answer, w.cx.config.answer_timeout);
-        leg.tell(w, Event::Incoming(Box::new(incoming)));
+        let incoming = Box::new(incoming);
+        leg.tell(
+            w,
+            match replaces {
+                Some(replaces) => Event::Replacing { replaces, incoming },
+                None => Event::Incoming(incoming),
+            },
+        );
         self.insert(leg);
     }
 }

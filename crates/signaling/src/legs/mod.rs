@@ -6,11 +6,15 @@
 mod dialled;
 mod incoming;
 mod offers;
+mod refer;
+mod subscription;
 mod within;
 
+pub(crate) use self::refer::Named;
 use self::{
     dialled::Dialled,
     offers::{OurOffer, PeerOffer, Unacked},
+    subscription::{Follower, Notifier},
 };
 use crate::{
     Command, EndedBy, Event, LegId, Listener, Reason, Way,
@@ -83,6 +87,12 @@ pub(crate) struct Leg {
     bye_tries: u8,
     /// The INVITE came without an offer: our 2xx brings one.
     asked: bool,
+    /// The peer asked us to call somebody.
+    notifier: Option<Box<Notifier>>,
+    /// It has done so before.
+    referred: bool,
+    /// We asked the peer to.
+    follower: Option<Box<Follower>>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -106,7 +116,7 @@ struct SentAck {
     destination: SocketAddr,
 }
 
-const TIMERS: [Timer; 11] = [
+const TIMERS: [Timer; 14] = [
     Timer::C,
     Timer::Unheard,
     Timer::Repeat2xx,
@@ -118,6 +128,9 @@ const TIMERS: [Timer; 11] = [
     Timer::CancelGrace,
     Timer::Glare,
     Timer::ReInvite,
+    Timer::ReferReply,
+    Timer::ReferExpires,
+    Timer::Referral,
 ];
 
 impl Legs {
@@ -156,8 +169,11 @@ impl Legs {
             return;
         }
         let Some(&slot) = self.by_id.get(&command.leg()) else { return };
+        if let Command::Refer { refer, .. } = command {
+            return self.send_refer(w, slot, &refer);
+        }
         self.with(w, slot, |leg, w| match command {
-            Command::Dial { .. } => {}
+            Command::Dial { .. } | Command::Refer { .. } => {}
             Command::Progress { status, answer, headers, .. } => leg.progress(w, status, answer, headers),
             Command::Answer { body, headers, .. } => leg.answer(w, body, headers),
             Command::Reject { status, reason, headers, .. } => leg.reject(w, status, reason.as_deref(), headers),
@@ -165,6 +181,9 @@ impl Legs {
             Command::RefuseOffer { status, .. } => leg.refuse_offer(w, status),
             Command::Offer { offer, .. } => leg.offer(w, offer),
             Command::AnswerLate { answer, .. } => leg.answer_late(w, Some(answer)),
+            Command::AcceptRefer { .. } => leg.accept_refer(w),
+            Command::RefuseRefer { status, .. } => leg.refuse_refer(w, status),
+            Command::NotifyRefer { status, .. } => leg.notify_refer(w, status),
             Command::Hangup { reason, .. } => leg.hangup(w, reason),
         });
     }
@@ -206,6 +225,9 @@ impl Legs {
 
     /// A request within a leg's dialog, in a transaction of its own.
     pub(crate) fn request(&mut self, w: &mut World<'_>, slot: Id, server: Id, request: &Request) {
+        if request.method == Method::Refer {
+            return self.refer_came(w, slot, server, request);
+        }
         self.with(w, slot, |leg, w| leg.request(w, server, request));
     }
 
@@ -257,11 +279,14 @@ impl Leg {
             abandoned: None,
             bye_tries: 0,
             asked: false,
+            notifier: None,
+            referred: false,
+            follower: None,
         }
     }
 
     fn is_done(&self) -> bool {
-        self.ended && self.clients == 0 && self.unacked.is_none()
+        self.ended && self.clients == 0 && self.unacked.is_none() && self.notifier.is_none()
     }
 
     fn arm(&self, w: &mut World<'_>, timer: Timer, wait: Duration) {
@@ -300,6 +325,7 @@ impl Leg {
         ] {
             self.disarm(w, timer);
         }
+        self.drop_refers(w);
     }
 
     /// [`Command::Hangup`].
@@ -398,6 +424,8 @@ impl Leg {
             Role::Invite => self.invite_response(w, id, status, message),
             Role::ReInvite => self.reinvite_response(w, id, status, message),
             Role::Bye if matches!(status, 401 | 407) => self.bye_challenged(w, id, status, message),
+            Role::Refer => self.refer_response(w, id, status, message),
+            Role::Notify => self.notify_response(w, id, status, message),
             Role::Bye | Role::ExtraBye | Role::Cancel | Role::Outside => {}
         }
     }
@@ -411,6 +439,7 @@ impl Leg {
                 self.end(w, by, Some(status), None, None);
             }
             Role::ReInvite => self.reinvite_failed(w, by, status),
+            Role::Refer | Role::Notify => self.refer_unanswered(w, role, by),
             Role::Cancel | Role::Bye | Role::ExtraBye | Role::Outside => {}
         }
     }
@@ -435,6 +464,9 @@ impl Leg {
             Timer::LateAnswer => self.late_answer_never_came(w),
             Timer::Glare => self.try_offer(w),
             Timer::ReInvite => self.reinvite_timed_out(w),
+            Timer::ReferReply => self.refuse_refer(w, 500),
+            Timer::ReferExpires => self.refer_expired(w),
+            Timer::Referral => self.refer_timed_out(w),
             Timer::CancelGrace => {
                 if let Some(id) = self.abandoned.take()
                     && w.transactions.clients.forget(w.cx, id)

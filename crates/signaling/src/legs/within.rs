@@ -13,11 +13,7 @@ const DIGITS: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
 impl Leg {
     pub(super) fn request(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
-        let remote = request.sender_tag().unwrap_or_default();
-        let dialogs = self.dialog.iter_mut().chain(&mut self.forks);
-        let ordered = dialogs.filter(|dialog| dialog.remote_tag == remote).all(|dialog| dialog.in_order(request.cseq));
-        if !ordered {
-            w.respond(server, &Response::tagged(500, &self.tag).with(Name::RetryAfter, "0"));
+        if !self.in_order(w, server, request) {
             return;
         }
         match request.method {
@@ -26,9 +22,21 @@ impl Leg {
             Method::Invite => self.peer_offers(w, server, request),
             Method::Update => self.update(w, server, request),
             Method::Info => self.info(w, server, request),
-            // Options is answered as outside of a dialog; PRACK and NOTIFY belong to nothing we have.
+            Method::Notify => self.notified(w, server, request),
+            // Options is answered as outside of a dialog; PRACK belongs to nothing we have.
             _ => w.respond(server, &Response::tagged(481, &self.tag)),
         }
+    }
+
+    /// False: the request came too late to be in order, and was answered so (12.2.2).
+    pub(super) fn in_order(&mut self, w: &mut World<'_>, server: Id, request: &Request) -> bool {
+        let remote = request.sender_tag().unwrap_or_default();
+        let dialogs = self.dialog.iter_mut().chain(&mut self.forks);
+        let ordered = dialogs.filter(|dialog| dialog.remote_tag == remote).all(|dialog| dialog.in_order(request.cseq));
+        if !ordered {
+            w.respond(server, &Response::tagged(500, &self.tag).with(Name::RetryAfter, "0"));
+        }
+        ordered
     }
 
     fn bye_came(&mut self, w: &mut World<'_>, server: Id, request: &Request) {

@@ -33,6 +33,10 @@ pub(crate) enum Role {
     ExtraBye,
     /// A request outside of any dialog; the slot is its usage's.
     Outside,
+    /// A REFER of ours.
+    Refer,
+    /// A NOTIFY to a peer that sent us a REFER.
+    Notify,
 }
 
 /// Whom a response is for.

@@ -43,7 +43,7 @@ fn rfc3261_11_2_options_says_what_we_can_do() {
     assert_eq!(status(&heard[0]), 200);
     assert!(header(&heard[0], "Allow").unwrap().contains("INVITE"));
     assert_eq!(header(&heard[0], "Accept"), Some("application/sdp"));
-    assert_eq!(header(&heard[0], "Supported"), Some(""));
+    assert_eq!(header(&heard[0], "Supported"), Some("replaces, norefersub"));
     assert!(header(&heard[0], "To").unwrap().contains(";tag="));
 }
 
@@ -61,7 +61,7 @@ fn rfc3261_8_2_1_methods_that_we_do_not_take_say_which_we_do() {
     for (method, expected) in [
         ("REGISTER", 405),
         ("MESSAGE", 405),
-        ("REFER", 405),
+        ("REFER", 403),
         ("PUBLISH", 405),
         ("SUBSCRIBE", 489),
         ("NOTIFY", 481),

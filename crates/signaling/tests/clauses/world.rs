@@ -351,3 +351,68 @@ pub(crate) fn ended(events: &[Event]) -> Option<(EndedBy, Option<u16>)> {
         _ => None,
     }
 }
+
+/// An answered incoming call of a caller played by hand: the rest of the caller's requests.
+pub(crate) struct Caller {
+    pub(crate) world: World,
+    pub(crate) leg: LegId,
+    /// To of the caller's requests, with the core's tag.
+    pub(crate) to: String,
+    cseq: u32,
+}
+
+impl Caller {
+    pub(crate) fn answered() -> Self {
+        let mut world = World::alone();
+        world.say(
+            &request("INVITE", "Content-Type: application/sdp\n")
+                .replace("Content-Length: 0\n\n", "Content-Length: 3\n\nv=0"),
+        );
+        let (leg, _) = world.incoming(0);
+        world.command(0, Command::Answer { leg, body: Some(Bytes::from_static(ANSWER)), headers: vec![] });
+        world.pass(ms(5));
+        let ok = world.heard().into_iter().find(|message| message.starts_with("SIP/2.0 200")).unwrap();
+        let mut caller = Self { world, leg, to: header(&ok, "To").unwrap().to_owned(), cseq: 1 };
+        let ack = caller.written("ACK", "", "");
+        caller.world.say(&ack);
+        caller.world.events.clear();
+        caller
+    }
+
+    /// A request within the dialog, with the next number.
+    pub(crate) fn written(&mut self, method: &str, more: &str, body: &str) -> String {
+        if method != "ACK" {
+            self.cseq += 1;
+        }
+        let Self { to, cseq, .. } = self;
+        format!(
+            "{method} sip:192.0.2.1:5060 SIP/2.0\n\
+             Via: SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bK-{method}-{cseq};rport\n\
+             Max-Forwards: 70\nFrom: <sip:caller@192.0.2.9>;tag=f1\nTo: {to}\nCall-ID: call-1\n\
+             CSeq: {cseq} {method}\nContact: <sip:caller@192.0.2.9:5070>\n\
+             {more}Content-Length: {}\n\n{body}",
+            body.len()
+        )
+    }
+
+    /// Sends a request within the dialog: what comes back.
+    pub(crate) fn say(&mut self, method: &str, more: &str) -> Vec<String> {
+        let message = self.written(method, more, "");
+        self.world.say(&message)
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.cseq
+    }
+
+    pub(crate) fn command(&mut self, command: Command) -> Vec<String> {
+        self.world.command(0, command);
+        self.world.pass(ms(5));
+        self.world.heard()
+    }
+
+    /// Answers a request of the core.
+    pub(crate) fn answer(&mut self, request: &str, status: &str) -> Vec<String> {
+        self.world.say(&reply(request, status, "", "", ""))
+    }
+}
