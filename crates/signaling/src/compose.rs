@@ -67,6 +67,9 @@ pub(crate) fn request(config: &Config, parts: &Parts, extras: Extras<'_>) -> Opt
     let mut builder = parts.begin();
     if let Some(contact) = extras.contact {
         builder = builder.header(Name::Contact, contact).header(Name::Allow, ALLOW);
+    }
+    // What a REGISTER supports is its own affair (RFC 3327).
+    if extras.contact.is_some() && parts.method != Method::Register {
         builder = builder.header(Name::Supported, SUPPORTED_TEXT);
     }
     for (name, value) in extras.credentials {
