@@ -268,7 +268,7 @@ impl Leg {
             let subscribed = message
                 .header_named("Refer-Sub")
                 .is_none_or(|value| !value.trim_ascii().eq_ignore_ascii_case(b"false"));
-            follower.state = Following::Following { status: None };
+            follower.state = Following::Told { status: None };
             if !subscribed {
                 self.stop_following(w);
             }

@@ -126,7 +126,7 @@ impl Notifier {
 /// The peer tells how the call stands that we asked it to make.
 ///
 /// ```text
-///  Asked ──2xx or NOTIFY──> Following ──terminated──> over
+///  Asked ──2xx or NOTIFY──> Told ──terminated──> over
 ///    │ refused, unanswered: over   │ final status: told, and whatever follows is answered until it ends
 ///    │ no subscription: over       └ no news for too long: over
 /// ```
@@ -144,7 +144,8 @@ pub(super) struct Follower {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Following {
     Asked,
-    Following {
+    /// The status told last.
+    Told {
         status: Option<u16>,
     },
     /// The outcome was told.
@@ -172,9 +173,9 @@ impl Follower {
         // A NOTIFY may come before the answer to its REFER (RFC 6665 section 4.1.2.4).
         if self.state == Following::Asked {
             tell.push(Referral::Accepted { subscribed: true });
-            self.state = Following::Following { status: None };
+            self.state = Following::Told { status: None };
         }
-        if let Following::Following { status } = &mut self.state {
+        if let Following::Told { status } = &mut self.state {
             match notice.status {
                 Some(new) if new >= 200 => {
                     tell.push(Referral::Done { status: Some(new) });
