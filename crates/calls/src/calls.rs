@@ -152,7 +152,7 @@ impl Core {
     // ---- a caller comes
 
     fn incoming(&mut self, now: Now, leg: LegId, incoming: &Incoming) {
-        let address = incoming.source.ip();
+        let address = incoming.flow.remote.ip();
         let allowed = |trunk: &crate::Trunk| {
             let within = trunk.allowed.iter().filter(|network| network.contains(address));
             within.map(|network| network.prefix).max()
@@ -188,7 +188,7 @@ impl Core {
             display: incoming.from.display.clone(),
             to: called.clone(),
             sip_call_id: incoming.call_id.clone(),
-            local: incoming.local,
+            local: incoming.flow.local,
             max_forwards: incoming.max_forwards,
             started: now.into(),
             began: now.monotonic,
@@ -482,7 +482,7 @@ mod tests {
         let network = Network { address: "192.0.2.10".parse().unwrap(), prefix: 32 };
         let profile = crate::AiProfile { uri: "sip:bot@192.0.2.20".into(), ..crate::AiProfile::default() };
         let config = Config {
-            listeners: vec!["192.0.2.1:5060".parse().unwrap()],
+            listeners: vec![signaling::Listener::from("192.0.2.1:5060".parse::<std::net::SocketAddr>().unwrap())],
             trunks: [("carrier".into(), Trunk { allowed: vec![network], ..Trunk::default() })].into(),
             routes: vec![Route { called: "*".into(), line: "a".into(), ai: "main".into(), ..Route::default() }],
             ai: [("main".into(), profile)].into(),
@@ -495,9 +495,8 @@ mod tests {
     fn incoming(core: &mut Core, leg: u64) -> Vec<Output> {
         let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
         let incoming = Incoming {
-            source: "192.0.2.10:5060".parse().unwrap(),
-            local: "192.0.2.1:5060".parse().unwrap(),
             account: None,
+            flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.10:5060".parse().unwrap()),
             request_uri: "sip:1@192.0.2.1".into(),
             from: party("sip:2@192.0.2.10"),
             to: party("sip:1@192.0.2.1"),

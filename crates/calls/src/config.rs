@@ -3,17 +3,14 @@
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// Everything `calls` needs to know of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// SIP listeners a leg may be dialled from, in order of preference; the first of the peer's address family is used.
-    pub listeners: Vec<SocketAddr>,
+    /// SIP listeners a leg may be dialled from, in order of preference; the first of the peer's transport and address family is
+    /// used.
+    pub listeners: Vec<signaling::Listener>,
     /// SIP peers by name.
     pub trunks: BTreeMap<String, Trunk>,
     /// Called number to line and AI profile; the first that matches.

@@ -118,7 +118,7 @@ impl Leg {
         nat: Nat,
     ) -> Result<Self, sdp::Refusal> {
         // The port's own address takes its place before anything is answered.
-        let mut media = OfferAnswer::new(local_media(step, incoming.local, &step.config.media.codecs.clone()));
+        let mut media = OfferAnswer::new(local_media(step, incoming.flow.local, &step.config.media.codecs.clone()));
         if let Some(offer) = &incoming.offer {
             media.receive_offer(offer)?;
         }
@@ -198,8 +198,11 @@ impl Leg {
     fn dial(&mut self, step: &mut Step<'_>) -> News {
         let (State::Preparing(order), Some(media)) = (&self.state, &mut self.media) else { return News::Nothing };
         let Hop::Address(next_hop) = order.hop else { return News::Nothing };
-        let family = |listener: &&SocketAddr| listener.is_ipv4() == next_hop.is_ipv4();
-        let Some(listener) = step.config.listeners.iter().find(family).copied() else {
+        let transport = signaling::Transport::Udp;
+        let fits = |listener: &&signaling::Listener| {
+            listener.transport == transport && listener.local.is_ipv4() == next_hop.is_ipv4()
+        };
+        let Some(listener) = step.config.listeners.iter().find(fits) else {
             return News::Failed { cause: Cause::Unreachable, sip_code: None };
         };
         let Ok(offer) = media.offer() else { return News::Failed { cause: Cause::Failed, sip_code: None } };
@@ -215,8 +218,8 @@ impl Leg {
         });
         let dial = signaling::Dial {
             target: order.target.to_string(),
-            next_hop,
-            listener,
+            flow: signaling::Flow::new(transport, listener.local, next_hop),
+            peer_name: None,
             from: order.from.clone(),
             to: signaling::Party::default(),
             headers: order.headers.clone(),

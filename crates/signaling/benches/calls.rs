@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use clock::Now;
-use signaling::{Command, Config, Core, Dial, Event, Input, LegId, Network, Output, Party};
+use signaling::{Command, Config, Core, Dial, Event, Flow, Input, LegId, Network, Output, Party};
 use std::{net::SocketAddr, time::Duration};
 
 const CALLS: u64 = 20_000;
@@ -38,8 +38,8 @@ fn main() {
         }
         let dial = Dial {
             target: format!("sip:+4930123456@{}", addresses[1]),
-            next_hop: addresses[1],
-            listener: addresses[0],
+            flow: Flow::udp(addresses[0], addresses[1]),
+            peer_name: None,
             from: Party { display: "Alice".into(), uri: "sip:+4989123456@example.com".into() },
             to: Party::default(),
             headers: vec![("X-Tandem-Call-Id".into(), "c_01JD0000000000000000000000".into())],
@@ -59,11 +59,12 @@ fn main() {
                 while let Some(output) = cores[side].poll_output() {
                     moved = true;
                     match output {
-                        Output::Transmit { local, destination, bytes } => {
-                            let to = usize::from(destination == addresses[1]);
+                        Output::Transmit { flow, bytes, .. } => {
+                            let to = usize::from(flow.remote == addresses[1]);
+                            let flow = Flow::udp(flow.remote, flow.local);
                             // As the shell does: each datagram that comes is a buffer of its own.
                             let bytes = Bytes::copy_from_slice(&bytes);
-                            cores[to].handle_input(now, Input::Datagram { local: destination, source: local, bytes });
+                            cores[to].handle_input(now, Input::Received { flow, bytes });
                         }
                         Output::Outside { .. } => {}
                         Output::Contacts { .. } => {}

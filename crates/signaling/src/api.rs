@@ -1,12 +1,12 @@
-//! What crosses the border of this room: commands and datagrams in, events and datagrams out.
+//! What crosses the border of this room: commands and messages in, events and messages out.
 //!
 //! Legs speak call control, not SIP. Bodies cross as bytes that are an offer or an answer by where they stand; nothing in
 //! this room looks inside them.
 
-use crate::{Refer, ReferRequest, Referral};
+use crate::{Flow, Refer, ReferRequest, Referral};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// One party's INVITE usage: from its INVITE to its [`Event::Ended`].
 ///
@@ -41,21 +41,18 @@ impl fmt::Display for LegId {
 /// What comes in.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A datagram was received.
-    Datagram {
-        /// The socket it came to, as named in [`crate::Config::listeners`].
-        local: SocketAddr,
-        /// Who sent it.
-        source: SocketAddr,
+    /// A datagram came, or a whole message of a stream.
+    Received {
+        /// Which way.
+        flow: Flow,
         /// What was in it.
         bytes: Bytes,
     },
-    /// The network said that nobody is there (an ICMP error, or the socket refused the destination).
+    /// The network said that nobody is there: an ICMP error, a destination the socket refused, a connection that could not be
+    /// opened or broke.
     TransmitFailed {
-        /// The socket that sent.
-        local: SocketAddr,
-        /// Where to.
-        destination: SocketAddr,
+        /// Which way.
+        flow: Flow,
     },
     /// Call control wants something done.
     Command(Command),
@@ -200,10 +197,12 @@ impl Command {
 pub struct Dial {
     /// The Request-URI as text: `sip:`, `sips:` or `tel:`.
     pub target: String,
-    /// Where the INVITE is sent: the trunk, or the resolved target.
-    pub next_hop: SocketAddr,
-    /// Which of our listeners sends it.
-    pub listener: SocketAddr,
+    /// Which of our listeners sends the INVITE, and where to: the trunk, or the resolved target. A datagram that would be longer
+    /// than 1,300 bytes goes over TCP where there is a TCP listener, and over UDP after all where the peer has none
+    /// (RFC 3261 section 18.1.1).
+    pub flow: Flow,
+    /// Whose certificate the next hop must show over TLS: the name that was resolved (RFC 5922). None: the address itself.
+    pub peer_name: Option<Arc<str>>,
     /// Who calls. An empty URI stands for `sip:<host of the listener>`.
     pub from: Party,
     /// Who is called. An empty URI stands for the target.
@@ -286,12 +285,12 @@ pub struct Reason {
 /// What comes out.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Send a datagram.
+    /// Send a message.
     Transmit {
-        /// By this socket.
-        local: SocketAddr,
-        /// To here.
-        destination: SocketAddr,
+        /// Which way.
+        flow: Flow,
+        /// Whose certificate a TLS connection that must be opened for it has to show.
+        peer_name: Option<Arc<str>>,
         /// A repeated message is the same buffer again.
         bytes: Bytes,
     },
@@ -416,10 +415,8 @@ pub enum EndedBy {
 /// A call that comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// Who sent the INVITE.
-    pub source: SocketAddr,
-    /// The listener it came to.
-    pub local: SocketAddr,
+    /// Which way the INVITE came: to which listener, from whom.
+    pub flow: Flow,
     /// The account that a registered phone has shown its password for; none for a call that comes from an allowed network.
     pub account: Option<String>,
     /// The Request-URI as written.

@@ -1,6 +1,6 @@
 //! Every message we write is written here, by the codec's builder, which refuses what a header cannot hold.
 
-use crate::{Config, Listener, Party, context::Context, message::Request, reasons};
+use crate::{Config, Listener, Party, Transport, context::Context, message::Request, reasons};
 use bytes::Bytes;
 use sip_codec::{Builder, Message, Method, Name, Uri};
 use std::{borrow::Cow, net::SocketAddr};
@@ -19,6 +19,7 @@ pub(crate) struct Parts {
     pub(crate) method: Method,
     pub(crate) uri: String,
     pub(crate) branch: String,
+    pub(crate) transport: Transport,
     pub(crate) sent_by: SocketAddr,
     pub(crate) routes: Vec<Bytes>,
     pub(crate) from: Bytes,
@@ -29,7 +30,7 @@ pub(crate) struct Parts {
 }
 
 /// What a request has beside its parts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Extras<'a> {
     /// Whose Contact, for requests that make or refresh a target; they tell what we take as well.
     pub(crate) contact: Option<&'a str>,
@@ -43,8 +44,9 @@ pub(crate) struct Extras<'a> {
 
 impl Parts {
     fn begin(&self) -> Builder {
+        let transport = self.transport.name();
         let mut builder = Builder::request(self.method, &self.uri)
-            .header(Name::Via, format_args!("SIP/2.0/UDP {};branch={};rport", self.sent_by, self.branch))
+            .header(Name::Via, format_args!("SIP/2.0/{} {};branch={};rport", transport, self.sent_by, self.branch))
             .header(Name::MaxForwards, self.max_forwards);
         for route in &self.routes {
             builder = builder.header_bytes(Name::Route, route);
@@ -130,7 +132,7 @@ impl<'a> Response<'a> {
 pub(crate) fn response(config: &Config, request: &Request, response: &Response<'_>) -> Option<Bytes> {
     let phrase = response.phrase.unwrap_or_else(|| reasons::phrase(response.status));
     let tag = response.to_tag.filter(|_| request.to_tag().is_none());
-    let mut builder = Builder::response(&request.message, response.status, phrase, request.source, tag);
+    let mut builder = Builder::response(&request.message, response.status, phrase, request.flow.remote, tag);
     if let Some(contact) = response.contact {
         builder = builder.header(Name::Contact, contact);
         if response.status >= 200 {
@@ -251,9 +253,13 @@ pub(crate) fn address(party: &Party, otherwise: &str, tag: Option<&str>) -> Opti
     Some(text.into())
 }
 
-/// Our Contact at a listener.
-pub(crate) fn contact(listener: Listener) -> String {
-    format!("<sip:{}>", listener.advertised)
+/// Our Contact at a listener. A dialog that a `sips:` URI opened has one as well (12.1.1); else the URI says its transport.
+pub(crate) fn contact(listener: Listener, secure: bool) -> String {
+    match listener.transport {
+        _ if secure => format!("<sips:{}>", listener.advertised),
+        Transport::Udp => format!("<sip:{}>", listener.advertised),
+        stream => format!("<sip:{};transport={stream}>", listener.advertised),
+    }
 }
 
 /// A display name and a URI as call control sees them.

@@ -1,6 +1,6 @@
 //! What an operator can set, and the bounds of everything a peer can fill.
 
-use crate::{Abuse, Registration};
+use crate::{Abuse, Flow, Registration, Transport};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 /// Everything this room is told at birth.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
-    /// Our sockets.
+    /// Our sockets, in order of preference.
     pub listeners: Vec<Listener>,
     /// Of User-Agent and Server; none is sent when empty.
     pub user_agent: String,
@@ -68,18 +68,38 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The listener of a transport that reaches a flow's peer; the one at the flow's own address before others.
+    pub(crate) fn listener_toward(&self, transport: Transport, flow: &Flow) -> Option<Listener> {
+        let fits =
+            |listener: &&Listener| listener.transport == transport && listener.local.is_ipv4() == flow.remote.is_ipv4();
+        let fitting = || self.listeners.iter().filter(fits);
+        fitting().find(|listener| listener.local.ip() == flow.local.ip()).or_else(|| fitting().next()).copied()
+    }
+}
+
 /// One of our sockets.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// The address it is bound to: what datagrams are labelled with.
+    /// What it carries.
+    pub transport: Transport,
+    /// The address it is bound to: what messages are labelled with.
     pub local: SocketAddr,
     /// The address that peers are told (Via, Contact); differs behind a NAT and when bound to every interface.
     pub advertised: SocketAddr,
 }
 
+impl Listener {
+    /// A listener that peers are told as it is.
+    pub const fn new(transport: Transport, local: SocketAddr) -> Self {
+        Self { transport, local, advertised: local }
+    }
+}
+
 impl From<SocketAddr> for Listener {
+    /// UDP.
     fn from(local: SocketAddr) -> Self {
-        Self { local, advertised: local }
+        Self::new(Transport::Udp, local)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every machine of the room works with: the time of this step, chance, timers, the way out.
 
 use crate::{
-    Config, Contact, Counters, Event, LegId, Listener, Output,
+    Config, Contact, Counters, Event, Flow, LegId, Listener, Output, Transport,
     guard::Guard,
     registrar::Registrar,
     timer::{Owner, Timer, Timing},
@@ -9,7 +9,13 @@ use crate::{
 use bytes::Bytes;
 use clock::{Monotonic, Now, Timers};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use rustc_hash::FxHashMap;
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+
+/// How long a peer that refused a connection gets its long requests over UDP without being asked again.
+const STREAMLESS: Duration = Duration::from_secs(600);
+/// How many such peers are remembered.
+const STREAMLESS_PEERS: usize = 1_024;
 
 /// Handed down through every call of a step.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) registrar: Option<Box<Registrar>>,
     outputs: VecDeque<Output>,
     random: StdRng,
+    /// Peers that refused a connection, and until when that counts.
+    streamless: FxHashMap<SocketAddr, Monotonic>,
 }
 
 impl Context {
@@ -46,11 +54,17 @@ impl Context {
             timers: Timers::default(),
             outputs: VecDeque::new(),
             random,
+            streamless: FxHashMap::default(),
         }
     }
 
-    pub(crate) fn transmit(&mut self, local: SocketAddr, destination: SocketAddr, bytes: Bytes) {
-        self.outputs.push_back(Output::Transmit { local, destination, bytes });
+    pub(crate) fn transmit(&mut self, flow: Flow, peer_name: Option<Arc<str>>, bytes: Bytes) {
+        self.outputs.push_back(Output::Transmit { flow, peer_name, bytes });
+    }
+
+    /// The intervals of a transaction over this transport.
+    pub(crate) fn timing_over(&self, transport: Transport) -> Timing {
+        Timing { reliable: transport.is_reliable(), ..self.timing }
     }
 
     pub(crate) fn event(&mut self, leg: LegId, event: Event) {
@@ -77,9 +91,31 @@ impl Context {
         self.timers.cancel((owner, timer));
     }
 
-    /// The listener that a socket address stands for.
-    pub(crate) fn listener(&self, local: SocketAddr) -> Listener {
-        self.config.listeners.iter().find(|listener| listener.local == local).copied().unwrap_or(local.into())
+    /// The listener of a flow.
+    pub(crate) fn listener(&self, flow: &Flow) -> Listener {
+        let ours = |listener: &&Listener| listener.transport == flow.transport && listener.local == flow.local;
+        self.config.listeners.iter().find(ours).copied().unwrap_or(Listener::new(flow.transport, flow.local))
+    }
+
+    /// The flow over TCP that a request which is too long for a datagram takes instead, and its listener; none where we have no
+    /// TCP listener or the peer was found to have none (18.1.1).
+    pub(crate) fn stream_instead(&self, flow: &Flow) -> Option<(Flow, Listener)> {
+        if flow.transport.is_reliable() || self.streamless.get(&flow.remote).is_some_and(|until| self.now < *until) {
+            return None;
+        }
+        let listener = self.config.listener_toward(Transport::Tcp, flow)?;
+        Some((Flow::new(Transport::Tcp, listener.local, flow.remote), listener))
+    }
+
+    /// A peer does not take connections.
+    pub(crate) fn has_no_streams(&mut self, remote: SocketAddr) {
+        let now = self.now;
+        if self.streamless.len() >= STREAMLESS_PEERS {
+            self.streamless.retain(|_, until| now < *until);
+        }
+        if self.streamless.len() < STREAMLESS_PEERS {
+            self.streamless.insert(remote, now + STREAMLESS);
+        }
     }
 
     pub(crate) fn allowed(&self, source: SocketAddr) -> bool {

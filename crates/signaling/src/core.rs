@@ -33,14 +33,14 @@ impl Core {
         self.cx.now = self.cx.now.max(now.monotonic);
         let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
         match input {
-            Input::Datagram { local, source, bytes } => {
-                let told = inbound::receive(&mut w, &mut self.legs, local, source, bytes);
+            Input::Received { flow, bytes } => {
+                let told = inbound::receive(&mut w, &mut self.legs, flow, bytes);
                 told.into_iter().for_each(|told| self.client_told(told));
             }
             Input::Command(command) => self.legs.command(&mut w, command),
             Input::Outside(command) => self.outside.command(&mut w, command),
-            Input::TransmitFailed { local, destination } => {
-                let told = w.transactions.clients.transport_failed(w.cx, local, destination);
+            Input::TransmitFailed { flow } => {
+                let told = w.transactions.clients.transport_failed(w.cx, &flow);
                 told.into_iter().for_each(|told| self.client_told(told));
             }
         }

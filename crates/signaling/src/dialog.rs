@@ -1,6 +1,6 @@
 //! A dialog (RFC 3261 section 12): who its parties are, which way their requests go, and in which order.
 
-use crate::{compose::Parts, message::Request};
+use crate::{Config, Flow, Transport, compose::Parts, message::Request};
 use bytes::Bytes;
 use sip_codec::{Message, Method, Name, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
@@ -19,16 +19,17 @@ pub(crate) struct Dialog {
     target: String,
     pub(crate) local_cseq: u32,
     remote_cseq: Option<u32>,
-    /// Where requests go when the next hop's host is a name, or unreachable behind a NAT.
-    fallback: SocketAddr,
+    /// The way its INVITE went or came. Requests take it when the next hop's host is a name, or unreachable behind a NAT.
+    fallback: Flow,
     /// The target is behind a NAT: its address means nothing here.
     natted: bool,
+    /// What our requests call us, over the INVITE's transport.
     listener: SocketAddr,
 }
 
 impl Dialog {
     /// The dialog that a response with a To tag makes or confirms (12.1.2).
-    pub(crate) fn of_response(invite: &Parts, destination: SocketAddr, response: &Message) -> Option<Self> {
+    pub(crate) fn of_response(invite: &Parts, flow: Flow, listener: SocketAddr, response: &Message) -> Option<Self> {
         let to = response.to().ok()?;
         let routes: Vec<Bytes> = response.values(Name::RecordRoute).map(Bytes::copy_from_slice).collect();
         let target = contact(response).unwrap_or_else(|| invite.uri.clone());
@@ -41,9 +42,9 @@ impl Dialog {
             target,
             local_cseq: invite.cseq,
             remote_cseq: None,
-            fallback: destination,
+            fallback: flow,
             natted: false,
-            listener: invite.sent_by,
+            listener,
         })
     }
 
@@ -58,7 +59,7 @@ impl Dialog {
         // An address that is not where its datagrams come from is one behind a NAT.
         let via = message.top_via().ok()?;
         let contact_ip = Uri::parse(target.as_bytes()).and_then(|uri| uri.host_ip());
-        let natted = via.host_ip().is_some_and(|ip| ip != request.source.ip() && contact_ip == Some(ip));
+        let natted = via.host_ip().is_some_and(|ip| ip != request.flow.remote.ip() && contact_ip == Some(ip));
         Some(Self {
             call_id: Bytes::copy_from_slice(request.call_id()),
             remote_tag: Bytes::copy_from_slice(from.tag().unwrap_or_default()),
@@ -68,7 +69,7 @@ impl Dialog {
             target,
             local_cseq: 0,
             remote_cseq: Some(request.cseq),
-            fallback: request.source,
+            fallback: request.flow,
             natted,
             listener: advertised,
         })
@@ -83,34 +84,34 @@ impl Dialog {
         self
     }
 
-    /// A request within the dialog: its parts, with the next number in order (12.2.1.1), and where to send it.
-    pub(crate) fn request(&mut self, method: Method, branch: String) -> (Parts, SocketAddr) {
+    /// A request within the dialog: its parts, with the next number in order (12.2.1.1), and which way it goes.
+    pub(crate) fn request(&mut self, config: &Config, method: Method, branch: String) -> (Parts, Flow) {
         self.local_cseq += 1;
-        self.numbered(method, self.local_cseq, branch)
+        self.numbered(config, method, self.local_cseq, branch)
     }
 
     /// The same with a number that is given: the ACK has its INVITE's.
-    pub(crate) fn numbered(&self, method: Method, cseq: u32, branch: String) -> (Parts, SocketAddr) {
+    pub(crate) fn numbered(&self, config: &Config, method: Method, cseq: u32, branch: String) -> (Parts, Flow) {
         let first = self.routes.first().and_then(|route| NameAddr::parse(route));
         let (uri, routes, hop) = match &first {
-            None => (self.target.clone(), Vec::new(), address_of(Uri::parse(self.target.as_bytes()))),
+            None => (self.target.clone(), Vec::new(), self.next_hop(Uri::parse(self.target.as_bytes()))),
             Some(route) if route.uri.params().has(b"lr") => {
-                (self.target.clone(), self.routes.clone(), address_of(Some(route.uri)))
+                (self.target.clone(), self.routes.clone(), self.next_hop(Some(route.uri)))
             }
             // A strict router: it is the request URI, and the target closes the route.
             Some(route) => {
                 let mut routes = self.routes[1..].to_vec();
                 routes.push(format!("<{}>", self.target).into());
-                (crate::message::text(route.uri.text), routes, address_of(Some(route.uri)))
+                (crate::message::text(route.uri.text), routes, self.next_hop(Some(route.uri)))
             }
         };
-        let natted = self.natted && first.is_none();
-        let destination = hop.filter(|_| !natted).unwrap_or(self.fallback);
+        let (flow, sent_by) = self.way(config, hop, first.is_some());
         let parts = Parts {
             method,
             uri,
             branch,
-            sent_by: self.listener,
+            transport: flow.transport,
+            sent_by,
             routes,
             from: self.local.clone(),
             to: self.remote.clone(),
@@ -118,7 +119,41 @@ impl Dialog {
             cseq,
             max_forwards: 70,
         };
-        (parts, destination)
+        (parts, flow)
+    }
+
+    /// Which way a request goes, and what it calls us there. What came over a connection is reached over it for as long as it is
+    /// open: its other end may have no address that anyone could connect to.
+    fn way(&self, config: &Config, hop: Option<(Transport, SocketAddr)>, routed: bool) -> (Flow, SocketAddr) {
+        let back = (self.fallback, self.listener);
+        let Some((transport, remote)) = hop.filter(|_| !self.natted || routed) else { return back };
+        if self.fallback.connection.is_some() && (!routed || remote.ip() == self.fallback.remote.ip()) {
+            return (Flow { remote, ..self.fallback }, self.listener);
+        }
+        if transport == self.fallback.transport {
+            return (Flow { remote, connection: None, ..self.fallback }, self.listener);
+        }
+        let toward = Flow { remote, ..self.fallback };
+        config
+            .listener_toward(transport, &toward)
+            .map_or(back, |listener| (Flow::new(transport, listener.local, remote), listener.advertised))
+    }
+
+    /// Where a URI whose host is an address sends to. One that names no transport is taken to mean the dialog's own.
+    fn next_hop(&self, uri: Option<Uri<'_>>) -> Option<(Transport, SocketAddr)> {
+        let uri = uri?;
+        let named = uri.params().value(b"transport").and_then(Transport::of_parameter);
+        let transport = if uri.is_sips() { Transport::Tls } else { named.unwrap_or(self.fallback.transport) };
+        let port = uri.port.unwrap_or(transport.default_port());
+        let address = SocketAddr::new(uri.host_ip()?, port);
+        (port != 0 && !address.ip().is_unspecified()).then_some((transport, address))
+    }
+
+    /// A request of the peer came: over a connection, the next of ours goes back over that one.
+    pub(crate) fn came_by(&mut self, flow: Flow) {
+        if flow.connection.is_some() && flow.transport == self.fallback.transport {
+            self.fallback = flow;
+        }
     }
 
     /// A request of the peer: false when it comes too late to be in order (12.2.2).
@@ -146,7 +181,7 @@ impl Dialog {
     pub(crate) fn knows(&self, source: IpAddr) -> bool {
         let target = || Uri::parse(self.target.as_bytes()).and_then(|uri| uri.host_ip());
         let route = || self.routes.iter().any(|r| NameAddr::parse(r).and_then(|r| r.uri.host_ip()) == Some(source));
-        self.fallback.ip() == source || target() == Some(source) || route()
+        self.fallback.remote.ip() == source || target() == Some(source) || route()
     }
 }
 
@@ -154,13 +189,6 @@ impl Dialog {
 fn contact(message: &Message) -> Option<String> {
     let contact = message.contacts().next()?.ok()?;
     contact.uri.is_sip().then(|| std::str::from_utf8(contact.uri.text).ok().map(str::to_owned)).flatten()
-}
-
-/// Where a URI whose host is an address sends to.
-fn address_of(uri: Option<Uri<'_>>) -> Option<SocketAddr> {
-    let uri = uri?;
-    let port = uri.port.unwrap_or(if uri.is_sips() { 5061 } else { 5060 });
-    Some(SocketAddr::new(uri.host_ip()?, port)).filter(|address| address.port() != 0 && !address.ip().is_unspecified())
 }
 
 #[cfg(test)]
@@ -173,6 +201,7 @@ mod tests {
             method: Method::Invite,
             uri: "sip:bob@example.com".into(),
             branch: "b".into(),
+            transport: Transport::Udp,
             sent_by: "192.0.2.1:5060".parse().unwrap(),
             routes: Vec::new(),
             from: "<sip:alice@a>;tag=1".into(),
@@ -186,13 +215,14 @@ mod tests {
     fn answered(headers: &str) -> Dialog {
         let text = format!("SIP/2.0 200 OK\r\nTo: <sip:bob@example.com>;tag=2\r\n{headers}\r\n");
         let message = Message::parse(text.into(), &Limits::default()).unwrap();
-        Dialog::of_response(&invite(), "192.0.2.9:5070".parse().unwrap(), &message).unwrap()
+        let us = "192.0.2.1:5060".parse().unwrap();
+        Dialog::of_response(&invite(), Flow::udp(us, "192.0.2.9:5070".parse().unwrap()), us, &message).unwrap()
     }
 
     fn bye(dialog: &mut Dialog) -> (String, Vec<String>, String) {
-        let (parts, destination) = dialog.request(Method::Bye, "x".into());
+        let (parts, flow) = dialog.request(&Config::default(), Method::Bye, "x".into());
         let routes = parts.routes.iter().map(|r| String::from_utf8(r.to_vec()).unwrap()).collect();
-        (parts.uri, routes, destination.to_string())
+        (parts.uri, routes, flow.remote.to_string())
     }
 
     #[test]

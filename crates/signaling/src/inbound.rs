@@ -1,12 +1,12 @@
-//! What happens to a datagram before a leg sees it: who sent it, is it whole, does it belong to something, may it begin
+//! What happens to a message before a leg sees it: who sent it, is it whole, does it belong to something, may it begin
 //! something (RFC 3261 section 8.2).
 
 use crate::{
-    Unknown, Way,
+    Flow, Transport, Unknown, Way,
     compose::{self, ALLOW, Response, SUPPORTED, SUPPORTED_TEXT},
     guard::Offence,
     legs::{Legs, Named, World},
-    message::{Broken, Request, method_name},
+    message::{Broken, Request, method_name, reply_to},
     refer, registrar,
     slab::Id,
     transaction::{FromClient, Taken},
@@ -21,14 +21,8 @@ use std::{
 /// How long a refused caller is told to wait at a limit, in seconds.
 pub(crate) const RETRY_AFTER: &str = "5";
 
-/// Takes one datagram. What a response means to a request of ours is the answer.
-pub(crate) fn receive(
-    w: &mut World<'_>,
-    legs: &mut Legs,
-    local: SocketAddr,
-    source: SocketAddr,
-    bytes: Bytes,
-) -> Option<FromClient> {
+/// Takes one message. What a response means to a request of ours is the answer.
+pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, flow: Flow, bytes: Bytes) -> Option<FromClient> {
     if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         // A keep-alive.
         return None;
@@ -37,23 +31,23 @@ pub(crate) fn receive(
     let message = match Message::parse(bytes.clone(), &limits) {
         Ok(message) => message,
         Err(error) => {
-            tracing::debug!(%source, %error, "a datagram is no SIP message");
+            tracing::debug!(%flow, %error, "this is no SIP message");
             w.cx.counters.garbage += 1;
             match Message::salvage(bytes, &limits) {
                 Some(message) => {
                     let (status, why) = (error.status(), error.to_string());
-                    broken(w, &Broken { message, status, why }, local, source);
+                    broken(w, &Broken { message, status, why }, flow);
                 }
-                None => offends(w, source, Offence::Garbage),
+                None => offends(w, flow.remote, Offence::Garbage),
             }
             return None;
         }
     };
     if message.is_request() {
         w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::In, 0);
-        match Request::read(message, local, source) {
+        match Request::read(message, flow) {
             Ok(request) => take_request(w, legs, request),
-            Err(found) => broken(w, &found, local, source),
+            Err(found) => broken(w, &found, flow),
         }
         return None;
     }
@@ -82,7 +76,7 @@ fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
         Taken::New => {}
     }
     let leg = legs.find(&request);
-    let known = w.cx.allowed(request.source) || leg.is_some_and(|leg| legs.knows(leg, request.source));
+    let known = w.cx.allowed(request.flow.remote) || leg.is_some_and(|leg| legs.knows(leg, request.flow.remote));
     if request.is_ack() {
         match leg.filter(|_| known) {
             Some(leg) => legs.ack(w, leg, &request),
@@ -96,7 +90,7 @@ fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
         w.cx.counters.refused_at_limit += 1;
         let tag = w.cx.token("", u32::MAX);
         let response = Response::tagged(503, &tag).with(Name::RetryAfter, RETRY_AFTER);
-        answer_bare(w, &request.message, request.local, request.source, request.reply_to, &response);
+        answer_bare(w, &request.message, request.flow, request.reply_to, &response);
     } else if request.method == Method::Cancel {
         cancel(w, legs, &Arc::new(request));
     } else if request.to_tag().is_some() {
@@ -108,18 +102,18 @@ fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
 
 /// A request from an address that no trunk allows, and of no dialog of its sender's.
 fn unknown(w: &mut World<'_>, legs: &mut Legs, mut request: Request) {
-    let source = request.source.ip();
+    let source = request.flow.remote.ip();
     let phone = w.cx.registrar.as_ref().is_some_and(|registrar| registrar.has_source(source));
     if !lets_in(w, source, phone) {
         return;
     }
     if !phone || request.to_tag().is_some() || !registrar::may_begin(request.method) {
-        return stranger(w, &request.message, request.local, request.source, request.reply_to);
+        return stranger(w, &request.message, request.flow, request.reply_to);
     }
     if w.transactions.overfull(w.cx) {
         w.cx.counters.refused_at_limit += 1;
         let response = Response::tagged(503, "0").with(Name::RetryAfter, RETRY_AFTER);
-        answer_bare(w, &request.message, request.local, request.source, request.reply_to, &response);
+        answer_bare(w, &request.message, request.flow, request.reply_to, &response);
         return;
     }
     if request.is_invite() {
@@ -136,7 +130,7 @@ fn cancels_own(w: &World<'_>, legs: &Legs, request: &Request) -> bool {
             .servers
             .cancelled_by(request)
             .and_then(|invite| w.transactions.servers.leg_of(invite))
-            .is_some_and(|leg| legs.knows(leg, request.source))
+            .is_some_and(|leg| legs.knows(leg, request.flow.remote))
 }
 
 /// False when a request of a source that no trunk allows is to be dropped unheard: it is banned, unless it is `own` (a phone that is
@@ -260,7 +254,9 @@ fn unroutable(w: &World<'_>, request: &Request) -> Option<Response<'static>> {
     let message = &request.message;
     match message.uri() {
         Err(_) => return Some(Response::new(400)),
-        Ok(uri) if uri.is_sips() || !(uri.is_sip() || uri.is_tel()) => return Some(Response::new(416)),
+        // What came unsecured cannot be what `sips:` promises (26.2.2).
+        Ok(uri) if uri.is_sips() && request.flow.transport != Transport::Tls => return Some(Response::new(416)),
+        Ok(uri) if !(uri.is_sip() || uri.is_tel()) => return Some(Response::new(416)),
         Ok(_) => {}
     }
     if request.max_forwards == Some(0) {
@@ -290,12 +286,11 @@ fn capabilities() -> Response<'static> {
 }
 
 /// A request whose core headers cannot be read: the answer has what is there, and nothing is remembered.
-fn broken(w: &mut World<'_>, broken: &Broken, local: SocketAddr, source: SocketAddr) {
+fn broken(w: &mut World<'_>, broken: &Broken, flow: Flow) {
     let Broken { message, status, why } = broken;
     let reply_to = match message.top_via() {
-        Ok(via) if via.has_rport() => source,
-        Ok(via) => SocketAddr::new(source.ip(), via.port.unwrap_or(5060)),
-        Err(_) if message.is_answerable() => source,
+        Ok(via) => reply_to(&via, flow),
+        Err(_) if message.is_answerable() => flow,
         Err(_) => {
             w.cx.counters.garbage += 1;
             return;
@@ -303,30 +298,24 @@ fn broken(w: &mut World<'_>, broken: &Broken, local: SocketAddr, source: SocketA
     };
     if message.method() == Some(Method::Ack) {
         w.cx.counters.stray += 1;
-    } else if w.cx.allowed(source) {
-        tracing::debug!(%source, why, "a request cannot be read");
+    } else if w.cx.allowed(flow.remote) {
+        tracing::debug!(%flow, why, "a request cannot be read");
         let phrase = (*status == 400).then(|| format!("Bad Request: {why}"));
         let tag = w.cx.token("", u32::MAX);
         let response = Response { phrase: phrase.as_deref(), ..Response::tagged(*status, &tag) };
-        answer_bare(w, message, local, source, reply_to, &response);
-    } else if lets_in(w, source.ip(), false) {
-        stranger(w, message, local, source, reply_to);
+        answer_bare(w, message, flow, reply_to, &response);
+    } else if lets_in(w, flow.remote.ip(), false) {
+        stranger(w, message, flow, reply_to);
     }
 }
 
 /// Somebody we do not know.
-pub(crate) fn stranger(
-    w: &mut World<'_>,
-    message: &Message,
-    local: SocketAddr,
-    source: SocketAddr,
-    reply_to: SocketAddr,
-) {
+pub(crate) fn stranger(w: &mut World<'_>, message: &Message, flow: Flow, reply_to: Flow) {
     w.cx.counters.unknown_sources += 1;
-    tracing::debug!(%source, "a request of an unknown source");
-    offends(w, source, Offence::UnknownSource);
+    tracing::debug!(%flow, "a request of an unknown source");
+    offends(w, flow.remote, Offence::UnknownSource);
     if w.cx.config.unknown == Unknown::Forbid && message.method() != Some(Method::Ack) {
-        answer_bare(w, message, local, source, reply_to, &Response::tagged(403, "0"));
+        answer_bare(w, message, flow, reply_to, &Response::tagged(403, "0"));
     }
 }
 
@@ -334,16 +323,15 @@ pub(crate) fn stranger(
 pub(crate) fn answer_bare(
     w: &mut World<'_>,
     message: &Message,
-    local: SocketAddr,
-    source: SocketAddr,
-    reply_to: SocketAddr,
+    flow: Flow,
+    reply_to: Flow,
     response: &Response<'_>,
 ) -> bool {
-    let Some(bytes) = compose::bare_response(message, source, response) else { return false };
-    let fits = bytes.len() * 2 <= message.as_bytes().len() * 3 || w.cx.allowed(source);
+    let Some(bytes) = compose::bare_response(message, flow.remote, response) else { return false };
+    let fits = bytes.len() * 2 <= message.as_bytes().len() * 3 || w.cx.allowed(flow.remote);
     if fits {
         w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::Out, response.status);
-        w.cx.transmit(local, reply_to, bytes);
+        w.cx.transmit(reply_to, None, bytes);
     }
     fits
 }

@@ -5,7 +5,7 @@
 //! up by [`Command`] and learns what happened by [`Event`]; CANCEL, ACK, BYE, forks, glare, digest and everything else that
 //! SIP owes its peers stays inside.
 //!
-//! The contract is that of every core of this project: time and chance come in as arguments, datagrams and events go out
+//! The contract is that of every core of this project: time and chance come in as arguments, messages and events go out
 //! through [`Core::poll_output`], and nothing a peer does is an error of ours.
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ mod slab;
 mod table;
 mod timer;
 mod transaction;
+mod transport;
 
 pub use crate::{
     api::{Command, Credentials, Dial, EndedBy, Event, Incoming, Input, LegId, Output, Party, Reason},
@@ -42,4 +43,5 @@ pub use crate::{
     outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
     refer::{Refer, ReferRequest, Referral, Replaces},
     registrar::{Account, Contact, Reach, Registration},
+    transport::{ConnectionId, Flow, Transport},
 };

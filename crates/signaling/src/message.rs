@@ -1,8 +1,8 @@
 //! A request as the room sees it: the message, where it came from, where its responses go, and its names in our tables.
 
-use crate::transaction::Key;
+use crate::{Flow, transaction::Key};
 use bytes::Bytes;
-use sip_codec::{Message, Method, Name, unfold};
+use sip_codec::{Message, Method, Name, Via, unfold};
 use std::net::SocketAddr;
 
 /// A request whose core headers have been checked.
@@ -10,10 +10,10 @@ use std::net::SocketAddr;
 pub(crate) struct Request {
     pub(crate) message: Message,
     pub(crate) method: Method,
-    pub(crate) local: SocketAddr,
-    pub(crate) source: SocketAddr,
+    /// Which way it came.
+    pub(crate) flow: Flow,
     /// Where responses go (RFC 3261 section 18.2.2, RFC 3581).
-    pub(crate) reply_to: SocketAddr,
+    pub(crate) reply_to: Flow,
     pub(crate) cseq: u32,
     pub(crate) max_forwards: Option<u8>,
     /// Whose credentials it brought, once they were found right.
@@ -34,7 +34,7 @@ pub(crate) struct Broken {
 
 impl Request {
     /// Reads what the room needs.
-    pub(crate) fn read(message: Message, local: SocketAddr, source: SocketAddr) -> Result<Self, Box<Broken>> {
+    pub(crate) fn read(message: Message, flow: Flow) -> Result<Self, Box<Broken>> {
         let core = match message.core() {
             Ok(core) => core,
             Err(error) => {
@@ -46,8 +46,7 @@ impl Request {
         let (cseq, max_forwards) = (core.cseq.number, core.max_forwards);
         let shared = |tag: Option<&[u8]>| tag.map(|tag| message.as_bytes().slice_ref(tag));
         let (sender_tag, to_tag) = (shared(core.from.tag()), shared(core.to.tag()));
-        let port = if core.via.has_rport() { source.port() } else { core.via.port.unwrap_or(5060) };
-        let reply_to = SocketAddr::new(source.ip(), port);
+        let reply_to = reply_to(&core.via, flow);
         // RFC 3261 section 17.2.3: branch and sent-by; without the cookie, what RFC 2543 compared.
         let mut key = Key::new();
         key.extend_from_slice(match method {
@@ -71,19 +70,7 @@ impl Request {
         key.push(0);
         key.extend(core.via.host.iter().map(u8::to_ascii_lowercase));
         key.extend_from_slice(&core.via.port.unwrap_or(5060).to_be_bytes());
-        Ok(Self {
-            message,
-            method,
-            local,
-            source,
-            reply_to,
-            cseq,
-            max_forwards,
-            account: None,
-            key,
-            sender_tag,
-            to_tag,
-        })
+        Ok(Self { message, method, flow, reply_to, cseq, max_forwards, account: None, key, sender_tag, to_tag })
     }
 
     /// The same request at another time of reading: what a response is made from.
@@ -144,6 +131,16 @@ impl Request {
     pub(crate) fn session(&self) -> Result<Option<Bytes>, ()> {
         session(&self.message)
     }
+}
+
+/// Where responses to what came by `flow` go: back over its connection, and where that is gone to a new one to the address it
+/// came from and the port of sent-by (18.2.2); a datagram's to where it came from, when asked (RFC 3581).
+pub(crate) fn reply_to(via: &Via<'_>, flow: Flow) -> Flow {
+    if !flow.transport.is_reliable() && via.has_rport() {
+        return flow;
+    }
+    let port = via.port.unwrap_or(flow.transport.default_port());
+    Flow { remote: SocketAddr::new(flow.remote.ip(), port), ..flow }
 }
 
 /// A body that is a session description; absent when there is no body, or one that may be ignored.

@@ -9,6 +9,7 @@ pub use bindings::Contact;
 
 use self::bindings::{Bindings, Refusal, Wish};
 use crate::{
+    Flow,
     challenge::{Challenger, Secrets, Verdict},
     compose::Response,
     guard::Offence,
@@ -176,7 +177,7 @@ impl Registrar {
 
     fn judge(&mut self, now: Monotonic, request: &Request, header: Name) -> Verdict {
         let (accounts, by_name) = (&self.accounts, &self.by_name);
-        self.challenger.judge(now, request.source.ip(), &request.message, header, |user| {
+        self.challenger.judge(now, request.flow.remote.ip(), &request.message, header, |user| {
             by_name.get(user).map(|at| &accounts[*at].secrets)
         })
     }
@@ -225,8 +226,8 @@ pub(crate) fn caller(w: &mut World<'_>, request: &Request) -> Option<String> {
 
 impl Registrar {
     fn receive(&mut self, w: &mut World<'_>, request: Request) {
-        let source = request.source.ip();
-        let trunk = w.cx.allowed(request.source);
+        let source = request.flow.remote.ip();
+        let trunk = w.cx.allowed(request.flow.remote);
         let To { account, ours } = self.addressed(&request);
         if !trunk {
             // A ban shuts out whoever shares the address, but not the phone that is registered from it.
@@ -235,7 +236,7 @@ impl Registrar {
                 return;
             }
             if !ours {
-                return inbound::stranger(w, &request.message, request.local, request.source, request.reply_to);
+                return inbound::stranger(w, &request.message, request.flow, request.reply_to);
             }
         }
         let unknown: Vec<_> = request.message.unsupported(&["path"]).map(crate::message::text).take(8).collect();
@@ -276,8 +277,7 @@ impl Registrar {
 
     /// 10.3, steps 6 to 8.
     fn register(&mut self, w: &mut World<'_>, at: usize, request: &Request) -> Response<'static> {
-        let next_hop = |contact: &Uri<'_>| self.next_hop(request, contact);
-        let wishes = match Wish::read(request, w.cx.listener(request.local).local, self.expires, next_hop) {
+        let wishes = match Wish::read(request, self.expires, |contact| self.flow(request, contact)) {
             Ok(wishes) => wishes,
             Err(refusal) => return refused(&refusal, self.expires.0),
         };
@@ -289,12 +289,12 @@ impl Registrar {
         };
         let contacts = account.bindings.contacts();
         if before != contacts {
-            tracing::info!(account = %account.name, source = %request.source, contacts = contacts.len(), "registered");
+            tracing::info!(account = %account.name, source = %request.flow, contacts = contacts.len(), "registered");
             w.cx.contacts(account.name.clone(), contacts);
         }
         w.cx.counters.registrations += 1;
         for _ in 0..changed.entered {
-            self.enter(request.source.ip());
+            self.enter(request.flow.remote.ip());
         }
         self.leave(&changed.left);
         self.rearm(at);
@@ -309,21 +309,32 @@ impl Registrar {
         response.with(Name::Supported, "path")
     }
 
+    /// Which way requests to a contact go.
+    fn flow(&self, request: &Request, contact: &Uri<'_>) -> Flow {
+        let source = request.flow.remote;
+        let next_hop = self.next_hop(request, contact);
+        // A stream is its peer's: somebody else is reached by another.
+        let connection =
+            request.flow.connection.filter(|_| next_hop.ip() == source.ip() || self.reach != Reach::Contact);
+        Flow { remote: next_hop, connection, ..request.flow }
+    }
+
     fn next_hop(&self, request: &Request, contact: &Uri<'_>) -> SocketAddr {
+        let source = request.flow.remote;
         let address = |uri: &Uri<'_>| {
-            let port = uri.port.filter(|port| *port != 0).unwrap_or(5060);
+            let port = uri.port.filter(|port| *port != 0).unwrap_or(request.flow.transport.default_port());
             uri.host_ip().filter(|ip| !ip.is_unspecified()).map(|ip| SocketAddr::new(ip, port))
         };
         let path = request.message.addresses(Name::Path).next();
         if let Some(Ok(first)) = path {
-            return address(&first.uri).unwrap_or(request.source);
+            return address(&first.uri).unwrap_or(source);
         }
         let told = address(contact).filter(|told| match self.reach {
-            Reach::Auto => told.ip().to_canonical() == request.source.ip().to_canonical(),
+            Reach::Auto => told.ip().to_canonical() == source.ip().to_canonical(),
             Reach::Contact => true,
             Reach::Source => false,
         });
-        told.unwrap_or(request.source)
+        told.unwrap_or(source)
     }
 
     fn caller(&mut self, w: &mut World<'_>, request: &Request) -> Option<String> {
@@ -346,10 +357,10 @@ impl Registrar {
 
     /// Asks for credentials, in the same words whatever was wrong with those that came.
     fn challenge(&mut self, w: &mut World<'_>, request: &Request, verdict: &Verdict, status: u16) {
-        let source = request.source.ip();
+        let source = request.flow.remote.ip();
         if *verdict == Verdict::Wrong {
             w.cx.counters.failed_authentications += 1;
-            let exempt = w.cx.allowed(request.source);
+            let exempt = w.cx.allowed(request.flow.remote);
             if w.cx.guard.offends(w.cx.now, source, Offence::FailedAuthentication, exempt) {
                 return;
             }
@@ -362,8 +373,7 @@ impl Registrar {
             let own = challenges.iter().map(|challenge| (name, challenge.clone().into())).collect();
             let tag = self.tag(request);
             let response = Response { own, ..Response::tagged(status, &tag) };
-            let Request { message, local, source, reply_to, .. } = request;
-            if inbound::answer_bare(w, message, *local, *source, *reply_to, &response) {
+            if inbound::answer_bare(w, &request.message, request.flow, request.reply_to, &response) {
                 w.cx.counters.challenges += 1;
                 return;
             }
@@ -375,7 +385,7 @@ impl Registrar {
     fn answer(&self, w: &mut World<'_>, request: &Request, response: Response<'_>) {
         let tag = self.tag(request);
         let response = Response { to_tag: Some(&tag), ..response };
-        inbound::answer_bare(w, &request.message, request.local, request.source, request.reply_to, &response);
+        inbound::answer_bare(w, &request.message, request.flow, request.reply_to, &response);
     }
 
     /// The same for each copy of a request (8.2.7), and of one length for all.

@@ -203,7 +203,7 @@ fn a_direct_uri_and_a_number_are_reached_by_command_and_get_no_context() {
     assert_eq!(world.header(direct, "X-Tandem-Call-Id"), Some(world.call.to_string()));
     assert_eq!(world.header(direct, "X-Tandem-Context-Customer-Name"), None);
     let dial = world.legs[&direct].dial.clone().unwrap();
-    assert_eq!(dial.next_hop, "192.0.2.77:5060".parse().unwrap());
+    assert_eq!(dial.flow.remote, "192.0.2.77:5060".parse().unwrap());
     assert_eq!(dial.from.user(), Some("+493055512345"));
     assert_eq!(dial.max_forwards, 69);
 }
@@ -216,7 +216,7 @@ fn a_name_is_resolved_off_the_engine_and_a_name_without_address_is_unreachable()
     assert_eq!((host.as_str(), port), ("pbx.example.net", 5060));
     world.give(calls::Input::Resolved { id, address: Some("198.51.100.7:5060".parse().unwrap()) });
     let human = world.dialled("pbx.example.net");
-    assert_eq!(world.legs[&human].dial.as_ref().unwrap().next_hop, "198.51.100.7:5060".parse().unwrap());
+    assert_eq!(world.legs[&human].dial.as_ref().unwrap().flow.remote, "198.51.100.7:5060".parse().unwrap());
     let mut world = World::with_ai();
     world.transfer("named");
     let (id, ..) = world.resolves.pop().unwrap();

@@ -103,7 +103,7 @@ pub(crate) fn config() -> Config {
     let mut main = ai("sip:bot@192.0.2.20");
     main.on_ai_failure = vec![AiFailureStep::Profile("backup".into()), AiFailureStep::Destination("plain".into())];
     Config {
-        listeners: vec!["192.0.2.1:5060".parse().unwrap()],
+        listeners: vec![signaling::Listener::from("192.0.2.1:5060".parse::<SocketAddr>().unwrap())],
         trunks: [(
             "carrier".to_owned(),
             Trunk { host: "192.0.2.10".into(), allowed: vec![network("192.0.2.10", 32)], ..Trunk::default() },
@@ -180,9 +180,8 @@ impl World {
         self.caller = leg;
         let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
         let incoming = Incoming {
-            source: "192.0.2.10:5060".parse().unwrap(),
-            local: "192.0.2.1:5060".parse().unwrap(),
             account: None,
+            flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.10:5060".parse().unwrap()),
             request_uri: "sip:+4930900@192.0.2.1".into(),
             from: party("sip:+493055512345@192.0.2.10"),
             to: party("sip:+4930900@192.0.2.1"),

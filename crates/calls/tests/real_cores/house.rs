@@ -204,8 +204,8 @@ impl House {
         caller.legs.push((leg, false));
         let dial = Dial {
             target: "sip:4930900@10.0.0.1".into(),
-            next_hop: NEAR.parse().unwrap(),
-            listener: sip(caller.address),
+            flow: signaling::Flow::udp(sip(caller.address), NEAR.parse().unwrap()),
+            peer_name: None,
             from: signaling::Party { display: String::new(), uri: "sip:+493055512345@10.0.0.10".into() },
             to: signaling::Party::default(),
             headers: Vec::new(),
@@ -316,7 +316,7 @@ impl House {
                 continue;
             }
             let core = if to_far { &mut self.far } else { &mut self.near };
-            core.handle_input(now, signaling::Input::Datagram { local, source, bytes });
+            core.handle_input(now, signaling::Input::Received { flow: signaling::Flow::udp(local, source), bytes });
         }
         let due: Vec<LegId> = self.planned.extract_if(.., |(at, _)| *at <= now.monotonic).map(|(_, leg)| leg).collect();
         for leg in due {
@@ -348,11 +348,11 @@ impl House {
                 quiet = false;
                 match output {
                     signaling::Output::Outside { .. } => {}
-                    signaling::Output::Transmit { local, destination, bytes } => {
+                    signaling::Output::Transmit { flow, bytes, .. } => {
                         if bytes.starts_with(b"INVITE ") {
                             self.largest_invite = self.largest_invite.max(bytes.len());
                         }
-                        self.network.push_back((self.now.monotonic + TRIP, true, local, destination, bytes));
+                        self.network.push_back((self.now.monotonic + TRIP, true, flow.local, flow.remote, bytes));
                     }
                     signaling::Output::Event { leg, event } => {
                         self.calls.handle_input(self.now, Input::Signaling { leg, event });
@@ -364,8 +364,8 @@ impl House {
                 quiet = false;
                 match output {
                     signaling::Output::Outside { .. } => {}
-                    signaling::Output::Transmit { local, destination, bytes } => {
-                        self.network.push_back((self.now.monotonic + TRIP, false, local, destination, bytes));
+                    signaling::Output::Transmit { flow, bytes, .. } => {
+                        self.network.push_back((self.now.monotonic + TRIP, false, flow.local, flow.remote, bytes));
                     }
                     signaling::Output::Event { leg, event } => self.far_event(leg, event),
                     signaling::Output::Contacts { .. } => {}
@@ -417,7 +417,7 @@ impl House {
     fn far_event(&mut self, leg: LegId, event: Event) {
         match event {
             Event::Incoming(incoming) => {
-                let address = incoming.local.ip();
+                let address = incoming.flow.local.ip();
                 let (_, party) = self.parties.iter_mut().find(|(_, party)| party.address == address).unwrap();
                 party.legs.push((leg, false));
                 party.remote = incoming.offer.as_ref().map(|offer| remote(offer));
@@ -582,7 +582,7 @@ fn calls_config(near: SocketAddr) -> Config {
     let network = calls::Network { address: "10.0.0.10".parse().unwrap(), prefix: 32 };
     let on_failure = vec![AiFailureStep::Profile("backup".into()), AiFailureStep::Destination("other".into())];
     Config {
-        listeners: vec![near],
+        listeners: vec![near.into()],
         trunks: [("carrier".into(), Trunk { host: "10.0.0.10".into(), allowed: vec![network], ..Trunk::default() })]
             .into(),
         routes: vec![Route { called: "*".into(), line: "support".into(), ai: "bot".into(), ..Route::default() }],

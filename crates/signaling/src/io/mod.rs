@@ -1,7 +1,7 @@
 //! The UDP shell: opens sockets, receives and sends in batches. It reads no clock and knows no SIP.
 #![expect(clippy::disallowed_types, reason = "the one place of this room with sockets")]
 
-use crate::Input;
+use crate::{Flow, Input};
 use bytes::Bytes;
 use nix::{
     cmsg_space,
@@ -110,7 +110,10 @@ impl Socket {
             if let Some(source) = message.address.as_ref().and_then(address_of)
                 && let Some(bytes) = message.iovs().next()
             {
-                inputs.push(Input::Datagram { local: self.local, source, bytes: Bytes::copy_from_slice(bytes) });
+                inputs.push(Input::Received {
+                    flow: Flow::udp(self.local, source),
+                    bytes: Bytes::copy_from_slice(bytes),
+                });
             }
         }
         Ok(count == BATCH)
@@ -138,7 +141,7 @@ impl Socket {
                 Err(error) => {
                     let Some((destination, _)) = self.queue.pop_front() else { break };
                     tracing::debug!(%destination, %error, "a datagram cannot be sent");
-                    inputs.push(Input::TransmitFailed { local: self.local, destination });
+                    inputs.push(Input::TransmitFailed { flow: Flow::udp(self.local, destination) });
                 }
             }
         }
@@ -173,7 +176,7 @@ impl Socket {
                 })
             });
             if let Some(destination) = message.address.as_ref().and_then(address_of).filter(|_| told) {
-                inputs.push(Input::TransmitFailed { local: self.local, destination });
+                inputs.push(Input::TransmitFailed { flow: Flow::udp(self.local, destination) });
             }
         }
         found
@@ -241,8 +244,8 @@ mod tests {
         let mut bodies = Vec::new();
         while bodies.len() < 100 {
             for input in receive(&mut two) {
-                let Input::Datagram { local, source, bytes } = input else { panic!("an error came") };
-                assert_eq!((local, source), (two.local(), one.local()));
+                let Input::Received { flow, bytes } = input else { panic!("an error came") };
+                assert_eq!(flow, Flow::udp(two.local(), one.local()));
                 bodies.push(bytes);
             }
         }
@@ -264,14 +267,14 @@ mod tests {
         one.flush(&mut inputs).unwrap();
         inputs.extend(receive(&mut one));
         assert!(
-            inputs.iter().any(|i| matches!(i, Input::TransmitFailed { destination, .. } if *destination == gone)),
+            inputs.iter().any(|i| matches!(i, Input::TransmitFailed { flow } if flow.remote == gone)),
             "{inputs:?}"
         );
         // The socket goes on.
         let mut two = open();
         one.queue(two.local(), Bytes::from_static(b"y"));
         one.flush(&mut inputs).unwrap();
-        assert!(matches!(&receive(&mut two)[..], [Input::Datagram { bytes, .. }] if bytes == "y"));
+        assert!(matches!(&receive(&mut two)[..], [Input::Received { bytes, .. }] if bytes == "y"));
     }
 
     #[test]

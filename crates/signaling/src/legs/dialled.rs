@@ -2,24 +2,25 @@
 
 use super::{Leg, Legs, Phase, World, reason, retry_after};
 use crate::{
-    Dial, EndedBy, Event, LegId, Listener, Reason,
+    Dial, EndedBy, Event, Flow, LegId, Listener, Reason, Transport,
     auth::{Asker, Keyring},
     compose::{self, Extras, Parts},
     dialog::Dialog,
     message::{passed, session},
     slab::Id,
     timer::Timer,
-    transaction::{Outgoing, Role, User},
+    transaction::Role,
 };
 use bytes::Bytes;
 use sip_codec::{Message, Method, Name, Uri};
-use std::{mem, net::SocketAddr, time::Duration};
+use std::{mem, time::Duration};
 
 /// What only a dialled leg has.
 #[derive(Debug)]
 pub(super) struct Dialled {
     target: String,
-    next_hop: SocketAddr,
+    /// To the next hop.
+    flow: Flow,
     from: Bytes,
     to: Bytes,
     call_id: Bytes,
@@ -51,8 +52,8 @@ enum Cancel {
 
 impl Dialled {
     /// Credentials go to the next hop and to nobody else.
-    pub(super) fn shows_credentials_to(&self, destination: SocketAddr) -> bool {
-        self.next_hop.ip() == destination.ip()
+    pub(super) fn shows_credentials_to(&self, flow: Flow) -> bool {
+        self.flow.remote.ip() == flow.remote.ip()
     }
 }
 
@@ -73,7 +74,7 @@ impl Legs {
             w.cx.counters.refused_at_limit += 1;
             return unsent(w, 503);
         }
-        let listener = w.cx.listener(dial.listener);
+        let listener = w.cx.listener(&dial.flow);
         let slot = self.table.next_id();
         let tag = w.cx.token("", slot.index);
         let addresses = addresses(&dial, listener, &tag);
@@ -82,11 +83,13 @@ impl Legs {
             return unsent(w, 400);
         };
         let call_id = w.cx.call_id();
-        let keyring = dial.credentials.map(|credentials| Keyring::new(credentials, dial.next_hop.ip()));
-        let mut leg = Leg::new(id, slot, listener, tag, Phase::Calling);
+        let keyring = dial.credentials.map(|credentials| Keyring::new(credentials, dial.flow.remote.ip()));
+        let secure = Uri::parse(dial.target.as_bytes()).is_some_and(|uri| uri.is_sips());
+        let mut leg = Leg::new(id, slot, listener, secure, tag, Phase::Calling);
+        leg.peer_name = dial.peer_name;
         leg.dialled = Some(Box::new(Dialled {
             target: dial.target,
-            next_hop: dial.next_hop,
+            flow: dial.flow,
             from,
             to,
             call_id: call_id.clone().into(),
@@ -118,7 +121,9 @@ impl Legs {
 /// From and To; `None` when either, or the target, is no URI.
 fn addresses(dial: &Dial, listener: Listener, tag: &str) -> Option<(Bytes, Bytes)> {
     let target = Uri::parse(dial.target.as_bytes())?;
-    if !target.is_sip() && !target.is_tel() {
+    // What `sips:` promises is kept over TLS alone (26.2.2).
+    let kept = !target.is_sips() || listener.transport == Transport::Tls;
+    if !kept || (!target.is_sip() && !target.is_tel()) {
         return None;
     }
     let from = compose::address(&dial.from, &format!("sip:{}", listener.advertised), Some(tag))?;
@@ -136,6 +141,7 @@ impl Leg {
             method: Method::Invite,
             uri: dialled.target.clone(),
             branch: w.transactions.clients.branch(w.cx),
+            transport: dialled.flow.transport,
             sent_by: self.listener.advertised,
             routes: dialled.routes.clone(),
             from: dialled.from.clone(),
@@ -146,7 +152,7 @@ impl Leg {
         };
         let cnonce = w.cx.call_id();
         dialled.credentials = match &mut dialled.keyring {
-            Some(keyring) => keyring.headers("INVITE", &parts.uri, dialled.next_hop.ip(), &cnonce),
+            Some(keyring) => keyring.headers("INVITE", &parts.uri, dialled.flow.remote.ip(), &cnonce),
             None => Vec::new(),
         };
         let extras = Extras {
@@ -156,13 +162,11 @@ impl Leg {
             session: dialled.offer.clone(),
             ..Extras::default()
         };
-        let bytes = compose::request(&w.cx.config, &parts, extras);
-        let sent = bytes.is_some();
-        if let Some(bytes) = bytes {
-            let user = User { leg: self.slot, role: Role::Invite };
-            let (local, destination) = (self.listener.local, dialled.next_hop);
+        let outgoing = self.outgoing(w, Role::Invite, parts, dialled.flow, extras);
+        let sent = outgoing.is_some();
+        if let Some(outgoing) = outgoing {
             self.clients += 1;
-            dialled.invite = w.transactions.clients.start(w.cx, Outgoing { user, local, destination, parts, bytes });
+            dialled.invite = w.transactions.clients.start(w.cx, outgoing);
         }
         if let Some(wait) = dialled.first_response.filter(|_| sent) {
             self.arm(w, Timer::Unheard, wait);
@@ -203,9 +207,10 @@ impl Leg {
         if let Some(known) = self.forks.iter_mut().find(|fork| fork.remote_tag == tag) {
             known.refresh(message);
         } else if self.forks.len() < w.cx.config.limits.forks
-            && let Some((parts, destination)) = w.transactions.clients.parts(id)
+            && let Some((parts, _)) = w.transactions.clients.parts(id)
+            && let Some(dialled) = &self.dialled
         {
-            self.forks.extend(Dialog::of_response(parts, destination, message));
+            self.forks.extend(Dialog::of_response(parts, dialled.flow, self.listener.advertised, message));
         }
     }
 
@@ -216,8 +221,9 @@ impl Leg {
             return;
         }
         let early = self.forks.iter().position(|fork| fork.remote_tag == tag).map(|at| self.forks.swap_remove(at));
-        let Some((parts, destination)) = w.transactions.clients.parts(id) else { return };
-        let Some(dialog) = Dialog::of_response(parts, destination, message) else { return };
+        let Some((parts, _)) = w.transactions.clients.parts(id) else { return };
+        let Some(flow) = self.dialled.as_ref().map(|dialled| dialled.flow) else { return };
+        let Some(dialog) = Dialog::of_response(parts, flow, self.listener.advertised, message) else { return };
         let dialog = dialog.confirmed_over(early);
         if self.ended || self.phase != Phase::Calling {
             let ours = self.dialog.as_ref().is_some_and(|known| known.remote_tag == dialog.remote_tag);
@@ -250,8 +256,8 @@ impl Leg {
     fn end_extra(&mut self, w: &mut World<'_>, mut dialog: Dialog, cseq: u32) {
         self.acknowledge(w, &dialog, cseq, None);
         let branch = w.transactions.clients.branch(w.cx);
-        let (parts, destination) = dialog.request(Method::Bye, branch);
-        self.send(w, Role::ExtraBye, parts, destination, Extras::default());
+        let (parts, flow) = dialog.request(&w.cx.config, Method::Bye, branch);
+        self.send(w, Role::ExtraBye, parts, flow, Extras::default());
         if self.phase == Phase::Calling {
             self.phase = Phase::Over;
             self.stop_cancelling(w);
@@ -316,9 +322,9 @@ impl Leg {
 
     /// Sends the CANCEL of an INVITE transaction and waits 64·T1 for its end.
     pub(super) fn cancel_transaction(&mut self, w: &mut World<'_>, invite: Id, reason: Option<&Reason>) {
-        let Some((parts, destination)) = w.transactions.clients.parts(invite) else { return };
+        let Some((parts, flow)) = w.transactions.clients.parts(invite) else { return };
         let parts = parts.cancel();
-        let cancel = self.send(w, Role::Cancel, parts, destination, Extras { reason, ..Extras::default() });
+        let cancel = self.send(w, Role::Cancel, parts, flow, Extras { reason, ..Extras::default() });
         if let Some(cancel) = cancel {
             w.transactions.clients.cancelled_by(invite, cancel);
         }
@@ -355,22 +361,17 @@ impl Leg {
         let Some(asker) = Asker::of(status) else { return false };
         let name = if asker == Asker::Server { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
         let Some(dialled) = &mut self.dialled else { return false };
-        let Some((_, destination)) = w.transactions.clients.parts(id) else { return false };
-        let asked = destination.ip();
+        let Some((_, flow)) = w.transactions.clients.parts(id) else { return false };
+        let asked = flow.remote.ip();
         dialled.keyring.as_mut().is_some_and(|keyring| keyring.challenged(asker, message.raw(name), tries, asked))
     }
 
     /// The credentials for a request within the dialog: only for the next hop.
-    pub(super) fn credentials(
-        &mut self,
-        w: &mut World<'_>,
-        parts: &Parts,
-        destination: SocketAddr,
-    ) -> Vec<(&'static str, String)> {
+    pub(super) fn credentials(&mut self, w: &mut World<'_>, parts: &Parts, flow: Flow) -> Vec<(&'static str, String)> {
         let Some(keyring) = self.dialled.as_mut().and_then(|dialled| dialled.keyring.as_mut()) else {
             return Vec::new();
         };
         let cnonce = w.cx.call_id();
-        keyring.headers(parts.method.text(), &parts.uri, destination.ip(), &cnonce)
+        keyring.headers(parts.method.text(), &parts.uri, flow.remote.ip(), &cnonce)
     }
 }

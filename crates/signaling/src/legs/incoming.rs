@@ -10,7 +10,7 @@ use crate::{
     timer::Timer,
 };
 use bytes::Bytes;
-use sip_codec::Name;
+use sip_codec::{Message, Name, NameAddr};
 use std::{sync::Arc, time::Duration};
 
 /// How often a provisional response is repeated so that proxies on the way keep waiting (13.3.1.1).
@@ -25,7 +25,7 @@ impl Legs {
         offer: Option<Bytes>,
         replaces: Option<LegId>,
     ) {
-        let listener = w.cx.listener(request.local);
+        let listener = w.cx.listener(&request.flow);
         let slot = self.table.next_id();
         let tag = w.cx.token("", slot.index);
         let Some(dialog) = Dialog::of_request(&request, &tag, listener.advertised) else {
@@ -37,8 +37,7 @@ impl Legs {
         let id = LegId(LegId::INCOMING | self.last_incoming);
         let message = &request.message;
         let incoming = Incoming {
-            source: request.source,
-            local: request.local,
+            flow: request.flow,
             account: request.account.clone(),
             request_uri: text(message.uri_bytes().unwrap_or_default()),
             from: compose::party(message, Name::From),
@@ -48,9 +47,10 @@ impl Legs {
             max_forwards: request.max_forwards.unwrap_or(70),
             offer,
         };
+        let secure = is_secure(message);
         let server = w.transactions.servers.start(request, Some(slot));
         w.respond(server, &Response::new(100));
-        let mut leg = Leg::new(id, slot, listener, tag, Phase::Ringing(server));
+        let mut leg = Leg::new(id, slot, listener, secure, tag, Phase::Ringing(server));
         leg.dialog = Some(dialog);
         leg.asked = incoming.offer.is_none();
         leg.arm(w, Timer::Answer, w.cx.config.answer_timeout);
@@ -64,6 +64,16 @@ impl Legs {
         );
         self.insert(leg);
     }
+}
+
+/// True when the dialog that a request opens must stay secured: our Contact is a `sips:` URI then (12.1.1).
+fn is_secure(message: &Message) -> bool {
+    let route = message.values(Name::RecordRoute).next();
+    let next = match route {
+        Some(route) => NameAddr::parse(route).is_some_and(|route| route.uri.is_sips()),
+        None => message.contacts().next().and_then(Result::ok).is_some_and(|contact| contact.uri.is_sips()),
+    };
+    next || message.uri().is_ok_and(|uri| uri.is_sips())
 }
 
 impl Leg {

@@ -17,7 +17,7 @@ use self::{
     subscription::{Follower, Notifier},
 };
 use crate::{
-    Command, EndedBy, Event, LegId, Listener, Reason, Way,
+    Command, EndedBy, Event, Flow, LegId, Listener, Reason, Way,
     compose::{self, Extras, Parts, Response},
     context::{Context, token_index},
     dialog::Dialog,
@@ -25,12 +25,12 @@ use crate::{
     reasons,
     slab::{Id, Slab},
     timer::{Owner, Timer},
-    transaction::{COOKIE, FromClient, FromServer, Outgoing, Role, Transactions, User},
+    transaction::{COOKIE, FromClient, FromServer, Instead, Outgoing, Role, Transactions, User},
 };
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use sip_codec::{Message, Method};
-use std::{net::SocketAddr, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What legs work with.
 pub(crate) struct World<'a> {
@@ -66,6 +66,8 @@ pub(crate) struct Leg {
     slot: Id,
     listener: Listener,
     contact: String,
+    /// Whose certificate the peer must show over TLS.
+    peer_name: Option<Arc<str>>,
     /// Our tag.
     tag: String,
     phase: Phase,
@@ -107,13 +109,16 @@ enum Phase {
     Over,
 }
 
+/// Bytes of the longest request that goes as a datagram where the peer may take a connection (RFC 3261 section 18.1.1).
+const LONGEST_DATAGRAM: usize = 1_300;
+
 /// An ACK to a 2xx, sent again for each copy of the 2xx.
 #[derive(Debug)]
 struct SentAck {
     tag: Bytes,
     cseq: u32,
     bytes: Bytes,
-    destination: SocketAddr,
+    flow: Flow,
 }
 
 const TIMERS: [Timer; 14] = [
@@ -158,7 +163,7 @@ impl Legs {
     }
 
     /// True when a request comes from where the leg's peer speaks.
-    pub(crate) fn knows(&self, slot: Id, source: SocketAddr) -> bool {
+    pub(crate) fn knows(&self, slot: Id, source: std::net::SocketAddr) -> bool {
         let Some(leg) = self.table.get(slot) else { return false };
         leg.dialog.iter().chain(&leg.forks).any(|dialog| dialog.knows(source.ip()))
     }
@@ -259,12 +264,13 @@ impl Legs {
 }
 
 impl Leg {
-    fn new(id: LegId, slot: Id, listener: Listener, tag: String, phase: Phase) -> Self {
+    fn new(id: LegId, slot: Id, listener: Listener, secure: bool, tag: String, phase: Phase) -> Self {
         Self {
             id,
             slot,
             listener,
-            contact: compose::contact(listener),
+            contact: compose::contact(listener, secure),
+            peer_name: None,
             tag,
             phase,
             dialog: None,
@@ -365,47 +371,53 @@ impl Leg {
     fn send_bye(&mut self, w: &mut World<'_>, reason: Option<&Reason>) {
         let Some(mut dialog) = self.dialog.take() else { return };
         let branch = w.transactions.clients.branch(w.cx);
-        let (parts, destination) = dialog.request(Method::Bye, branch);
+        let (parts, flow) = dialog.request(&w.cx.config, Method::Bye, branch);
         self.dialog = Some(dialog);
-        self.send(w, Role::Bye, parts, destination, Extras { reason, ..Extras::default() });
+        self.send(w, Role::Bye, parts, flow, Extras { reason, ..Extras::default() });
     }
 
     /// Sends a request of this leg, with credentials where they are due.
-    fn send(
-        &mut self,
-        w: &mut World<'_>,
-        role: Role,
-        parts: Parts,
-        destination: SocketAddr,
-        extras: Extras<'_>,
-    ) -> Option<Id> {
+    fn send(&mut self, w: &mut World<'_>, role: Role, parts: Parts, flow: Flow, extras: Extras<'_>) -> Option<Id> {
         let credentials = match role {
             Role::Cancel => Vec::new(),
-            _ => self.credentials(w, &parts, destination),
+            _ => self.credentials(w, &parts, flow),
         };
-        let bytes = compose::request(&w.cx.config, &parts, Extras { credentials: &credentials, ..extras })?;
-        let user = User { leg: self.slot, role };
-        let outgoing = Outgoing { user, local: self.listener.local, destination, parts, bytes };
+        let outgoing = self.outgoing(w, role, parts, flow, Extras { credentials: &credentials, ..extras })?;
         self.clients += 1;
         Some(w.transactions.clients.start(w.cx, outgoing))
+    }
+
+    /// A request as it goes out: over TCP, if the peer will take that, when it is too long for a datagram (18.1.1).
+    fn outgoing(&self, w: &World<'_>, role: Role, parts: Parts, flow: Flow, extras: Extras<'_>) -> Option<Outgoing> {
+        let user = User { leg: self.slot, role };
+        let peer_name = self.peer_name.clone();
+        let bytes = compose::request(&w.cx.config, &parts, extras.clone())?;
+        let stream = if bytes.len() > LONGEST_DATAGRAM { w.cx.stream_instead(&flow) } else { None };
+        let Some((stream, listener)) = stream else {
+            return Some(Outgoing { user, flow, peer_name, parts, bytes, instead: None });
+        };
+        let long = Parts { transport: stream.transport, sent_by: listener.advertised, ..parts.clone() };
+        let long_bytes = compose::request(&w.cx.config, &long, extras)?;
+        let instead = Some(Box::new(Instead { flow, parts, bytes }));
+        Some(Outgoing { user, flow: stream, peer_name, parts: long, bytes: long_bytes, instead })
     }
 
     /// Sends the ACK of a 2xx, and keeps it for the copies (13.2.2.4).
     fn acknowledge(&mut self, w: &mut World<'_>, dialog: &Dialog, cseq: u32, session: Option<Bytes>) {
         let branch = w.cx.token(COOKIE, u32::MAX);
-        let (parts, destination) = dialog.numbered(Method::Ack, cseq, branch);
+        let (parts, flow) = dialog.numbered(&w.cx.config, Method::Ack, cseq, branch);
         let credentials = match &self.dialled {
-            Some(dialled) if dialled.shows_credentials_to(destination) => &dialled.credentials[..],
+            Some(dialled) if dialled.shows_credentials_to(flow) => &dialled.credentials[..],
             _ => &[],
         };
         let extras = Extras { credentials, session, ..Extras::default() };
         let Some(bytes) = compose::request(&w.cx.config, &parts, extras) else { return };
         w.cx.counters.message("ACK", Way::Out, 0);
-        w.cx.transmit(self.listener.local, destination, bytes.clone());
+        w.cx.transmit(flow, self.peer_name.clone(), bytes.clone());
         if self.acks.len() > w.cx.config.limits.forks {
             self.acks.remove(0);
         }
-        self.acks.push(SentAck { tag: dialog.remote_tag.clone(), cseq, bytes, destination });
+        self.acks.push(SentAck { tag: dialog.remote_tag.clone(), cseq, bytes, flow });
     }
 
     /// A copy of a 2xx draws its ACK again. True when it was one.
@@ -413,7 +425,7 @@ impl Leg {
         let sent = self.acks.iter().find(|ack| ack.tag == tag && ack.cseq == cseq);
         if let Some(ack) = sent {
             w.cx.counters.retransmissions += 1;
-            w.cx.transmit(self.listener.local, ack.destination, ack.bytes.clone());
+            w.cx.transmit(ack.flow, self.peer_name.clone(), ack.bytes.clone());
         }
         sent.is_some()
     }

@@ -209,10 +209,10 @@ impl Leg {
         let Some(offer) = self.our_offer.as_ref().map(|ours| ours.offer.clone()) else { return };
         let Some(dialog) = &mut self.dialog else { return };
         let branch = w.transactions.clients.branch(w.cx);
-        let (parts, destination) = dialog.request(Method::Invite, branch);
+        let (parts, flow) = dialog.request(&w.cx.config, Method::Invite, branch);
         let contact = self.contact.clone();
         let extras = Extras { contact: Some(&contact), session: Some(offer), ..Extras::default() };
-        let invite = self.send(w, Role::ReInvite, parts, destination, extras);
+        let invite = self.send(w, Role::ReInvite, parts, flow, extras);
         if let Some(ours) = &mut self.our_offer {
             ours.invite = invite;
         }

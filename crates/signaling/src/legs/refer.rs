@@ -172,12 +172,12 @@ impl Leg {
         let headers = [("Event".to_owned(), event), ("Subscription-State".to_owned(), notifier.state(news, w.cx.now))];
         let fragment = format!("SIP/2.0 {} {}\r\n", news.status, reasons::phrase(news.status));
         let branch = w.transactions.clients.branch(w.cx);
-        let (parts, destination) = dialog.request(Method::Notify, branch);
+        let (parts, flow) = dialog.request(&w.cx.config, Method::Notify, branch);
         self.dialog = Some(dialog);
         let contact = self.contact.clone();
         let extras =
             Extras { contact: Some(&contact), headers: &headers, fragment: Some(fragment.into()), ..Extras::default() };
-        if self.send(w, Role::Notify, parts, destination, extras).is_none() {
+        if self.send(w, Role::Notify, parts, flow, extras).is_none() {
             self.stop_notifying(w);
         }
     }
@@ -246,12 +246,12 @@ impl Leg {
     fn send_refer(&mut self, w: &mut World<'_>) -> bool {
         let (Some(mut follower), Some(mut dialog)) = (self.follower.take(), self.dialog.take()) else { return false };
         let branch = w.transactions.clients.branch(w.cx);
-        let (parts, destination) = dialog.request(Method::Refer, branch);
+        let (parts, flow) = dialog.request(&w.cx.config, Method::Refer, branch);
         follower.cseq = parts.cseq;
         self.dialog = Some(dialog);
         let contact = self.contact.clone();
         let extras = Extras { contact: Some(&contact), headers: &follower.headers, ..Extras::default() };
-        let sent = self.send(w, Role::Refer, parts, destination, extras).is_some();
+        let sent = self.send(w, Role::Refer, parts, flow, extras).is_some();
         self.follower = Some(follower);
         sent
     }

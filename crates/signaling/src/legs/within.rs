@@ -32,7 +32,10 @@ impl Leg {
     pub(super) fn in_order(&mut self, w: &mut World<'_>, server: Id, request: &Request) -> bool {
         let remote = request.sender_tag().unwrap_or_default();
         let dialogs = self.dialog.iter_mut().chain(&mut self.forks);
-        let ordered = dialogs.filter(|dialog| dialog.remote_tag == remote).all(|dialog| dialog.in_order(request.cseq));
+        let ordered = dialogs.filter(|dialog| dialog.remote_tag == remote).all(|dialog| {
+            dialog.came_by(request.flow);
+            dialog.in_order(request.cseq)
+        });
         if !ordered {
             w.respond(server, &Response::tagged(500, &self.tag).with(Name::RetryAfter, "0"));
         }

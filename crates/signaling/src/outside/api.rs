@@ -1,8 +1,8 @@
 //! What crosses the border about requests outside of a dialog.
 
-use crate::{Credentials, EndedBy, Party};
+use crate::{Credentials, EndedBy, Flow, Party};
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// One OPTIONS under way, or one registration that is kept. Chosen by who asks; free again once it is over.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,10 +41,10 @@ pub enum OutsideCommand {
 pub struct Ping {
     /// The Request-URI and the To.
     pub target: String,
-    /// Where it is sent.
-    pub next_hop: SocketAddr,
-    /// Which of our listeners sends it.
-    pub listener: SocketAddr,
+    /// Which of our listeners sends it, and where to.
+    pub flow: Flow,
+    /// Whose certificate the peer must show over TLS (see [`crate::Dial::peer_name`]).
+    pub peer_name: Option<Arc<str>>,
     /// Who asks. An empty URI stands for `sip:<host of the listener>`.
     pub from: Party,
     /// Without any response for this long, nobody is there.
@@ -58,10 +58,10 @@ pub struct Register {
     pub registrar: String,
     /// The address-of-record, `sip:user@domain`: To and From.
     pub address: Party,
-    /// Where it is sent.
-    pub next_hop: SocketAddr,
-    /// Which of our listeners sends it, and is the Contact.
-    pub listener: SocketAddr,
+    /// Which of our listeners sends it and is the Contact, and where to.
+    pub flow: Flow,
+    /// Whose certificate the registrar must show over TLS (see [`crate::Dial::peer_name`]).
+    pub peer_name: Option<Arc<str>>,
     /// The user of our Contact: what calls through this registration have in their Request-URI.
     pub contact_user: String,
     /// How long a registration is asked for, in whole seconds; the registrar may grant less, or ask for more (423).

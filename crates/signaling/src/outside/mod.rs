@@ -7,7 +7,7 @@ mod registration;
 pub use api::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register};
 
 use crate::{
-    EndedBy,
+    EndedBy, Flow,
     compose::{self, Extras, Parts},
     legs::World,
     slab::{Id, Slab},
@@ -17,7 +17,7 @@ use crate::{
 use registration::Registration;
 use rustc_hash::FxHashMap;
 use sip_codec::{Message, Method};
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Usages at once; beyond it nothing is sent. They are ours alone: trunks, not calls, make them.
 const MOST: usize = 4_096;
@@ -150,12 +150,13 @@ impl Outside {
 }
 
 fn options(w: &mut World<'_>, slot: Id, ping: &Ping) -> Option<Id> {
-    let listener = w.cx.listener(ping.listener);
+    let listener = w.cx.listener(&ping.flow);
     let tag = w.cx.token("", u32::MAX);
     let parts = Parts {
         method: Method::Options,
         uri: ping.target.clone(),
         branch: w.transactions.clients.branch(w.cx),
+        transport: ping.flow.transport,
         sent_by: listener.advertised,
         routes: Vec::new(),
         from: compose::address(&ping.from, &format!("sip:{}", listener.advertised), Some(&tag))?,
@@ -164,10 +165,12 @@ fn options(w: &mut World<'_>, slot: Id, ping: &Ping) -> Option<Id> {
         cseq: 1,
         max_forwards: 70,
     };
-    let contact = compose::contact(listener);
+    let secure =
+        ping.target.as_bytes().first_chunk().is_some_and(|scheme: &[u8; 5]| scheme.eq_ignore_ascii_case(b"sips:"));
+    let contact = compose::contact(listener, secure);
     let headers = [("Accept".to_owned(), "application/sdp".to_owned())];
     let extras = Extras { contact: Some(&contact), headers: &headers, ..Extras::default() };
-    send(w, slot, parts, extras, listener.local, ping.next_hop)
+    send(w, slot, parts, extras, ping.flow, ping.peer_name.clone())
 }
 
 /// Sends a request in a transaction of its own. `None` when it cannot be written or there is no room for it.
@@ -176,15 +179,15 @@ fn send(
     slot: Id,
     parts: Parts,
     extras: Extras<'_>,
-    local: SocketAddr,
-    destination: SocketAddr,
+    flow: Flow,
+    peer_name: Option<Arc<str>>,
 ) -> Option<Id> {
     if w.transactions.overfull(w.cx) {
         return None;
     }
     let bytes = compose::request(&w.cx.config, &parts, extras)?;
     let user = User { leg: slot, role: Role::Outside };
-    Some(w.transactions.clients.start(w.cx, Outgoing { user, local, destination, parts, bytes }))
+    Some(w.transactions.clients.start(w.cx, Outgoing { user, flow, peer_name, parts, bytes, instead: None }))
 }
 
 /// A header that holds one number of seconds.

@@ -2,7 +2,7 @@
 
 use super::{OutsideEvent, OutsideId, Register, Then, seconds, send};
 use crate::{
-    EndedBy, Listener,
+    EndedBy, Listener, Transport,
     auth::{Asker, Keyring},
     compose::{self, Extras, Parts},
     legs::World,
@@ -87,7 +87,7 @@ impl Registration {
 
     /// A new order: it holds from the next request on, which is sent now unless one is out.
     pub(super) fn reorder(&mut self, w: &mut World<'_>, id: OutsideId, slot: Id, order: Register) -> Then {
-        let moved = self.order.next_hop != order.next_hop;
+        let moved = self.order.flow != order.flow;
         if moved || self.order.credentials != order.credentials {
             self.keyring = keyring(&order);
         }
@@ -136,12 +136,13 @@ impl Registration {
     }
 
     fn register(&mut self, w: &mut World<'_>, slot: Id, expires: Duration) -> Option<Id> {
-        let listener = w.cx.listener(self.order.listener);
+        let listener = w.cx.listener(&self.order.flow);
         self.cseq += 1;
         let parts = Parts {
             method: Method::Register,
             uri: self.order.registrar.clone(),
             branch: w.transactions.clients.branch(w.cx),
+            transport: self.order.flow.transport,
             sent_by: listener.advertised,
             routes: Vec::new(),
             from: self.from.clone(),
@@ -151,9 +152,8 @@ impl Registration {
             max_forwards: 70,
         };
         let cnonce = w.cx.call_id();
-        let next_hop = self.order.next_hop;
         let credentials = match &mut self.keyring {
-            Some(keyring) => keyring.headers("REGISTER", &parts.uri, next_hop.ip(), &cnonce),
+            Some(keyring) => keyring.headers("REGISTER", &parts.uri, self.order.flow.remote.ip(), &cnonce),
             None => Vec::new(),
         };
         let contact = contact(&self.order, listener);
@@ -162,7 +162,7 @@ impl Registration {
             [("Expires".to_owned(), expires.as_secs().to_string()), ("Supported".to_owned(), "path".to_owned())];
         let extras =
             Extras { contact: Some(&contact), credentials: &credentials, headers: &headers, ..Extras::default() };
-        send(w, slot, parts, extras, listener.local, next_hop)
+        send(w, slot, parts, extras, self.order.flow, self.order.peer_name.clone())
     }
 
     /// The final outcome of one request.
@@ -201,7 +201,7 @@ impl Registration {
         let Ok((status, message)) = outcome else { return false };
         let Some(asker) = Asker::of(status) else { return false };
         let name = if asker == Asker::Server { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
-        let (tries, peer) = (self.tries, self.order.next_hop.ip());
+        let (tries, peer) = (self.tries, self.order.flow.remote.ip());
         self.keyring.as_mut().is_some_and(|keyring| keyring.challenged(asker, message.raw(name), tries, peer))
     }
 
@@ -219,7 +219,7 @@ impl Registration {
     }
 
     fn registered(&mut self, w: &mut World<'_>, id: OutsideId, slot: Id, message: &Message) {
-        let granted = self.granted(message, w.cx.listener(self.order.listener).advertised);
+        let granted = self.granted(message, w.cx.listener(&self.order.flow).advertised);
         if granted.is_zero() {
             return self.failed(w, id, slot, EndedBy::Refused, message.status(), None);
         }
@@ -277,11 +277,14 @@ fn renewal(granted: Duration) -> (Duration, Duration) {
 }
 
 fn keyring(order: &Register) -> Option<Keyring> {
-    order.credentials.clone().map(|credentials| Keyring::new(credentials, order.next_hop.ip()))
+    order.credentials.clone().map(|credentials| Keyring::new(credentials, order.flow.remote.ip()))
 }
 
 fn contact(order: &Register, listener: Listener) -> String {
-    format!("<sip:{}@{}>", order.contact_user, listener.advertised)
+    match listener.transport {
+        Transport::Udp => format!("<sip:{}@{}>", order.contact_user, listener.advertised),
+        stream => format!("<sip:{}@{};transport={stream}>", order.contact_user, listener.advertised),
+    }
 }
 
 /// The values of a Service-Route header that are addresses; commas inside of brackets and quotes separate nothing.

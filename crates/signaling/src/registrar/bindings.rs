@@ -1,13 +1,10 @@
 //! The bindings of one account (RFC 3261 section 10.3, steps 6 to 8).
 
-use crate::message::Request;
+use crate::{Flow, message::Request};
 use clock::Monotonic;
 use serde::{Deserialize, Serialize};
 use sip_codec::{Name, Uri};
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 /// Bytes of the longest Contact and of the longest Path that is kept.
 const LONGEST: usize = 512;
@@ -21,10 +18,8 @@ const MOST_CONTACTS: usize = 32;
 pub struct Contact {
     /// The Request-URI of requests to it.
     pub uri: String,
-    /// Where they are sent.
-    pub next_hop: SocketAddr,
-    /// The listener that its registration came to, which sends them.
-    pub listener: SocketAddr,
+    /// Which way they go: over the stream that its registration came by as long as that is open (RFC 5626 section 5.3).
+    pub flow: Flow,
     /// Their Route headers, from the registration's Path (RFC 3327), in order.
     pub routes: Vec<String>,
 }
@@ -81,9 +76,8 @@ impl Wish {
     /// Reads a request: the shortest and the longest time are the registrar's own.
     pub(super) fn read(
         request: &Request,
-        listener: SocketAddr,
         (shortest, longest): (Duration, Duration),
-        next_hop: impl Fn(&Uri<'_>) -> SocketAddr,
+        flow: impl Fn(&Uri<'_>) -> Flow,
     ) -> Result<Self, Refusal> {
         let message = &request.message;
         // A time that cannot be read is the registrar's own (10.2.1.1).
@@ -119,10 +113,10 @@ impl Wish {
             if !wanted.is_zero() && wanted < shortest {
                 return Err(Refusal::TooBrief);
             }
-            let contact = Contact { uri: text.to_owned(), next_hop: next_hop(&uri), listener, routes: routes.clone() };
+            let contact = Contact { uri: text.to_owned(), flow: flow(&uri), routes: routes.clone() };
             contacts.push((contact, wanted.min(longest)));
         }
-        Ok(Self::Contacts { contacts, source: request.source.ip() })
+        Ok(Self::Contacts { contacts, source: request.flow.remote.ip() })
     }
 }
 

@@ -2,18 +2,18 @@
 //! a search.
 
 use super::{
-    Acts, Class, Rest, carry_out, client_invite::ClientInvite, client_non_invite::ClientNonInvite, disarm_all,
+    Act, Acts, Class, Rest, carry_out, client_invite::ClientInvite, client_non_invite::ClientNonInvite, disarm_all,
 };
 use crate::{
-    Way,
+    Flow, Way,
     compose::{self, Parts},
     context::{Context, token_index},
     slab::{Id, Slab},
-    timer::{Owner, Timer},
+    timer::{Owner, Timer, Timing},
 };
 use bytes::Bytes;
 use sip_codec::{Message, Method};
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What every branch of ours begins with: the cookie of RFC 3261 section 8.1.1.7.
 pub(crate) const COOKIE: &str = "z9hG4bK";
@@ -50,9 +50,20 @@ pub(crate) struct User {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) user: User,
-    pub(crate) local: SocketAddr,
-    pub(crate) destination: SocketAddr,
+    pub(crate) flow: Flow,
+    /// Whose certificate the peer must show over TLS.
+    pub(crate) peer_name: Option<Arc<str>>,
     /// What an ACK or a CANCEL of it is made of, and itself.
+    pub(crate) parts: Parts,
+    pub(crate) bytes: Bytes,
+    /// What takes its place if the peer takes no connection.
+    pub(crate) instead: Option<Box<Instead>>,
+}
+
+/// The datagram that a request would have been, had it not been too long for one (18.1.1).
+#[derive(Debug)]
+pub(crate) struct Instead {
+    pub(crate) flow: Flow,
     pub(crate) parts: Parts,
     pub(crate) bytes: Bytes,
 }
@@ -87,14 +98,26 @@ enum Machine {
     Other(ClientNonInvite),
 }
 
+impl Machine {
+    fn start(method: Method, timing: &Timing) -> (Self, Acts) {
+        if method == Method::Invite {
+            let (machine, acts) = ClientInvite::start(timing);
+            return (Self::Invite(machine), acts);
+        }
+        let (machine, acts) = ClientNonInvite::start(timing);
+        (Self::Other(machine), acts)
+    }
+}
+
 #[derive(Debug)]
 struct Client {
     machine: Machine,
     user: User,
-    local: SocketAddr,
-    destination: SocketAddr,
+    flow: Flow,
+    peer_name: Option<Arc<str>>,
     parts: Parts,
     request: Bytes,
+    instead: Option<Box<Instead>>,
     /// The ACK to a refusal.
     ack: Option<Bytes>,
     /// The CANCEL of this INVITE: it has the same branch, and so the same slot in its responses.
@@ -121,27 +144,22 @@ impl Clients {
 
     /// Sends a request whose branch is from [`Self::branch`].
     pub(crate) fn start(&mut self, cx: &mut Context, outgoing: Outgoing) -> Id {
-        let Outgoing { user, local, destination, parts, bytes } = outgoing;
-        let (machine, acts) = if parts.method == Method::Invite {
-            let (machine, acts) = ClientInvite::start(&cx.timing);
-            (Machine::Invite(machine), acts)
-        } else {
-            let (machine, acts) = ClientNonInvite::start(&cx.timing);
-            (Machine::Other(machine), acts)
-        };
+        let Outgoing { user, flow, peer_name, parts, bytes, instead } = outgoing;
+        let (machine, acts) = Machine::start(parts.method, &cx.timing_over(flow.transport));
         cx.counters.message(parts.method.text(), Way::Out, 0);
         let id = self.table.insert(Client {
             machine,
             user,
-            local,
-            destination,
+            flow,
+            peer_name: peer_name.clone(),
             parts,
             request: bytes.clone(),
+            instead,
             ack: None,
             cancel: None,
         });
         carry_out(cx, Owner::Client(id), &acts);
-        cx.transmit(local, destination, bytes);
+        cx.transmit(flow, peer_name, bytes);
         id
     }
 
@@ -161,9 +179,10 @@ impl Clients {
         let client = self.table.get_mut(id)?;
         cx.counters.message(client.parts.method.text(), Way::In, status);
         let class = Class::of(status);
+        let timing = cx.timing_over(client.flow.transport);
         let acts = match &mut client.machine {
-            Machine::Invite(machine) => machine.response(class, &cx.timing),
-            Machine::Other(machine) => machine.response(class, &cx.timing),
+            Machine::Invite(machine) => machine.response(class, &timing),
+            Machine::Other(machine) => machine.response(class, &timing),
         };
         let user = client.user;
         let rest = self.carry_out(cx, id, &acts, Some(&message));
@@ -193,20 +212,15 @@ impl Clients {
         let user = client.user;
         let acts = match &mut client.machine {
             Machine::Invite(machine) => machine.timer(timer),
-            Machine::Other(machine) => machine.timer(timer, &cx.timing),
+            Machine::Other(machine) => machine.timer(timer, &cx.timing_over(client.flow.transport)),
         };
         let rest = self.carry_out(cx, id, &acts, None);
         if rest.timed_out { Some(FromClient::TimedOut { user }) } else { rest.end.then_some(FromClient::Over { user }) }
     }
 
-    /// The network said that nobody is at `destination`. Everything unanswered there fails.
-    pub(crate) fn transport_failed(
-        &mut self,
-        cx: &mut Context,
-        local: SocketAddr,
-        destination: SocketAddr,
-    ) -> Vec<FromClient> {
-        let there = |client: &Client| client.destination == destination && client.local == local;
+    /// The network said that nobody is there. Everything unanswered there fails, but for what may still go as a datagram.
+    pub(crate) fn transport_failed(&mut self, cx: &mut Context, flow: &Flow) -> Vec<FromClient> {
+        let there = |client: &Client| flow.carries(&client.flow);
         let ids: Vec<Id> = self.table.iter().filter(|(_, client)| there(client)).map(|(id, _)| id).collect();
         let mut told = Vec::new();
         for id in ids {
@@ -216,6 +230,9 @@ impl Clients {
                 Machine::Invite(machine) => machine.transport_failed(),
                 Machine::Other(machine) => machine.transport_failed(),
             };
+            if acts.contains(&Act::Failed) && self.send_instead(cx, id) {
+                continue;
+            }
             if self.carry_out(cx, id, &acts, None).failed {
                 told.push(FromClient::Failed { user });
             }
@@ -223,9 +240,24 @@ impl Clients {
         told
     }
 
-    /// What an INVITE was made of, for its CANCEL.
-    pub(crate) fn parts(&self, id: Id) -> Option<(&Parts, SocketAddr)> {
-        self.table.get(id).map(|client| (&client.parts, client.destination))
+    /// Begins anew over UDP what the peer takes over no connection. False when that is no way.
+    fn send_instead(&mut self, cx: &mut Context, id: Id) -> bool {
+        let Some(client) = self.table.get_mut(id) else { return false };
+        let Some(instead) = client.instead.take() else { return false };
+        tracing::debug!(flow = %client.flow, "the peer takes no connection: a long request goes over UDP");
+        cx.has_no_streams(client.flow.remote);
+        disarm_all(cx, Owner::Client(id), &TIMERS);
+        let (machine, acts) = Machine::start(instead.parts.method, &cx.timing_over(instead.flow.transport));
+        (client.machine, client.flow, client.parts, client.request) =
+            (machine, instead.flow, instead.parts, instead.bytes);
+        cx.transmit(client.flow, None, client.request.clone());
+        carry_out(cx, Owner::Client(id), &acts);
+        true
+    }
+
+    /// What an INVITE was made of, for its CANCEL, and which way it went.
+    pub(crate) fn parts(&self, id: Id) -> Option<(&Parts, Flow)> {
+        self.table.get(id).map(|client| (&client.parts, client.flow))
     }
 
     /// True when a response with this branch and request URI would be our own request come back: a loop.
@@ -248,7 +280,7 @@ impl Clients {
         let Some(client) = self.table.get_mut(id) else { return rest };
         if rest.repeat {
             cx.counters.retransmissions += 1;
-            cx.transmit(client.local, client.destination, client.request.clone());
+            cx.transmit(client.flow, client.peer_name.clone(), client.request.clone());
         }
         if rest.acknowledge {
             if client.ack.is_some() {
@@ -258,7 +290,7 @@ impl Clients {
                 cx.counters.message("ACK", Way::Out, 0);
             }
             if let Some(ack) = client.ack.clone() {
-                cx.transmit(client.local, client.destination, ack);
+                cx.transmit(client.flow, client.peer_name.clone(), ack);
             }
         }
         if rest.end {

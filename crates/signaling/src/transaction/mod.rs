@@ -10,7 +10,7 @@ mod server_non_invite;
 
 pub(crate) use self::{
     act::Class,
-    client::{COOKIE, Clients, FromClient, Outgoing, Role, User},
+    client::{COOKIE, Clients, FromClient, Instead, Outgoing, Role, User},
     server::{FromServer, Key, Servers, Taken},
 };
 

@@ -4,7 +4,7 @@ use super::{
     Acts, Class, Rest, carry_out, disarm_all, server_invite::ServerInvite, server_non_invite::ServerNonInvite,
 };
 use crate::{
-    Way,
+    Flow, Transport, Way,
     compose::{self, Response},
     context::Context,
     message::Request,
@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// The name of a transaction as its client chose it.
 pub(crate) type Key = SmallVec<[u8; 128]>;
@@ -49,11 +49,11 @@ struct Server {
     key: Key,
     merge_key: Option<Key>,
     leg: Option<Id>,
-    local: SocketAddr,
+    transport: Transport,
     method: &'static str,
     /// Until the final response is made.
     request: Option<Arc<Request>>,
-    last: Option<(Bytes, SocketAddr)>,
+    last: Option<(Bytes, Flow)>,
 }
 
 const TIMERS: [Timer; 5] = [Timer::G, Timer::H, Timer::I, Timer::J, Timer::L];
@@ -80,8 +80,9 @@ impl Servers {
     pub(crate) fn take(&mut self, cx: &mut Context, request: &Request) -> Taken {
         let Some(&id) = self.by_key.get(request.transaction_key()) else { return Taken::New };
         let Some(server) = self.table.get_mut(id) else { return Taken::New };
+        let timing = cx.timing_over(server.transport);
         let acts = match (&mut server.machine, request.is_ack()) {
-            (Machine::Invite(machine), true) => machine.ack(&cx.timing),
+            (Machine::Invite(machine), true) => machine.ack(&timing),
             (Machine::Invite(machine), false) => machine.request(),
             (Machine::Other(machine), _) => machine.request(),
         };
@@ -107,13 +108,13 @@ impl Servers {
             Machine::Other(ServerNonInvite::Trying)
         };
         let (key, merge_key) = (request.transaction_key().clone(), request.merge_key());
-        let (local, method) = (request.local, request.method_name());
+        let (transport, method) = (request.flow.transport, request.method_name());
         let id = self.table.insert(Server {
             machine,
             key: key.clone(),
             merge_key: merge_key.clone(),
             leg,
-            local,
+            transport,
             method,
             request: Some(request),
             last: None,
@@ -137,9 +138,10 @@ impl Servers {
         let Some(bytes) = compose::response(&cx.config, request, response) else { return };
         let class = Class::of(response.status);
         server.last = Some((bytes, request.reply_to));
+        let timing = cx.timing_over(server.transport);
         let acts = match &mut server.machine {
-            Machine::Invite(machine) => machine.respond(class, &cx.timing),
-            Machine::Other(machine) => machine.respond(class, &cx.timing),
+            Machine::Invite(machine) => machine.respond(class, &timing),
+            Machine::Other(machine) => machine.respond(class, &timing),
         };
         if class != Class::Provisional {
             server.request = None;
@@ -151,17 +153,18 @@ impl Servers {
     /// Sends the last response once more: the user's 2xx (13.3.1.4), or a ringing that keeps proxies waiting.
     pub(crate) fn repeat(&mut self, cx: &mut Context, id: Id) {
         let Some(server) = self.table.get(id) else { return };
-        if let Some((bytes, destination)) = &server.last {
+        if let Some((bytes, flow)) = &server.last {
             cx.counters.retransmissions += 1;
-            cx.transmit(server.local, *destination, bytes.clone());
+            cx.transmit(*flow, None, bytes.clone());
         }
     }
 
     pub(crate) fn timer(&mut self, cx: &mut Context, id: Id, timer: Timer) -> Option<FromServer> {
         let server = self.table.get_mut(id)?;
         let leg = server.leg;
+        let timing = cx.timing_over(server.transport);
         let acts = match &mut server.machine {
-            Machine::Invite(machine) => machine.timer(timer, &cx.timing),
+            Machine::Invite(machine) => machine.timer(timer, &timing),
             Machine::Other(machine) => machine.timer(timer),
         };
         self.carry_out(cx, id, &acts).end.then_some(FromServer::Over { leg })
@@ -171,12 +174,12 @@ impl Servers {
         let rest = carry_out(cx, Owner::Server(id), acts);
         if (rest.send || rest.repeat)
             && let Some(server) = self.table.get(id)
-            && let Some((bytes, destination)) = &server.last
+            && let Some((bytes, flow)) = &server.last
         {
             if rest.repeat {
                 cx.counters.retransmissions += 1;
             }
-            cx.transmit(server.local, *destination, bytes.clone());
+            cx.transmit(*flow, None, bytes.clone());
         }
         if rest.end {
             self.forget(cx, id);

@@ -12,6 +12,8 @@ mod rfc3261_10_registrations;
 mod rfc3261_11_options;
 mod rfc3261_13_2_forks;
 mod rfc3261_14_offers;
+mod rfc3261_17_reliable;
+mod rfc3261_18_transports;
 mod rfc3261_22_digest;
 mod rfc3261_22_registrar;
 mod rfc3261_8_2_requests;

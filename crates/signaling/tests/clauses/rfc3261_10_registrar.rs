@@ -19,7 +19,7 @@ fn rfc3261_10_3_a_phone_that_shows_its_password_is_registered_until_its_time_is_
     assert_eq!(status(&answer), 200, "{answer}");
     assert_eq!(contacts(&answer), ["<sip:anna@203.0.113.5:5060>;expires=120"]);
     assert_eq!(told(&world, "anna"), ["sip:anna@203.0.113.5:5060"]);
-    assert_eq!(world.contacts[0].1[0].next_hop, home());
+    assert_eq!(world.contacts[0].1[0].flow.remote, home());
     world.pass(seconds(119));
     assert_eq!((world.contacts.len(), world.cores[0].1.registrations()), (1, 1));
     world.pass(seconds(2));
@@ -187,7 +187,7 @@ fn a_contact_behind_a_nat_is_reached_where_its_registration_came_from() {
         phone.source.set_port(40_001);
         let answer = phone.register(&mut world, &format!("Contact: {contact}\n"));
         assert_eq!(status(&answer), 200, "{answer}");
-        world.contacts[0].1[0].next_hop.to_string()
+        world.contacts[0].1[0].flow.remote.to_string()
     };
     let (natted, public, named) =
         ("<sip:anna@10.0.0.7:5060>", "<sip:anna@203.0.113.5:5062>", "<sip:anna@phone.example>");

@@ -1,7 +1,7 @@
 //! A registration of ours that is kept (RFC 3261 section 10.2; RFC 3327, RFC 3608; RFC 5626 section 4.5).
 
 use crate::world::{World, a, hand, header, ms, reply};
-use signaling::{Credentials, EndedBy, OutsideCommand, OutsideEvent, OutsideId, Party, Register};
+use signaling::{Credentials, EndedBy, Flow, OutsideCommand, OutsideEvent, OutsideId, Party, Register};
 use std::time::Duration;
 
 const ID: OutsideId = OutsideId(1);
@@ -10,8 +10,8 @@ fn order() -> Register {
     Register {
         registrar: "sip:carrier.example".into(),
         address: Party { display: String::new(), uri: "sip:4930100@carrier.example".into() },
-        next_hop: hand(),
-        listener: a(),
+        flow: Flow::udp(a(), hand()),
+        peer_name: None,
         contact_user: "4930100".into(),
         expires: seconds(3600),
         credentials: Some(Credentials { realm: None, username: "4930100".into(), password: "canary".into() }),
@@ -244,7 +244,10 @@ fn a_registrar_that_moved_is_asked_at_its_new_address() {
     let (mut world, register) = registering(order());
     world.say(&granted(&register, 600, ""));
     let elsewhere = "192.0.2.77:5060".parse().unwrap();
-    world.ask(OutsideCommand::Register { id: ID, order: Box::new(Register { next_hop: elsewhere, ..order() }) });
+    world.ask(OutsideCommand::Register {
+        id: ID,
+        order: Box::new(Register { flow: Flow::udp(a(), elsewhere), ..order() }),
+    });
     world.pass(ms(5));
     assert_eq!(world.mail.last().map(|(_, to, _)| *to), Some(elsewhere));
 }

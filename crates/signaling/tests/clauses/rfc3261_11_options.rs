@@ -1,7 +1,7 @@
 //! OPTIONS of ours: is a peer there (RFC 3261 section 11)?
 
 use crate::world::{World, a, hand, header, ms, reply};
-use signaling::{EndedBy, OutsideCommand, OutsideEvent, OutsideId, Party, Ping};
+use signaling::{EndedBy, Flow, OutsideCommand, OutsideEvent, OutsideId, Party, Ping};
 use std::time::Duration;
 
 const ID: OutsideId = OutsideId(7);
@@ -9,8 +9,8 @@ const ID: OutsideId = OutsideId(7);
 fn ping(world: &mut World) -> Vec<String> {
     let ping = Ping {
         target: "sip:carrier.example".into(),
-        next_hop: hand(),
-        listener: a(),
+        flow: Flow::udp(a(), hand()),
+        peer_name: None,
         from: Party::default(),
         timeout: Duration::from_secs(2),
     };
@@ -89,8 +89,8 @@ fn rfc3261_8_1_1_what_no_message_can_hold_is_not_sent() {
     let mut world = World::alone();
     let ping = Ping {
         target: "sip:a\r\nX: y@b".into(),
-        next_hop: hand(),
-        listener: a(),
+        flow: Flow::udp(a(), hand()),
+        peer_name: None,
         from: Party::default(),
         timeout: Duration::from_secs(2),
     };

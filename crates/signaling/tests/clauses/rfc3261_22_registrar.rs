@@ -104,7 +104,7 @@ fn rfc3261_22_3_a_registered_phone_calls_in_once_it_has_shown_its_password() {
     phone.online(&mut world, 300);
     assert_eq!(call(&mut world, &mut phone, |invite| invite), 100);
     let (leg, incoming) = world.incoming(0);
-    assert_eq!((incoming.account.as_deref(), incoming.source), (Some("anna"), home()));
+    assert_eq!((incoming.account.as_deref(), incoming.flow.remote), (Some("anna"), home()));
     // The 407 was not remembered: its ACK belongs to nothing and is dropped.
     assert_eq!(world.cores[0].1.gauges().legs, 1);
     let cancel = invite(&mut phone, "").replace("INVITE", "CANCEL").replace("-3;", "-2;");

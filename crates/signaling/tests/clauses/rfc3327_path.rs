@@ -16,7 +16,7 @@ fn rfc3327_5_3_a_path_is_kept_told_and_taken_as_route() {
     let contact = &world.contacts[0].1[0];
     assert_eq!(contact.uri, "sip:anna@10.0.0.7");
     assert_eq!(contact.routes, ["<sip:203.0.113.9:5070;lr>", "<sip:inner.example;lr>"]);
-    assert_eq!(contact.next_hop.to_string(), "203.0.113.9:5070");
+    assert_eq!(contact.flow.remote.to_string(), "203.0.113.9:5070");
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn rfc3327_5_3_a_proxy_with_a_name_is_reached_where_the_registration_came_from()
     let mut world = desk();
     let mut phone = Phone::new("anna");
     phone.register(&mut world, "Path: <sip:edge.example;lr>\nContact: <sip:anna@10.0.0.7>\n");
-    assert_eq!(world.contacts[0].1[0].next_hop, home());
+    assert_eq!(world.contacts[0].1[0].flow.remote, home());
 }
 
 #[test]

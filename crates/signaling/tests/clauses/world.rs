@@ -4,8 +4,8 @@ use bytes::Bytes;
 use clock::{Monotonic, Now};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use signaling::{
-    Command, Config, Contact, Core, Dial, EndedBy, Event, Incoming, Input, LegId, Network, Output, OutsideCommand,
-    OutsideEvent, Party, Unknown,
+    Command, Config, Contact, Core, Dial, EndedBy, Event, Flow, Incoming, Input, LegId, Network, Output,
+    OutsideCommand, OutsideEvent, Party, Unknown,
 };
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -37,8 +37,8 @@ pub(crate) fn config(local: SocketAddr) -> Config {
 pub(crate) fn dial(to: SocketAddr, listener: SocketAddr) -> Box<Dial> {
     Box::new(Dial {
         target: format!("sip:bob@{to}"),
-        next_hop: to,
-        listener,
+        flow: Flow::udp(listener, to),
+        peer_name: None,
         from: Party { display: "Alice \"A\"".into(), uri: "sip:alice@example.com".into() },
         to: Party::default(),
         headers: vec![("X-Tandem-Call-Id".into(), "c_1".into())],
@@ -76,7 +76,9 @@ pub(crate) struct World {
     pub(crate) delivered: Vec<(SocketAddr, SocketAddr, Bytes)>,
     /// Datagrams to nobody's core: a test plays that party by hand.
     pub(crate) mail: Vec<(SocketAddr, SocketAddr, Bytes)>,
-    flying: BTreeMap<(Monotonic, u64), (SocketAddr, SocketAddr, Bytes)>,
+    /// Which way everything that was sent went, beside `sent`.
+    pub(crate) flows: Vec<Flow>,
+    flying: BTreeMap<(Monotonic, u64), (Flow, Bytes)>,
     random: StdRng,
     count: u64,
 }
@@ -103,6 +105,7 @@ impl World {
             sent: Vec::new(),
             delivered: Vec::new(),
             mail: Vec::new(),
+            flows: Vec::new(),
             flying: BTreeMap::new(),
             random: StdRng::seed_from_u64(seed),
             count: 0,
@@ -124,15 +127,23 @@ impl World {
 
     /// Lets `bytes` arrive at a core from `source`, now.
     pub(crate) fn inject(&mut self, side: usize, source: SocketAddr, bytes: impl Into<Bytes>) {
-        let (local, core) = &mut self.cores[side];
-        core.handle_input(self.now, Input::Datagram { local: *local, source, bytes: bytes.into() });
+        let local = self.cores[side].0;
+        self.inject_over(side, Flow::udp(local, source), bytes);
+    }
+
+    pub(crate) fn inject_over(&mut self, side: usize, flow: Flow, bytes: impl Into<Bytes>) {
+        self.cores[side].1.handle_input(self.now, Input::Received { flow, bytes: bytes.into() });
         self.drain(side);
     }
 
     /// Tells a core that nobody is at an address.
     pub(crate) fn transmit_failed(&mut self, side: usize, destination: SocketAddr) {
-        let (local, core) = &mut self.cores[side];
-        core.handle_input(self.now, Input::TransmitFailed { local: *local, destination });
+        let local = self.cores[side].0;
+        self.transmit_failed_over(side, Flow::udp(local, destination));
+    }
+
+    pub(crate) fn transmit_failed_over(&mut self, side: usize, flow: Flow) {
+        self.cores[side].1.handle_input(self.now, Input::TransmitFailed { flow });
         self.drain(side);
     }
 
@@ -142,15 +153,16 @@ impl World {
                 Output::Event { leg, event } => self.events.push((side, leg, event)),
                 Output::Outside { event, .. } => self.outside.push(event),
                 Output::Contacts { account, contacts } => self.contacts.push((account, contacts)),
-                Output::Transmit { local, destination, bytes } => {
-                    self.fly(local, destination, &bytes);
-                    self.sent.push((self.now.monotonic, local, destination, bytes));
+                Output::Transmit { flow, bytes, .. } => {
+                    self.fly(flow, &bytes);
+                    self.flows.push(flow);
+                    self.sent.push((self.now.monotonic, flow.local, flow.remote, bytes));
                 }
             }
         }
     }
 
-    fn fly(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+    fn fly(&mut self, flow: Flow, bytes: &Bytes) {
         let mut copies = 1;
         if self.random.next_u64() % 1000 < self.weather.doubled {
             copies = 2;
@@ -161,7 +173,7 @@ impl World {
             }
             let delay = 1 + self.random.next_u64() % self.weather.delay.max(1);
             self.count += 1;
-            self.flying.insert((self.now.monotonic + ms(delay), self.count), (from, to, bytes.clone()));
+            self.flying.insert((self.now.monotonic + ms(delay), self.count), (flow, bytes.clone()));
         }
     }
 
@@ -176,11 +188,12 @@ impl World {
         let Some(at) = self.next().filter(|at| *at <= until) else { return false };
         self.now = self.now.after(at.since(self.now.monotonic));
         while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= at) {
-            let (source, to, bytes) = entry.remove();
+            let (flow, bytes) = entry.remove();
+            let (source, to) = (flow.local, flow.remote);
             match self.cores.iter().position(|(local, _)| *local == to) {
                 Some(side) => {
                     self.delivered.push((source, to, bytes.clone()));
-                    self.inject(side, source, bytes);
+                    self.inject_over(side, Flow { local: to, remote: source, ..flow }, bytes);
                 }
                 None => self.mail.push((source, to, bytes)),
             }

@@ -273,9 +273,7 @@ impl Turning {
         for _ in 0..MOST_OUTPUTS {
             if let Some(output) = self.signaling.poll_output() {
                 match output {
-                    signaling::Output::Transmit { local, destination, bytes } => {
-                        self.sockets.send(local, destination, bytes);
-                    }
+                    signaling::Output::Transmit { flow, bytes, .. } => self.sockets.send(&flow, bytes),
                     signaling::Output::Event { leg, event } => self.tell_calls(now, leg, event),
                     signaling::Output::Outside { id, event } => tracing::debug!(?id, ?event, "nobody asked"),
                     signaling::Output::Contacts { .. } => {}

@@ -1,7 +1,7 @@
 //! The SIP sockets of all listeners.
 
 use bytes::Bytes;
-use signaling::{Input, io::Socket};
+use signaling::{Flow, Input, io::Socket};
 use std::{
     io,
     net::SocketAddr,
@@ -63,9 +63,9 @@ impl Sockets {
     }
 
     /// Puts a datagram into the next batch.
-    pub(crate) fn send(&mut self, local: SocketAddr, destination: SocketAddr, bytes: Bytes) {
-        if let Some(index) = self.addresses.iter().position(|own| *own == local) {
-            self.sockets[index].queue(destination, bytes);
+    pub(crate) fn send(&mut self, flow: &Flow, bytes: Bytes) {
+        if let Some(index) = self.addresses.iter().position(|own| *own == flow.local) {
+            self.sockets[index].queue(flow.remote, bytes);
             self.busy[index] = true;
         }
     }

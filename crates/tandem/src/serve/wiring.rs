@@ -13,7 +13,7 @@ pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> 
                 Some(ip) if ip.is_ipv4() == local.is_ipv4() => SocketAddr::new(ip, local.port()),
                 _ => *local,
             };
-            signaling::Listener { local: *local, advertised }
+            signaling::Listener { transport: signaling::Transport::Udp, local: *local, advertised }
         })
         .collect();
     let networks = configuration.trunks.iter().flat_map(|trunk| &trunk.allowed);
@@ -42,7 +42,7 @@ pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> 
 pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> calls::Config {
     let media = &configuration.media;
     calls::Config {
-        listeners: bound.to_vec(),
+        listeners: bound.iter().copied().map(signaling::Listener::from).collect(),
         trunks: configuration.trunks.iter().map(|trunk| (trunk.name.clone(), self::trunk(trunk))).collect(),
         routes: configuration.routes.iter().map(route).collect(),
         ai: configuration.profiles.iter().map(|profile| (profile.name.clone(), self::profile(profile))).collect(),
