@@ -245,6 +245,7 @@ fn run_relay() -> (Cost, Cost) {
         let [a, b]: [PortId; 2] = opened.map(|one| one.port);
         let sources = vec![(a, Source::Port(b)), (b, Source::Port(a))];
         relay.send(Command::Plan { call, generation: 1, sources }).unwrap();
+        relay.hand_over();
     }
     // The engine's part, on a thread of its own: fetch events now and then.
     let stop = Arc::new(AtomicBool::new(false));

@@ -2,8 +2,7 @@
 
 use crate::{Codec, Direction, LocalMedia, description::Line};
 use bytes::Bytes;
-use core::time::Duration;
-use sdp_types::{Attribute, Connection, Media, Origin, Session};
+use core::{fmt::Write as _, time::Duration};
 use serde::{Deserialize, Serialize};
 
 /// Our audio stream as the next body describes it.
@@ -17,51 +16,44 @@ pub(crate) struct OurStream {
     pub(crate) direction: Direction,
 }
 
-/// The body with all `lines` in order: `ours` at its place, every other switched off.
+/// The body with all `lines` in order: `ours` at its place, every other switched off (RFC 8866 section 5, RFC 3264 section 6). Media and
+/// protocols are words of the peer's own description, which has been read: they hold no white space.
 pub(crate) fn body(local: &LocalMedia, version: u64, lines: &[Line], ours: Option<&OurStream>) -> Bytes {
-    let mut session = Session::new(Origin::with_ip_addr(local.session_id, version, local.address), "-");
-    session.connection = Some(Connection::from_ip_addr(local.address));
-    session.medias = lines
-        .iter()
-        .enumerate()
-        .map(|(index, line)| match ours {
-            Some(ours) if ours.line == index => audio(local, line, ours),
-            _ => media(line, 0, line.format.clone()),
-        })
-        .collect();
-    let mut text = Vec::with_capacity(512);
-    session.write(&mut text).expect("writing to memory does not fail");
+    let mut text = String::with_capacity(512);
+    write(&mut text, local, version, lines, ours).expect("writing to memory does not fail");
     text.into()
 }
 
-fn audio(local: &LocalMedia, line: &Line, ours: &OurStream) -> Media {
-    let formats = ours.codecs.iter().map(|(_, number)| *number).chain(ours.telephone_event);
-    let formats: Vec<String> = formats.map(|number| number.to_string()).collect();
-    let mut media = media(line, local.port, formats.join(" "));
-    let attributes = &mut media.attributes;
-    for (codec, number) in &ours.codecs {
-        attributes.push(Attribute::with_value("rtpmap", format_args!("{number} {codec}/{}", codec.clock_rate())));
+fn write(
+    text: &mut String,
+    local: &LocalMedia,
+    version: u64,
+    lines: &[Line],
+    ours: Option<&OurStream>,
+) -> core::fmt::Result {
+    let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
+    let (id, address) = (local.session_id, local.address);
+    write!(text, "v=0\r\no=- {id} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n")?;
+    for (index, line) in lines.iter().enumerate() {
+        match ours {
+            Some(ours) if ours.line == index => audio(text, local, line, ours)?,
+            _ => write!(text, "m={} 0 {} {}\r\n", line.media, line.proto, line.format)?,
+        }
     }
-    if let Some(number) = ours.telephone_event {
-        attributes.push(Attribute::with_value("rtpmap", format_args!("{number} telephone-event/8000")));
-        attributes.push(Attribute::with_value("fmtp", format_args!("{number} 0-15")));
-    }
-    attributes.push(Attribute::with_value("ptime", ours.ptime.as_millis()));
-    attributes.push(Attribute::new(ours.direction.name()));
-    media
+    Ok(())
 }
 
-fn media(line: &Line, port: u16, fmt: String) -> Media {
-    Media {
-        media: line.media.clone(),
-        port,
-        num_ports: None,
-        proto: line.proto.clone(),
-        fmt,
-        media_title: None,
-        connections: Vec::new(),
-        bandwidths: Vec::new(),
-        key: None,
-        attributes: Vec::new(),
+fn audio(text: &mut String, local: &LocalMedia, line: &Line, ours: &OurStream) -> core::fmt::Result {
+    write!(text, "m={} {} {}", line.media, local.port, line.proto)?;
+    for number in ours.codecs.iter().map(|(_, number)| *number).chain(ours.telephone_event) {
+        write!(text, " {number}")?;
     }
+    text.push_str("\r\n");
+    for (codec, number) in &ours.codecs {
+        write!(text, "a=rtpmap:{number} {codec}/{}\r\n", codec.clock_rate())?;
+    }
+    if let Some(number) = ours.telephone_event {
+        write!(text, "a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n")?;
+    }
+    write!(text, "a=ptime:{}\r\na={}\r\n", ours.ptime.as_millis(), ours.direction.name())
 }

@@ -2,7 +2,7 @@
 
 use crate::{BuildError, Message, Method, Name, scan, uri::host_ip};
 use bytes::Bytes;
-use std::{fmt::Write, net::SocketAddr};
+use std::{borrow::Cow, fmt::Write, net::SocketAddr};
 
 /// A message being written, head first; [`Builder::build`] adds Content-Length and the body.
 #[derive(Clone, Debug)]
@@ -16,7 +16,9 @@ pub struct Builder {
 impl Builder {
     fn starting(line: &[u8]) -> Self {
         let mut builder = Self { text: Vec::with_capacity(1024), error: None, body: Bytes::new(), content_type: None };
-        builder.check("the start line", line);
+        if !is_clean(line) {
+            builder.refuse("the start line");
+        }
         builder.text.extend_from_slice(line);
         builder.text.extend_from_slice(b"\r\n");
         builder
@@ -47,7 +49,9 @@ impl Builder {
                     builder.copy(header.name, header.value);
                     if let Some(tag) = tag.filter(|_| request.to().is_ok_and(|to| to.tag().is_none())) {
                         builder.text.truncate(builder.text.len() - 2);
-                        builder.text.extend_from_slice(format!(";tag={tag}\r\n").as_bytes());
+                        for part in [";tag=", tag, "\r\n"] {
+                            builder.text.extend_from_slice(part.as_bytes());
+                        }
                     }
                 }
                 Name::Via | Name::From | Name::CallId | Name::CSeq => builder.copy(header.name, header.value),
@@ -133,10 +137,10 @@ impl Builder {
         }
         if let Ok(via) = request.top_via() {
             if via.has_rport() {
-                text.extend_from_slice(format!(";rport={}", source.port()).as_bytes());
+                let _ = write!(Sink(&mut text), ";rport={}", source.port());
             }
             if via.has_rport() || host_ip(via.host) != Some(source.ip()) {
-                text.extend_from_slice(format!(";received={}", source.ip()).as_bytes());
+                let _ = write!(Sink(&mut text), ";received={}", source.ip());
             }
         }
         text.extend_from_slice(others);
@@ -147,14 +151,16 @@ impl Builder {
     fn copy(&mut self, name: &[u8], value: &[u8]) {
         // Folds and quoted pairs are a peer's good right; a line end that may be read in two ways is not.
         if scan::has_bare_line_end(value) || !scan::is_token(name) {
-            self.error
-                .get_or_insert_with(|| BuildError::Control(String::from_utf8_lossy(name).escape_debug().to_string()));
+            self.refuse(&String::from_utf8_lossy(name));
             return;
         }
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(b": ");
-        self.text.extend_from_slice(value);
-        self.text.extend_from_slice(b"\r\n");
+        self.line(name, value);
+    }
+
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        for part in [name, b": ", value, b"\r\n"] {
+            self.text.extend_from_slice(part);
+        }
     }
 
     /// Adds a header line.
@@ -176,8 +182,9 @@ impl Builder {
         let mut sink = Sink(&mut self.text);
         // Writing into memory cannot fail unless the value itself refuses; then its text ends there.
         let _ = write!(sink, "{value}");
-        let written = self.text[start..].to_vec();
-        self.check(name, &written);
+        if !is_clean(&self.text[start..]) {
+            self.refuse(name);
+        }
         self.text.extend_from_slice(b"\r\n");
         self
     }
@@ -185,11 +192,13 @@ impl Builder {
     /// Adds a header line whose value is bytes, such as one copied from a peer.
     #[must_use]
     pub fn header_bytes(mut self, name: Name, value: &[u8]) -> Self {
-        // Folds of the peer are white space to everybody else.
-        let value: Vec<u8> = unfold(value);
         let text = name.text().unwrap_or_default();
-        self.check(text, &value);
-        self.copy(text.as_bytes(), &value);
+        // Folds of the peer are white space to everybody else.
+        let value = if value.contains(&b'\r') { Cow::Owned(unfold(value)) } else { Cow::Borrowed(value) };
+        if !is_clean(&value) {
+            self.refuse(text);
+        }
+        self.line(text.as_bytes(), &value);
         self
     }
 
@@ -201,12 +210,8 @@ impl Builder {
         self
     }
 
-    fn check(&mut self, what: &str, value: &[u8]) {
-        // The second set of control characters (U+0080 to U+009F) moves terminals as the first does.
-        let second = |pair: &[u8]| pair[0] == 0xc2 && (0x80..0xa0).contains(&pair[1]);
-        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') || value.windows(2).any(second) {
-            self.error.get_or_insert_with(|| BuildError::Control(what.escape_debug().to_string()));
-        }
+    fn refuse(&mut self, what: &str) {
+        self.error.get_or_insert_with(|| BuildError::Control(what.escape_debug().to_string()));
     }
 
     /// The bytes to send.
@@ -218,7 +223,7 @@ impl Builder {
             return Err(error);
         }
         let mut text = self.text;
-        text.extend_from_slice(format!("Content-Length: {}\r\n\r\n", self.body.len()).as_bytes());
+        let _ = write!(Sink(&mut text), "Content-Length: {}\r\n\r\n", self.body.len());
         text.extend_from_slice(&self.body);
         Ok(text.into())
     }
@@ -230,6 +235,12 @@ impl Builder {
         // What is written above is a message by construction; only its start line can be wrong.
         Message::parse(bytes, &limits).map_err(|error| BuildError::Control(format!("the start line ({error})")))
     }
+}
+
+/// True for a value without control characters. The second set of them (U+0080 to U+009F) moves terminals as the first does.
+fn is_clean(value: &[u8]) -> bool {
+    !scan::any(value, |byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+        && !memchr::memchr_iter(0xc2, value).any(|at| value.get(at + 1).is_some_and(|next| (0x80..0xa0).contains(next)))
 }
 
 /// A value with its folds replaced by single spaces.

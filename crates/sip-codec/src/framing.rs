@@ -56,10 +56,14 @@ pub(crate) fn frame_after(buffer: &[u8], seen: usize, limits: &Limits) -> Frame 
             Frame::Need
         };
     };
-    if scan::has_bare_line_end(&buffer[..head]) {
+    let mut lines = scan::lines(&buffer[..head]);
+    let declared = declared_length(&mut lines);
+    // To the end, even if a length was wrong: a line end that may be read in two ways is the graver fault.
+    lines.by_ref().for_each(drop);
+    if lines.bare {
         return Frame::Bad(FrameError::LineEnd);
     }
-    match declared_length(&buffer[..head]) {
+    match declared {
         Err(error) => Frame::Bad(error),
         Ok(None) => Frame::Bad(FrameError::NoLength),
         Ok(Some(body)) => match head.checked_add(body).filter(|whole| *whole <= limits.message) {
@@ -70,10 +74,10 @@ pub(crate) fn frame_after(buffer: &[u8], seen: usize, limits: &Limits) -> Frame 
     }
 }
 
-/// The Content-Length of a head (start line to blank line), if it has one.
-fn declared_length(head: &[u8]) -> Result<Option<usize>, FrameError> {
+/// The Content-Length of a head's lines (start line first), if it has one.
+fn declared_length(lines: &mut scan::Lines<'_>) -> Result<Option<usize>, FrameError> {
     let named = |line| scan::split(line).filter(|(name, _)| Name::of(name) == Name::ContentLength);
-    agreed_length(scan::lines(head).skip(1).filter_map(named).map(|(_, value)| value))
+    agreed_length(lines.skip(1).filter_map(named).map(|(_, value)| value))
 }
 
 /// What all Content-Length values of a message say together.

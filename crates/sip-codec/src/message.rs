@@ -131,7 +131,7 @@ impl Message {
     fn read(bytes: Bytes, head: usize, limits: &Limits, salvage: bool) -> Result<Self, ParseError> {
         let origin = bytes.as_ptr() as usize;
         let span = |part: &[u8]| Span::of(part.as_ptr() as usize - origin, part.len());
-        let mut flaw = scan::has_bare_line_end(&bytes[..head]).then_some(HeaderError::LineEnd);
+        let mut flaw = None;
         let mut lines = scan::lines(&bytes[..head]);
         let first = lines.next().ok_or(ParseError::StartLine)?;
         if first.len() > limits.line {
@@ -147,7 +147,7 @@ impl Message {
             }
         };
         let mut headers = Vec::with_capacity(32);
-        for line in lines {
+        for line in lines.by_ref() {
             if headers.len() == limits.headers {
                 if salvage {
                     break;
@@ -165,6 +165,8 @@ impl Message {
             }
             headers.push(Header { name, written: span(written), value: span(value), line: span(line) });
         }
+        // A line end that may be read in two ways makes every other reading doubtful, so it is named first.
+        let flaw = if lines.bare { Some(HeaderError::LineEnd) } else { flaw };
         Ok(Self { bytes, start, headers, body: Span::of(head, 0), flaw })
     }
 
@@ -314,7 +316,7 @@ impl Message {
     /// Call-ID.
     pub fn call_id(&self) -> Result<&[u8], HeaderError> {
         let value = self.single(Name::CallId)?;
-        let wrong = value.is_empty() || value.iter().any(|byte| byte.is_ascii_whitespace());
+        let wrong = value.is_empty() || scan::any(value, |byte| byte.is_ascii_whitespace());
         if wrong { Err(HeaderError::Malformed(Name::CallId, "expected one word")) } else { Ok(value) }
     }
 

@@ -27,14 +27,20 @@ macro_rules! names {
                         _ => Self::Other,
                     };
                 }
-                let (Some(row), Some(first)) = (BY_LENGTH.get(text.len()), text.first()) else { return Self::Other };
-                row.iter()
-                    .map_while(|at| ALL.get(usize::from(*at)))
-                    // One letter tells nearly all names of a length apart.
-                    .find(|(_, known)| {
-                        (known.as_bytes()[0] ^ first) & !0x20 == 0 && text.eq_ignore_ascii_case(known.as_bytes())
-                    })
-                    .map_or(Self::Other, |(name, _)| *name)
+                let Some(first) = text.first() else { return Self::Other };
+                let letter = usize::from((first | 0x20).wrapping_sub(b'a'));
+                let mut at = match FIRST.get(text.len()).and_then(|row| row.get(letter)) {
+                    Some(at) => *at,
+                    None => return Self::Other,
+                };
+                while let Some((name, known)) = ALL.get(usize::from(at)) {
+                    // As the standard writes it, or in any other case.
+                    if text == known.as_bytes() || text.eq_ignore_ascii_case(known.as_bytes()) {
+                        return *name;
+                    }
+                    at = NEXT[usize::from(at)];
+                }
+                Self::Other
             }
         }
 
@@ -42,21 +48,26 @@ macro_rules! names {
     };
 }
 
-/// Places in [`ALL`] by the length of the name; 255 ends a row.
-static BY_LENGTH: [[u8; 12]; 24] = by_length();
+/// The longest name and one.
+const LENGTHS: usize = 24;
+
+/// Places in [`ALL`]: the first name of a length and an initial, 255 where there is none. Hardly any two share both.
+static FIRST: [[u8; 26]; LENGTHS] = tables().0;
+/// The next name of the same length and initial.
+static NEXT: [u8; ALL.len()] = tables().1;
 
 #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 255 names")]
-const fn by_length() -> [[u8; 12]; 24] {
-    let mut rows = [[u8::MAX; 12]; 24];
-    let mut filled = [0; 24];
+const fn tables() -> ([[u8; 26]; LENGTHS], [u8; ALL.len()]) {
+    let (mut first, mut next) = ([[u8::MAX; 26]; LENGTHS], [u8::MAX; ALL.len()]);
     let mut at = 0;
     while at < ALL.len() {
-        let length = ALL[at].1.len();
-        rows[length][filled[length]] = at as u8;
-        filled[length] += 1;
+        let text = ALL[at].1.as_bytes();
+        let row = &mut first[text.len()][((text[0] | 0x20) - b'a') as usize];
+        next[at] = *row;
+        *row = at as u8;
         at += 1;
     }
-    rows
+    (first, next)
 }
 
 names! {

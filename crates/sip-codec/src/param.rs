@@ -80,5 +80,5 @@ pub(crate) fn is_sound(text: &[u8], identity: &[u8]) -> bool {
 
 /// A token, a host, or a quoted string. Empty ones (`rport=`) are common and harmless.
 fn is_value(value: &[u8]) -> bool {
-    scan::is_quoted(value) || value.iter().all(|byte| *byte > b' ' && !matches!(byte, b'"' | b'<' | b'>' | b',' | 0x7f))
+    !scan::any(value, |byte| byte <= b' ' || matches!(byte, b'"' | b'<' | b'>' | b',' | 0x7f)) || scan::is_quoted(value)
 }

@@ -1,36 +1,54 @@
 //! Finding line ends, folds, commas and parameters in bytes.
 
-use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
+use memchr::{Memchr2, memchr, memchr_iter, memchr2_iter};
 
 /// The length of the head, blank line included, if it is complete.
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
-    memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
+    memchr_iter(b'\n', bytes)
+        .find(|at| bytes[at + 1..].starts_with(b"\r\n") && *at > 0 && bytes[at - 1] == b'\r')
+        .map(|at| at + 3)
 }
 
 /// Logical lines of a head: the start line, then one item a header, folds included, without the line end.
 pub(crate) fn lines(head: &[u8]) -> Lines<'_> {
-    Lines { rest: head }
+    Lines { head, ends: memchr2_iter(b'\r', b'\n', head), begun: 0, bare: false }
 }
 
 pub(crate) struct Lines<'a> {
-    rest: &'a [u8],
+    head: &'a [u8],
+    ends: Memchr2<'a>,
+    begun: usize,
+    /// A carriage return or a line feed stood alone, as in [`has_bare_line_end`], in what was read so far.
+    pub(crate) bare: bool,
 }
 
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() || self.rest.starts_with(b"\r\n") {
+        let (head, begun) = (self.head, self.begun);
+        if begun >= head.len() {
             return None;
         }
-        for at in memchr_iter(b'\r', self.rest) {
-            if self.rest.get(at + 1) == Some(&b'\n') && !matches!(self.rest.get(at + 2), Some(b' ' | b'\t')) {
-                let line = &self.rest[..at];
-                self.rest = &self.rest[at + 2..];
-                return Some(line);
+        while let Some(at) = self.ends.next() {
+            if head[at] == b'\n' || head.get(at + 1) != Some(&b'\n') {
+                self.bare = true;
+                continue;
+            }
+            // The line feed of this pair.
+            let _ = self.ends.next();
+            if at == begun {
+                self.begun = head.len();
+                return None;
+            }
+            if !matches!(head.get(at + 2), Some(b' ' | b'\t')) {
+                self.begun = at + 2;
+                return Some(&head[begun..at]);
             }
         }
-        Some(std::mem::take(&mut self.rest))
+        self.begun = head.len();
+        Some(&head[begun..])
     }
 }
 
@@ -66,7 +84,15 @@ impl<'a> Iterator for Outside<'a> {
 }
 
 /// The first place of a byte outside of quotes and angle brackets.
+#[inline]
 pub(crate) fn position_outside(value: &[u8], wanted: u8) -> Option<usize> {
+    let first = value.iter().position(|byte| *byte == wanted)?;
+    // Without quotes and brackets before it, the first one is it: so it is in nearly every header.
+    if any(&value[..first], |byte| byte == b'"' || byte == b'<') { position_walking(value, wanted) } else { Some(first) }
+}
+
+/// The same, with an eye on every quote and bracket.
+fn position_walking(value: &[u8], wanted: u8) -> Option<usize> {
     let (mut quoted, mut escaped, mut angled) = (false, false, false);
     for (at, byte) in value.iter().enumerate() {
         if escaped {
@@ -90,9 +116,15 @@ pub(crate) fn position_outside(value: &[u8], wanted: u8) -> Option<usize> {
     None
 }
 
+/// True when some byte is such: every byte is looked at, so that many are looked at together.
+#[inline]
+pub(crate) fn any(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |found, byte| found | is(*byte))
+}
+
 /// True for a token of RFC 3261 section 25.1.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| TOKEN[usize::from(*byte)])
+    !bytes.is_empty() && !any(bytes, |byte| !TOKEN[usize::from(byte)])
 }
 
 const TOKEN: [bool; 256] = {

@@ -29,10 +29,10 @@ impl<'a> Uri<'a> {
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let colon = memchr::memchr(b':', text)?;
         let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
-        let named = scheme.first()?.is_ascii_alphabetic()
-            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
-        let foreign = |byte: &u8| *byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7f);
-        if !named || rest.is_empty() || text.iter().any(foreign) {
+        let named = scheme == b"sip"
+            || scheme.first()?.is_ascii_alphabetic()
+                && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+        if !named || rest.is_empty() || text.iter().any(|byte| FOREIGN[usize::from(*byte)]) {
             return None;
         }
         let uri = Self { text, scheme, user: None, host: b"", port: None, params: b"", headers: b"" };
@@ -146,6 +146,17 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// What stands in no URI, whatever its scheme.
+static FOREIGN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = byte <= b' ' as usize || matches!(byte as u8, b'<' | b'>' | b'"' | 0x7f);
+        byte += 1;
+    }
+    table
+};
+
 /// Compares with percent escapes decoded, with or without regard to case.
 fn same(a: &[u8], b: &[u8], case: bool) -> bool {
     let (a, b) = (unescape(a), unescape(b));
@@ -207,26 +218,32 @@ fn is_host(host: &[u8]) -> bool {
         [] => false,
         [b'[', ..] => host_ip(host).is_some(),
         _ => {
-            let (mut numeric, mut label) = (true, 0);
-            for byte in host {
-                match byte {
-                    b'.' if label == 0 => return false,
-                    b'.' => label = 0,
-                    b'0'..=b'9' => label += 1,
-                    b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => (numeric, label) = (false, label + 1),
-                    _ => return false,
-                }
+            if host.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
+                return is_ipv4(host);
             }
-            !numeric || host_ip(host).is_some()
+            let named = host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+            named && host[0] != b'.' && !host.windows(2).any(|pair| pair == b"..")
         }
     }
+}
+
+/// Four numbers up to 255, without leading zeros, as the standard library reads them.
+fn is_ipv4(host: &[u8]) -> bool {
+    let mut octets = 0;
+    host.split(|byte| *byte == b'.').all(|octet| {
+        octets += 1;
+        let number = octet.iter().fold(0_u32, |sum, digit| sum * 10 + u32::from(digit.wrapping_sub(b'0')));
+        (1..=3).contains(&octet.len()) && number <= 255 && (octet.len() == 1 || octet[0] != b'0')
+    }) && octets == 4
 }
 
 /// An address; IPv6 with or without brackets (RFC 5118 section 4.5), brackets around nothing else.
 pub(crate) fn host_ip(host: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(host).ok()?;
     match text.strip_prefix('[') {
-        None => text.parse().ok(),
+        // The longer grammar is tried last, and for what may be one only.
+        None if text.contains(':') => text.parse().ok().map(IpAddr::V6),
+        None => text.parse().ok().map(IpAddr::V4),
         Some(rest) => {
             let inner = rest.strip_suffix(']')?;
             let address: Option<Ipv6Addr> = inner.parse().ok();
@@ -263,7 +280,7 @@ impl<'a> NameAddr<'a> {
             let uri = Uri::parse(text[..end].trim_ascii_end())?;
             let params = &text[end..];
             // `?` and `,` may stand only inside of angle brackets.
-            let bracketless = uri.headers.is_empty() && !uri.text.iter().any(|byte| matches!(byte, b'?' | b','));
+            let bracketless = uri.headers.is_empty() && !scan::any(uri.text, |byte| matches!(byte, b'?' | b','));
             return (bracketless && is_sound(params, b"tag")).then_some(Self { display: b"", uri, params, text });
         };
         let close = open + memchr::memchr(b'>', &text[open..])?;
@@ -272,7 +289,7 @@ impl<'a> NameAddr<'a> {
         let display = match text[..open].trim_ascii() {
             quoted if scan::is_quoted(quoted) => &quoted[1..quoted.len() - 1],
             // Words; what is not theirs but cannot mislead anybody is let pass.
-            words if words.iter().any(|byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\' | 0x7f)) => return None,
+            words if scan::any(words, |byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\' | 0x7f)) => return None,
             words => words,
         };
         is_sound(params, b"tag").then_some(Self { display, uri, params, text })
@@ -297,5 +314,39 @@ impl<'a> NameAddr<'a> {
     /// The tag.
     pub fn tag(&self) -> Option<&'a [u8]> {
         self.params().value(b"tag").filter(|tag| !tag.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        /// Digits and dots are an address where the standard library says so.
+        #[test]
+        fn four_numbers_are_an_address(host in "[0-9]{0,4}(\\.[0-9]{0,4}){0,5}") {
+            proptest::prop_assert_eq!(is_ipv4(host.as_bytes()), host.parse::<Ipv4Addr>().is_ok());
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_none_are_found() {
+        for (host, good) in [
+            (&b"example.com"[..], true),
+            (b"example.com.", true),
+            (b"9.example", true),
+            (b"a_b-c", true),
+            (b"10.0.0.1", true),
+            (b"10.0.0.256", false),
+            (b"10.0.0", false),
+            (b".1", false),
+            (b"a..b", false),
+            (b"a b", false),
+            (b"[::1]", true),
+            (b"[::1", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_host(host), good, "{}", String::from_utf8_lossy(host));
+        }
     }
 }

@@ -109,6 +109,7 @@ pub struct Overloaded;
 #[derive(Debug)]
 pub struct Relay {
     address: IpAddr,
+    small_buffers: bool,
     ports: Ports,
     next_port: u32,
     open: FxHashMap<PortId, Open>,
@@ -229,6 +230,7 @@ impl Relay {
         let gauges = SharedGauges { workers: published, in_use: AtomicU64::new(0), resting: AtomicU64::new(0) };
         Ok(Self {
             address: config.address,
+            small_buffers: small_buffers(config.address)?,
             ports: Ports::new(config.ports, config.quarantine, config.seed),
             next_port: 1,
             open: FxHashMap::default(),
@@ -273,7 +275,7 @@ impl Relay {
         Err(failure.unwrap_or(OpenError::Exhausted { capacity: self.ports.capacity() }))
     }
 
-    /// Sends a command to the worker of its port or call. [`Command::Open`] is [`Relay::open`]'s own.
+    /// Queues a command for the worker of its port or call; [`Relay::hand_over`] wakes it. [`Command::Open`] is [`Relay::open`]'s own.
     pub fn send(&mut self, command: Command) -> Result<(), Overloaded> {
         let worker = match &command {
             Command::Open { .. } => return Ok(()),
@@ -295,13 +297,18 @@ impl Relay {
         }
     }
 
-    /// The next event. Ports that closed go to rest here, so fetch until there is none.
-    pub fn next_event(&mut self) -> Option<Event> {
-        for worker in 0..self.workers.len() {
-            if !self.workers[worker].waiting.is_empty() {
-                self.workers[worker].flush();
+    /// Wakes the workers for what was ordered since the last time: one system call a worker, however many orders. To be called
+    /// before the caller waits for anything.
+    pub fn hand_over(&mut self) {
+        for worker in &mut self.workers {
+            if !worker.waiting.is_empty() {
+                worker.hand_over();
             }
         }
+    }
+
+    /// The next event. Ports that closed go to rest here, so fetch until there is none.
+    pub fn next_event(&mut self) -> Option<Event> {
         let event = self.events.try_recv().ok()?;
         if let Event::Closed { port, .. } = &event
             && let Some(open) = self.open.remove(port)
@@ -346,8 +353,8 @@ impl Relay {
     }
 
     fn bind(&self, udp: u16) -> io::Result<(UdpSocket, UdpSocket)> {
-        let rtp = bind(SocketAddr::new(self.address, udp))?;
-        let rtcp = bind(SocketAddr::new(self.address, udp + 1))?;
+        let rtp = bind(SocketAddr::new(self.address, udp), self.small_buffers)?;
+        let rtcp = bind(SocketAddr::new(self.address, udp + 1), self.small_buffers)?;
         Ok((rtp, rtcp))
     }
 }
@@ -363,13 +370,15 @@ impl WorkerHandle {
         if self.waiting.len() >= WAITING {
             return Err(Overloaded);
         }
+        if self.orders.is_none() {
+            return Err(Overloaded);
+        }
         self.waiting.push_back(order);
-        self.flush();
-        if self.orders.is_none() { Err(Overloaded) } else { Ok(()) }
+        Ok(())
     }
 
     /// Hands over as much as the worker takes, in order.
-    fn flush(&mut self) {
+    fn hand_over(&mut self) {
         let Some(orders) = &self.orders else { return };
         while let Some(order) = self.waiting.pop_front() {
             match orders.try_send(order) {
@@ -389,11 +398,18 @@ impl WorkerHandle {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+/// True where the system gives a socket less than we need, unasked.
+fn small_buffers(address: IpAddr) -> io::Result<bool> {
+    let socket = Socket::new(Domain::for_address(SocketAddr::new(address, 0)), Type::DGRAM, Some(Protocol::UDP))?;
+    Ok(socket.recv_buffer_size()? < RECEIVE_BUFFER)
+}
+
+fn bind(address: SocketAddr, small: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     // Marks and buffers are wishes: a system that refuses them still carries the call.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    if small {
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    }
     let _ = match address {
         SocketAddr::V4(_) => socket.set_tos_v4(TRAFFIC_CLASS),
         SocketAddr::V6(_) => socket.set_tclass_v6(TRAFFIC_CLASS),

@@ -196,6 +196,7 @@ impl Turning {
         self.calls.handle_timeout(now);
         self.settle(now);
         self.send(now);
+        self.relay.hand_over();
         if !self.told.is_empty() {
             let weight = self.told.len();
             self.events.push(self.told.drain(..), weight);

@@ -60,6 +60,11 @@ impl Relay {
         }
     }
 
+    /// Wakes the workers for all that this turn told them.
+    pub(crate) fn hand_over(&mut self) {
+        self.relay.hand_over();
+    }
+
     /// What the workers report.
     pub(crate) fn event(&mut self) -> Option<Event> {
         self.relay.next_event()
