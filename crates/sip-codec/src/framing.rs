@@ -60,7 +60,7 @@ pub(crate) fn frame_after(buffer: &[u8], seen: usize, limits: &Limits) -> Frame 
     let declared = declared_length(&mut lines);
     // To the end, even if a length was wrong: a line end that may be read in two ways is the graver fault.
     lines.by_ref().for_each(drop);
-    if lines.bare {
+    if lines.has_bare_line_end() {
         return Frame::Bad(FrameError::LineEnd);
     }
     match declared {

@@ -86,8 +86,7 @@ impl Message {
             return Err(FrameError::TooLong(limits.message).into());
         }
         let bytes = without_keepalive(bytes);
-        let head = scan::head(&bytes).ok_or(ParseError::NoEnd)?;
-        let mut message = Self::read(bytes, head, limits, false)?;
+        let (mut message, head) = Self::read(bytes, limits, false)?;
         let rest = message.bytes.len() - head;
         let length = match agreed_length(message.raw(Name::ContentLength)) {
             Ok(declared) => declared.unwrap_or(rest),
@@ -111,9 +110,8 @@ impl Message {
     pub fn salvage(mut bytes: Bytes, limits: &Limits) -> Option<Self> {
         bytes.truncate(limits.message);
         let bytes = without_keepalive(bytes);
-        let head = scan::head(&bytes).unwrap_or(bytes.len());
-        let mut message =
-            Self::read(bytes, head, &Limits { headers: limits.headers, line: usize::MAX, message: 0 }, true).ok()?;
+        let limits = Limits { headers: limits.headers, line: usize::MAX, message: 0 };
+        let (mut message, head) = Self::read(bytes, &limits, true).ok()?;
         message.body = Span::of(head, 0);
         message.flaw = Some(HeaderError::Salvaged);
         message.is_answerable().then_some(message)
@@ -127,12 +125,12 @@ impl Message {
             && [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq].into_iter().all(there)
     }
 
-    /// Start line and headers.
-    fn read(bytes: Bytes, head: usize, limits: &Limits, salvage: bool) -> Result<Self, ParseError> {
+    /// Start line and headers, and the length of both with the blank line.
+    fn read(bytes: Bytes, limits: &Limits, salvage: bool) -> Result<(Self, usize), ParseError> {
         let origin = bytes.as_ptr() as usize;
         let span = |part: &[u8]| Span::of(part.as_ptr() as usize - origin, part.len());
         let mut flaw = None;
-        let mut lines = scan::lines(&bytes[..head]);
+        let mut lines = scan::lines(&bytes);
         let first = lines.next().ok_or(ParseError::StartLine)?;
         if first.len() > limits.line {
             return Err(ParseError::LineTooLong(limits.line));
@@ -166,8 +164,13 @@ impl Message {
             headers.push(Header { name, written: span(written), value: span(value), line: span(line) });
         }
         // A line end that may be read in two ways makes every other reading doubtful, so it is named first.
-        let flaw = if lines.bare { Some(HeaderError::LineEnd) } else { flaw };
-        Ok(Self { bytes, start, headers, body: Span::of(head, 0), flaw })
+        let flaw = if lines.has_bare_line_end() { Some(HeaderError::LineEnd) } else { flaw };
+        let head = match lines.end {
+            Some(head) => head,
+            None if salvage => bytes.len(),
+            None => return Err(ParseError::NoEnd),
+        };
+        Ok((Self { bytes, start, headers, body: Span::of(head, 0), flaw }, head))
     }
 
     /// The whole message as it stands on the wire.

@@ -1,6 +1,6 @@
 //! Finding line ends, folds, commas and parameters in bytes.
 
-use memchr::{Memchr2, memchr, memchr_iter, memchr2_iter};
+use memchr::{memchr, memchr_iter, memchr2_iter};
 
 /// The length of the head, blank line included, if it is complete.
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
@@ -9,17 +9,30 @@ pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
         .map(|at| at + 3)
 }
 
-/// Logical lines of a head: the start line, then one item a header, folds included, without the line end.
-pub(crate) fn lines(head: &[u8]) -> Lines<'_> {
-    Lines { head, ends: memchr2_iter(b'\r', b'\n', head), begun: 0, bare: false }
+/// Logical lines of a head: the start line, then one item a header, folds included, without the line end; up to the blank line.
+pub(crate) fn lines(bytes: &[u8]) -> Lines<'_> {
+    Lines { bytes, begun: 0, pairs: 0, bare: false, end: None }
 }
 
 pub(crate) struct Lines<'a> {
-    head: &'a [u8],
-    ends: Memchr2<'a>,
+    bytes: &'a [u8],
+    /// Where the next line begins.
     begun: usize,
-    /// A carriage return or a line feed stood alone, as in [`has_bare_line_end`], in what was read so far.
-    pub(crate) bare: bool,
+    /// Line ends seen.
+    pairs: usize,
+    /// A carriage return stood alone.
+    bare: bool,
+    /// The length of the head, blank line included, once that was reached.
+    pub(crate) end: Option<usize>,
+}
+
+impl Lines<'_> {
+    /// True when a carriage return or a line feed stood alone in what was read. What one party reads as the end of a line and another does
+    /// not is how requests are smuggled, so neither is ever taken for one. To be asked when there are no more lines.
+    pub(crate) fn has_bare_line_end(&self) -> bool {
+        let read = self.end.unwrap_or(self.begun.min(self.bytes.len()));
+        self.bare || memchr_iter(b'\n', &self.bytes[..read]).count() != self.pairs
+    }
 }
 
 impl<'a> Iterator for Lines<'a> {
@@ -27,34 +40,36 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (head, begun) = (self.head, self.begun);
-        if begun >= head.len() {
+        let (bytes, begun) = (self.bytes, self.begun);
+        if begun >= bytes.len() || self.end.is_some() {
             return None;
         }
-        while let Some(at) = self.ends.next() {
-            if head[at] == b'\n' || head.get(at + 1) != Some(&b'\n') {
+        let mut from = begun;
+        while let Some(at) = memchr(b'\r', &bytes[from..]).map(|at| from + at) {
+            if bytes.get(at + 1) != Some(&b'\n') {
                 self.bare = true;
+                from = at + 1;
                 continue;
             }
-            // The line feed of this pair.
-            let _ = self.ends.next();
+            self.pairs += 1;
+            from = at + 2;
             if at == begun {
-                self.begun = head.len();
+                self.end = Some(from);
                 return None;
             }
-            if !matches!(head.get(at + 2), Some(b' ' | b'\t')) {
-                self.begun = at + 2;
-                return Some(&head[begun..at]);
+            if !matches!(bytes.get(from), Some(b' ' | b'\t')) {
+                self.begun = from;
+                return Some(&bytes[begun..at]);
             }
         }
-        self.begun = head.len();
-        Some(&head[begun..])
+        self.begun = bytes.len();
+        Some(&bytes[begun..])
     }
 }
 
 /// A header line's name and value: white space around the colon belongs to neither.
 pub(crate) fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr(b':', line)?;
+    let colon = line.iter().position(|byte| *byte == b':')?;
     Some((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii()))
 }
 
@@ -88,7 +103,11 @@ impl<'a> Iterator for Outside<'a> {
 pub(crate) fn position_outside(value: &[u8], wanted: u8) -> Option<usize> {
     let first = value.iter().position(|byte| *byte == wanted)?;
     // Without quotes and brackets before it, the first one is it: so it is in nearly every header.
-    if any(&value[..first], |byte| byte == b'"' || byte == b'<') { position_walking(value, wanted) } else { Some(first) }
+    if any(&value[..first], |byte| byte == b'"' || byte == b'<') {
+        position_walking(value, wanted)
+    } else {
+        Some(first)
+    }
 }
 
 /// The same, with an eye on every quote and bracket.
@@ -138,12 +157,11 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-/// True when a carriage return or a line feed stands alone. What one party reads as the end of a line and another does not is how
-/// requests are smuggled, so neither is ever taken for one.
-pub(crate) fn has_bare_line_end(head: &[u8]) -> bool {
-    memchr2_iter(b'\r', b'\n', head).any(|at| match head[at] {
-        b'\r' => head.get(at + 1) != Some(&b'\n'),
-        _ => at == 0 || head[at - 1] != b'\r',
+/// True when a carriage return or a line feed stands alone.
+pub(crate) fn has_bare_line_end(text: &[u8]) -> bool {
+    memchr2_iter(b'\r', b'\n', text).any(|at| match text[at] {
+        b'\r' => text.get(at + 1) != Some(&b'\n'),
+        _ => at == 0 || text[at - 1] != b'\r',
     })
 }
 
