@@ -93,9 +93,9 @@ impl Core {
                     self.step(now, key, |call, step| call.port_failed(step, leg));
                 }
             }
-            Input::Resolved { id, address } => {
+            Input::Resolved { id, targets } => {
                 if let Some((key, leg)) = self.shared.resolves.remove(&id) {
-                    self.step(now, key, |call, step| call.resolved(step, leg, address));
+                    self.step(now, key, |call, step| call.resolved(step, leg, targets));
                 }
             }
             Input::Request { id, request } => self.request(now, id, request),

@@ -26,10 +26,10 @@ pub struct Config {
 /// A SIP peer that brings and takes calls.
 #[derive(Clone, Debug)]
 pub struct Trunk {
-    /// Host and port calls are sent to. A name is resolved for each call.
+    /// Host calls are sent to. A name is located for each call.
     pub host: String,
-    /// 5060 unless configured.
-    pub port: u16,
+    /// Its port, if one is configured; a name without one is located by NAPTR and SRV records (RFC 3263).
+    pub port: Option<u16>,
     /// Networks its calls come from. Empty: it brings none.
     pub allowed: Vec<Network>,
     /// Sent as From toward it.
@@ -52,7 +52,7 @@ impl Default for Trunk {
     fn default() -> Self {
         Self {
             host: String::new(),
-            port: 5060,
+            port: None,
             allowed: Vec::new(),
             caller_id: CallerId::default(),
             credentials: None,
@@ -332,6 +332,9 @@ pub struct Limits {
     pub waiters: usize,
     /// Human legs ringing at once in one transfer; the rest wait for their turn.
     pub ringing_at_once: usize,
+    /// A target that has said nothing for so long, not even 100, is left for the next one, if there is one (RFC 3263 section 4.3
+    /// with less patience than timer B).
+    pub next_target: Duration,
     /// How long a call may take to disappear after its end before what is left is dropped by force.
     pub ending: Duration,
     /// The longest `?wait=`.
@@ -354,6 +357,7 @@ impl Default for Limits {
             idempotency_keys: 64,
             waiters: 16,
             ringing_at_once: 8,
+            next_target: Duration::from_millis(1_800),
             ending: Duration::from_secs(40),
             wait: Duration::from_secs(120),
         }

@@ -4,6 +4,11 @@ use crate::{
     CallerId, Config,
     leg::{Hop, Peer},
 };
+use signaling::{
+    Transport,
+    locate::{Target, Wanted},
+};
+use smallvec::smallvec;
 use std::{borrow::Cow, net::SocketAddr};
 
 /// A target that can be dialled.
@@ -55,9 +60,9 @@ pub(crate) fn human(
         return by_trunk(config, trunk);
     }
     let (host, port) = host_port(target).ok_or("the URI has no host that can be dialled")?;
-    let hop = hop(&host, port);
+    let hop = hop(host, port);
     // A direct URI that leads to a configured peer is that peer, with its credentials and its trust.
-    let configured = config.trunks.iter().find(|(_, trunk)| trunk.host == *host && trunk.port == port);
+    let configured = config.trunks.iter().find(|(_, trunk)| trunk.host == host && port_of(trunk.port) == port_of(port));
     if let Some((name, trunk)) = configured {
         let sees = if trunk.trusted || named { Sees::Context } else { Sees::CallId };
         return Ok(Route { hop, peer: Peer::Trunk(name.clone()), sees });
@@ -78,7 +83,7 @@ fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
 pub(crate) fn ai(uri: &str, proxy: Option<&str>, profile: &str) -> Result<Route, &'static str> {
     let proxied = proxy.map(|proxy| format!("sip:{proxy}"));
     let (host, port) = host_port(proxied.as_deref().unwrap_or(uri)).ok_or("the profile's URI has no host")?;
-    Ok(Route { hop: hop(&host, port), peer: Peer::Ai(profile.to_owned()), sees: Sees::Context })
+    Ok(Route { hop: hop(host, port), peer: Peer::Ai(profile.to_owned()), sees: Sees::Context })
 }
 
 /// Who a dialled leg says is calling.
@@ -114,11 +119,19 @@ fn host_text(address: SocketAddr) -> Cow<'static, str> {
     }
 }
 
-fn hop(host: &str, port: u16) -> Hop {
+fn hop(host: &str, port: Option<u16>) -> Hop {
     match host.parse() {
-        Ok(ip) => Hop::Address(SocketAddr::new(ip, port)),
-        Err(_) => Hop::Name { host: host.to_owned(), port },
+        Ok(ip) => {
+            let address = SocketAddr::new(ip, port_of(port));
+            Hop::Targets(smallvec![Target { transport: Transport::Udp, address, name: None }])
+        }
+        Err(_) => Hop::Wanted(Wanted::host(host, port)),
     }
+}
+
+/// The port that is meant where none is written and SRV records name none.
+fn port_of(port: Option<u16>) -> u16 {
+    port.unwrap_or_else(|| Transport::Udp.default_port())
 }
 
 /// `sip`, `sips` or `tel`.
@@ -134,8 +147,8 @@ fn number(uri: &str) -> String {
     number.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect()
 }
 
-/// Host (without brackets) and port of a `sip:` URI over UDP. Other transports are not built yet.
-fn host_port(uri: &str) -> Option<(Cow<'_, str>, u16)> {
+/// Host (without brackets) and port, if one is written, of a `sip:` URI over UDP. Other transports are not built yet.
+fn host_port(uri: &str) -> Option<(&str, Option<u16>)> {
     let (scheme, rest) = uri.split_once(':')?;
     if !scheme.eq_ignore_ascii_case("sip") {
         return None;
@@ -160,11 +173,11 @@ fn host_port(uri: &str) -> Option<(Cow<'_, str>, u16)> {
         },
     };
     let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-        None => 5060,
+        Some(port) => Some(port.parse().ok().filter(|port| *port != 0)?),
+        None => None,
     };
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_');
-    (!host.is_empty() && host.len() <= 253 && host.bytes().all(fine)).then_some((Cow::Borrowed(host), port))
+    (!host.is_empty() && host.len() <= 253 && host.bytes().all(fine)).then_some((host, port))
 }
 
 /// What is wrong with a URI that a command names; `None` when it can be dialled.
@@ -210,10 +223,10 @@ mod tests {
 
     #[test]
     fn a_uri_leads_to_its_host_and_port() {
-        let of = |uri| host_port(uri).map(|(host, port)| (host.into_owned(), port));
-        assert_eq!(of("sip:anna@192.0.2.9"), Some(("192.0.2.9".into(), 5060)));
-        assert_eq!(of("sip:anna;x=y@pbx.example.net:5070;lr"), Some(("pbx.example.net".into(), 5070)));
-        assert_eq!(of("SIP:[2001:db8::1]:5080"), Some(("2001:db8::1".into(), 5080)));
+        let of = host_port;
+        assert_eq!(of("sip:anna@192.0.2.9"), Some(("192.0.2.9", None)));
+        assert_eq!(of("sip:anna;x=y@pbx.example.net:5070;lr"), Some(("pbx.example.net", Some(5070))));
+        assert_eq!(of("SIP:[2001:db8::1]:5080"), Some(("2001:db8::1", Some(5080))));
         assert_eq!(of("sip:anna@192.0.2.9;transport=tcp"), None);
         assert_eq!(of("sips:anna@192.0.2.9"), None);
         assert_eq!(of("sip:"), None);

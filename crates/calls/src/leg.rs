@@ -7,14 +7,20 @@ use media_relay::{DeadAfter, PortId};
 use policy::Cause;
 use sdp::{Codec, LocalMedia, OfferAnswer, Open};
 use serde::{Deserialize, Serialize};
-use signaling::{Command, EndedBy, Event, LegId};
+use signaling::{
+    Command, EndedBy, Event, LegId,
+    locate::{Target, Wanted},
+};
+use smallvec::SmallVec;
 use std::{net::SocketAddr, sync::Arc};
 
 /// A leg.
 ///
 /// ```text
-/// out  Preparing ──port open, address known──> Dialling ──180──> Ringing ──2xx──> Up ──hang-up──> Closing ──Ended──> gone
-///          │ no port, no address                   └── final failure, timeout ──────────────────────────────────────> gone
+///                                              ┌──────┐ nobody there, 503: next target
+///                                              v      │
+/// out  Preparing ──port open, target known──> Dialling ──180──> Ringing ──2xx──> Up ──hang-up──> Closing ──Ended──> gone
+///          │ no port, no target                  └── final failure, timeout ─────────────────────────────────────> gone
 /// in   Arriving ──port open──> Offered ──answer()──> Up
 /// ```
 /// Within `Up` the offer/answer machine of `sdp` goes its own way; a re-INVITE or UPDATE of the peer is answered here and
@@ -22,6 +28,8 @@ use std::{net::SocketAddr, sync::Arc};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Leg {
     pub(crate) id: LegId,
+    /// Its INVITE usage: its own id, until another target is tried.
+    pub(crate) usage: LegId,
     pub(crate) record: LegRecord,
     /// Its port, while open.
     pub(crate) port: Option<PortId>,
@@ -41,7 +49,8 @@ pub(crate) struct Leg {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum State {
     Preparing(Box<Order>),
-    Dialling,
+    /// The targets left in the order come after the one that is being tried.
+    Dialling(Box<Order>),
     Ringing,
     Arriving,
     Offered,
@@ -73,9 +82,14 @@ pub(crate) struct Order {
 /// Where an INVITE goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hop {
-    Address(SocketAddr),
-    Name { host: String, port: u16 },
+    /// To the first that takes it.
+    Targets(Targets),
+    /// To be located.
+    Wanted(Wanted),
 }
+
+/// Most have one.
+pub(crate) type Targets = SmallVec<[Target; 1]>;
 
 /// Whose credentials a leg may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +140,7 @@ impl Leg {
         step.open_port(id);
         Ok(Self {
             id,
+            usage: id,
             record,
             port: None,
             holds: false,
@@ -141,11 +156,12 @@ impl Leg {
     /// A leg that is to be dialled.
     pub(crate) fn outgoing(step: &mut Step<'_>, id: LegId, record: LegRecord, order: Order, nat: Nat) -> Self {
         step.open_port(id);
-        if let Hop::Name { host, port } = &order.hop {
-            step.resolve(id, host.clone(), *port);
+        if let Hop::Wanted(wanted) = &order.hop {
+            step.resolve(id, wanted.clone());
         }
         Self {
             id,
+            usage: id,
             record,
             port: None,
             holds: false,
@@ -183,27 +199,31 @@ impl Leg {
         }
     }
 
-    /// Its address is known, or is not to be found.
-    pub(crate) fn resolved(&mut self, step: &mut Step<'_>, address: Option<SocketAddr>) -> News {
+    /// Its targets are known, or none is to be found.
+    pub(crate) fn resolved(&mut self, step: &mut Step<'_>, targets: Vec<Target>) -> News {
         let State::Preparing(order) = &mut self.state else { return News::Nothing };
-        match address {
-            Some(address) => {
-                order.hop = Hop::Address(address);
-                self.dial(step)
-            }
-            None => News::Failed { cause: Cause::Unreachable, sip_code: None },
-        }
+        order.hop = Hop::Targets(targets.into());
+        self.dial(step)
     }
 
+    /// Dials the first target that a listener of ours can reach; the rest is kept in case it comes to nothing.
     fn dial(&mut self, step: &mut Step<'_>) -> News {
-        let (State::Preparing(order), Some(media)) = (&self.state, &mut self.media) else { return News::Nothing };
-        let Hop::Address(next_hop) = order.hop else { return News::Nothing };
-        let transport = signaling::Transport::Udp;
-        let fits = |listener: &&signaling::Listener| {
-            listener.transport == transport && listener.local.is_ipv4() == next_hop.is_ipv4()
-        };
-        let Some(listener) = step.config.listeners.iter().find(fits) else {
-            return News::Failed { cause: Cause::Unreachable, sip_code: None };
+        let (State::Preparing(order), Some(media)) = (&mut self.state, &mut self.media) else { return News::Nothing };
+        let Hop::Targets(targets) = &mut order.hop else { return News::Nothing };
+        let (target, listener) = loop {
+            if targets.is_empty() {
+                return News::Failed { cause: Cause::Unreachable, sip_code: None };
+            }
+            let target = targets.remove(0);
+            let fits = |listener: &&signaling::Listener| {
+                listener.transport == target.transport && listener.local.is_ipv4() == target.address.is_ipv4()
+            };
+            match step.config.listeners.iter().find(fits) {
+                Some(listener) => break (target, listener),
+                None => {
+                    tracing::debug!(call = %step.id, address = %target.address, "no listener of ours reaches this target")
+                }
+            }
         };
         let Ok(offer) = media.offer() else { return News::Failed { cause: Cause::Failed, sip_code: None } };
         let credentials = match &order.peer {
@@ -218,8 +238,8 @@ impl Leg {
         });
         let dial = signaling::Dial {
             target: order.target.to_string(),
-            flow: signaling::Flow::new(transport, listener.local, next_hop),
-            peer_name: None,
+            flow: signaling::Flow::new(target.transport, listener.local, target.address),
+            peer_name: target.name,
             from: order.from.clone(),
             to: signaling::Party::default(),
             headers: order.headers.clone(),
@@ -227,16 +247,47 @@ impl Leg {
             credentials,
             max_forwards: order.max_forwards,
             invite_timeout: order.timeout,
-            first_response: None,
+            first_response: (!targets.is_empty()).then_some(step.config.limits.next_target),
             routes: Vec::new(),
         };
-        self.state = State::Dialling;
-        step.signaling(Command::Dial { leg: self.id, dial: Box::new(dial) });
+        if let State::Preparing(order) = std::mem::replace(&mut self.state, State::Closing) {
+            self.state = State::Dialling(order);
+        }
+        step.signaling(Command::Dial { leg: self.usage, dial: Box::new(dial) });
         News::Nothing
+    }
+
+    /// Whether the INVITE ended in a way after which the next target is tried (RFC 3263 section 4.3): nobody was there, or
+    /// whoever was there cannot serve anybody now.
+    fn goes_on(&self, by: EndedBy, status: Option<u16>) -> bool {
+        let State::Dialling(order) = &self.state else { return false };
+        let left = matches!(&order.hop, Hop::Targets(targets) if !targets.is_empty());
+        left && match by {
+            EndedBy::Transport | EndedBy::Timeout => true,
+            EndedBy::Refused => status == Some(503),
+            _ => false,
+        }
+    }
+
+    fn dial_next(&mut self, step: &mut Step<'_>) -> News {
+        if let State::Dialling(order) = std::mem::replace(&mut self.state, State::Closing) {
+            self.state = State::Preparing(order);
+        }
+        tracing::debug!(call = %step.id, leg = %self.id, "this target came to nothing; trying the next");
+        self.usage = step.next_usage(self.usage);
+        if let Some(media) = &mut self.media {
+            media.withdraw();
+        }
+        self.dial(step)
     }
 
     /// What happened to its INVITE usage.
     pub(crate) fn signaling(&mut self, step: &mut Step<'_>, event: Event) -> News {
+        if let Event::Ended { by, status, .. } = event
+            && self.goes_on(by, status)
+        {
+            return self.dial_next(step);
+        }
         if let Event::Ended { by, status, reason, .. } = event {
             return self.ended(step, by, status, reason.as_ref());
         }
@@ -257,7 +308,7 @@ impl Leg {
                 self.sip_call_id = call_id;
                 News::Nothing
             }
-            Event::Provisional { status, .. } if status >= 180 && self.state == State::Dialling => {
+            Event::Provisional { status, .. } if status >= 180 && matches!(self.state, State::Dialling(_)) => {
                 self.state = State::Ringing;
                 self.record.ringing = Some(step.time());
                 News::Ringing(status)
@@ -312,7 +363,7 @@ impl Leg {
     /// The peer wants the session changed, or asks for our offer. Only this leg is concerned.
     fn offered(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> News {
         let Some(media) = &mut self.media else { return News::Nothing };
-        let leg = self.id;
+        let leg = self.usage;
         let Some(body) = body else {
             match media.offer() {
                 Ok(offer) => {
@@ -354,7 +405,7 @@ impl Leg {
         };
         self.state = State::Up;
         self.record.answered = Some(step.time());
-        step.signaling(Command::Answer { leg: self.id, body: Some(body), headers: Vec::new() });
+        step.signaling(Command::Answer { leg: self.usage, body: Some(body), headers: Vec::new() });
         self.describe(step);
         Ok(true)
     }
@@ -363,7 +414,7 @@ impl Leg {
     pub(crate) fn progress(&mut self, step: &mut Step<'_>, status: u16) {
         if self.state == State::Offered && self.record.ringing.is_none() {
             self.record.ringing = Some(step.time());
-            step.signaling(Command::Progress { leg: self.id, status, answer: None, headers: Vec::new() });
+            step.signaling(Command::Progress { leg: self.usage, status, answer: None, headers: Vec::new() });
         }
     }
 
@@ -377,10 +428,10 @@ impl Leg {
                 self.record.sip_code = Some(status);
                 let retry = (status == 503).then(|| ("Retry-After".to_owned(), "10".to_owned()));
                 let headers = retry.into_iter().collect();
-                step.signaling(Command::Reject { leg: self.id, status, reason: None, headers });
+                step.signaling(Command::Reject { leg: self.usage, status, reason: None, headers });
             }
             (State::Preparing(_), _) => {}
-            _ => step.signaling(Command::Hangup { leg: self.id, reason: None }),
+            _ => step.signaling(Command::Hangup { leg: self.usage, reason: None }),
         }
         self.state = State::Closing;
         self.close_port(step);

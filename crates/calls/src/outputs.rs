@@ -7,7 +7,10 @@ use crate::{
 use core::time::Duration;
 use media_relay::{CallKey, PortId};
 use serde::{Deserialize, Serialize};
-use signaling::LegId;
+use signaling::{
+    LegId,
+    locate::{Target, Wanted},
+};
 use std::{net::SocketAddr, sync::Arc};
 
 /// What happens to the core.
@@ -38,8 +41,8 @@ pub enum Input {
     Resolved {
         /// Which resolution.
         id: ResolveId,
-        /// The first usable address, if there is one.
-        address: Option<SocketAddr>,
+        /// Where it may be dialled, in order; empty when nothing leads there.
+        targets: Vec<Target>,
     },
     /// The API asks.
     Request {
@@ -79,14 +82,12 @@ pub enum Output {
         /// All ports of a call live on one worker.
         call: CallKey,
     },
-    /// Find an address and answer [`Input::Resolved`]. IP literals never come here.
+    /// Locate a server (RFC 3263) and answer [`Input::Resolved`]. IP literals never come here.
     Resolve {
         /// For the answer.
         id: ResolveId,
-        /// A host name.
-        host: String,
-        /// Its port.
-        port: u16,
+        /// Whom.
+        wanted: Wanted,
     },
     /// The answer to a request.
     Reply {

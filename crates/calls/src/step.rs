@@ -11,7 +11,7 @@ use media_relay::{CallKey, PortId};
 use rand::rngs::StdRng;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use signaling::LegId;
+use signaling::{LegId, locate::Wanted};
 use std::{collections::VecDeque, sync::Arc};
 
 /// A call's timers.
@@ -140,6 +140,12 @@ impl Step<'_> {
         leg
     }
 
+    /// The id of a leg's next INVITE, when that of `old` came to nothing.
+    pub(crate) fn next_usage(&mut self, old: LegId) -> LegId {
+        self.shared.legs.remove(&old);
+        self.new_leg()
+    }
+
     pub(crate) fn open_port(&mut self, leg: LegId) -> OpenId {
         let id = OpenId(self.shared.id());
         self.shared.opens.insert(id, (self.key, leg));
@@ -152,10 +158,10 @@ impl Step<'_> {
         self.media(media_relay::Command::Close { port });
     }
 
-    pub(crate) fn resolve(&mut self, leg: LegId, host: String, port: u16) -> ResolveId {
+    pub(crate) fn resolve(&mut self, leg: LegId, wanted: Wanted) -> ResolveId {
         let id = ResolveId(self.shared.id());
         self.shared.resolves.insert(id, (self.key, leg));
-        self.out.push_back(Output::Resolve { id, host, port });
+        self.out.push_back(Output::Resolve { id, wanted });
         id
     }
 }

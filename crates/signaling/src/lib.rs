@@ -23,6 +23,7 @@ mod inbound;
 #[cfg(feature = "io")]
 pub mod io;
 mod legs;
+pub mod locate;
 mod message;
 mod outside;
 mod reasons;

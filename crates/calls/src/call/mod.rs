@@ -32,7 +32,7 @@ use clock::Monotonic;
 use media_relay::{MeasureId, PortId};
 use policy::Facts;
 use serde::{Deserialize, Serialize};
-use signaling::{EndedBy, LegId};
+use signaling::{EndedBy, LegId, locate::Target};
 use smallvec::SmallVec;
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -177,16 +177,18 @@ impl Call {
         self.settle(step);
     }
 
-    pub(crate) fn resolved(&mut self, step: &mut Step<'_>, leg: LegId, address: Option<SocketAddr>) {
+    pub(crate) fn resolved(&mut self, step: &mut Step<'_>, leg: LegId, targets: Vec<Target>) {
         if let Some(it) = self.leg_mut(leg) {
-            let news = it.resolved(step, address);
+            let news = it.resolved(step, targets);
             self.news(step, leg, news);
         }
         self.settle(step);
     }
 
-    pub(crate) fn signaling(&mut self, step: &mut Step<'_>, leg: LegId, event: signaling::Event) {
-        if let Some(it) = self.leg_mut(leg) {
+    /// `usage` is the INVITE usage in which it happened: the leg's own id, unless the leg was dialled again.
+    pub(crate) fn signaling(&mut self, step: &mut Step<'_>, usage: LegId, event: signaling::Event) {
+        if let Some(it) = self.legs.iter_mut().find(|leg| leg.usage == usage) {
+            let leg = it.id;
             let news = it.signaling(step, event);
             self.news(step, leg, news);
         }
@@ -329,7 +331,7 @@ impl Call {
             self.counting.push((port, leg.record.name.clone()));
         }
         leg.close_port(step);
-        step.shared.legs.remove(&id);
+        step.shared.legs.remove(&leg.usage);
         step.disarm(Timer::AiAnswer(id));
         step.story.leg_gone(leg.record);
     }

@@ -1,6 +1,6 @@
 //! The caller hangs up, or a transfer is cancelled, in each state: everybody else is gone within 200 ms.
 
-use crate::world::{SDP, World};
+use crate::world::{SDP, World, targets};
 use calls::{CallState, Request, TransferState};
 
 /// Every state a call with a transfer goes through, by name.
@@ -87,7 +87,7 @@ fn the_caller_hangs_up_in_each_state_and_everybody_leaves_at_once() {
         let now = world.now;
         world.hang_up(world.caller);
         for (id, ..) in std::mem::take(&mut world.resolves) {
-            world.give(calls::Input::Resolved { id, address: Some("192.0.2.99:5060".parse().unwrap()) });
+            world.give(calls::Input::Resolved { id, targets: targets(&["192.0.2.99:5060"]) });
         }
         world.all_gone(now);
         assert_eq!(world.cdrs[0].cause, calls::EndCause::CallerHungUp, "{state}");
@@ -112,7 +112,7 @@ fn a_hang_up_by_command_ends_each_state_the_same_way() {
         let (now, call) = (world.now, world.call);
         world.reply(Request::Hangup { call }).unwrap();
         for (id, ..) in std::mem::take(&mut world.resolves) {
-            world.give(calls::Input::Resolved { id, address: None });
+            world.give(calls::Input::Resolved { id, targets: Vec::new() });
         }
         world.all_gone(now);
         assert_eq!(world.cdrs[0].cause, calls::EndCause::Command, "{state}");

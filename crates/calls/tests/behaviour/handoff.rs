@@ -1,6 +1,6 @@
 //! A rule fires, a human takes over: cold and warm, last words, whisper, acceptance, several phones at once.
 
-use crate::world::{SDP, World};
+use crate::world::{SDP, World, targets};
 use calls::{CallState, Guidance, Happening, TransferBody, TransferState};
 use media_relay::Source;
 use serde_json::json;
@@ -212,15 +212,15 @@ fn a_direct_uri_and_a_number_are_reached_by_command_and_get_no_context() {
 fn a_name_is_resolved_off_the_engine_and_a_name_without_address_is_unreachable() {
     let mut world = World::with_ai();
     world.transfer("named");
-    let (id, host, port) = world.resolves.pop().unwrap();
-    assert_eq!((host.as_str(), port), ("pbx.example.net", 5060));
-    world.give(calls::Input::Resolved { id, address: Some("198.51.100.7:5060".parse().unwrap()) });
+    let (id, wanted) = world.resolves.pop().unwrap();
+    assert_eq!((wanted.host.as_str(), wanted.port), ("pbx.example.net", None));
+    world.give(calls::Input::Resolved { id, targets: targets(&["198.51.100.7:5060"]) });
     let human = world.dialled("pbx.example.net");
     assert_eq!(world.legs[&human].dial.as_ref().unwrap().flow.remote, "198.51.100.7:5060".parse().unwrap());
     let mut world = World::with_ai();
     world.transfer("named");
     let (id, ..) = world.resolves.pop().unwrap();
-    world.give(calls::Input::Resolved { id, address: None });
+    world.give(calls::Input::Resolved { id, targets: Vec::new() });
     assert_eq!(world.failures()[0].0, policy::Cause::Unreachable);
     assert_eq!(world.state(), CallState::WithAi);
 }

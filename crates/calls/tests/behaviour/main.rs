@@ -13,4 +13,5 @@ mod human_fails;
 mod limits;
 mod random;
 mod sessions;
+mod targets;
 mod world;

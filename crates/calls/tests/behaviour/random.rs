@@ -1,7 +1,7 @@
 //! Random schedules by seed: whatever the parties do, and in whatever order, every plan is lawful, every leg ends, nothing
 //! is left. A seed that ever failed stays in the list.
 
-use crate::world::{RULES, SDP, World, config};
+use crate::world::{RULES, SDP, World, config, targets};
 use calls::{Request, TransferBody};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
@@ -39,7 +39,7 @@ fn run(seed: u64) {
         world.hang_up(world.caller);
     }
     for (id, ..) in std::mem::take(&mut world.resolves) {
-        world.give(calls::Input::Resolved { id, address: None });
+        world.give(calls::Input::Resolved { id, targets: Vec::new() });
     }
     world.all_gone(now);
     let record = &world.cdrs[0];
@@ -98,8 +98,8 @@ fn step(world: &mut World, chance: &mut StdRng) {
         }
         (12, _) => {
             if let Some((id, ..)) = world.resolves.pop() {
-                let address = chance.random_bool(0.7).then(|| "192.0.2.88:5060".parse().unwrap());
-                world.give(calls::Input::Resolved { id, address });
+                let found = &["192.0.2.88:5060", "192.0.2.89:5060"][..chance.random_range(0..3)];
+                world.give(calls::Input::Resolved { id, targets: targets(found) });
             }
         }
         (13, Some(leg)) if world.legs[&leg].answered && chance.random_bool(0.3) => {

@@ -9,7 +9,10 @@ use calls::{
 use clock::Now;
 use media_relay::{PortId, Source};
 use policy::{Environment, RuleSet, SourceFile};
-use signaling::{Command, Dial, EndedBy, Event, Incoming, LegId};
+use signaling::{
+    Command, Dial, EndedBy, Event, Incoming, LegId,
+    locate::{Target, Wanted},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
@@ -83,7 +86,7 @@ pub(crate) struct World {
     pub(crate) replies: BTreeMap<u64, Result<Reply, Problem>>,
     pub(crate) cdrs: Vec<Cdr>,
     pub(crate) measures: Vec<media_relay::MeasureId>,
-    pub(crate) resolves: Vec<(calls::ResolveId, String, u16)>,
+    pub(crate) resolves: Vec<(calls::ResolveId, Wanted)>,
     pub(crate) watches: BTreeMap<PortId, Option<Duration>>,
     opening: Vec<LegId>,
     described: BTreeSet<PortId>,
@@ -113,6 +116,16 @@ pub(crate) fn config() -> Config {
         ai: [("main".to_owned(), main), ("backup".to_owned(), ai("sip:backup@192.0.2.21"))].into(),
         ..Config::default()
     }
+}
+
+/// What was located: addresses over UDP.
+pub(crate) fn targets(addresses: &[&str]) -> Vec<Target> {
+    let target = |address: &&str| Target {
+        transport: signaling::Transport::Udp,
+        address: address.parse().unwrap(),
+        name: Some("pbx.example.net".into()),
+    };
+    addresses.iter().map(target).collect()
 }
 
 pub(crate) fn rules(text: &str) -> Arc<RuleSet> {
@@ -380,7 +393,7 @@ impl World {
                     self.legs.get_mut(&leg).unwrap().port = Some(port);
                 }
             }
-            Output::Resolve { id, host, port } => self.resolves.push((id, host, port)),
+            Output::Resolve { id, wanted } => self.resolves.push((id, wanted)),
             Output::Reply { id, reply } => {
                 assert!(self.replies.insert(id.0, *reply).is_none(), "one answer a request");
             }

@@ -404,7 +404,9 @@ impl House {
                 let address = SocketAddr::new(IpAddr::from([10, 0, 0, 1]), number);
                 self.calls.handle_input(self.now, Input::PortOpened { id, opened: Opened { port, address } });
             }
-            Output::Resolve { id, .. } => self.calls.handle_input(self.now, Input::Resolved { id, address: None }),
+            Output::Resolve { id, .. } => {
+                self.calls.handle_input(self.now, Input::Resolved { id, targets: Vec::new() });
+            }
             Output::Reply { reply, .. } => self.replies.push(*reply),
             Output::Publish(event) => self.published.push(event),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),

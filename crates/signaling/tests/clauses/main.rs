@@ -18,6 +18,7 @@ mod rfc3261_22_digest;
 mod rfc3261_22_registrar;
 mod rfc3261_8_2_requests;
 mod rfc3261_calls;
+mod rfc3263_locating;
 mod rfc3327_path;
 mod rfc3515_refer;
 mod rfc3515_refer_sent;

@@ -27,14 +27,15 @@ pub enum Host {
     /// Known already.
     Address(SocketAddr),
     /// To be resolved.
-    Name(String, u16),
+    Name(String, Option<u16>),
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => write!(f, "{address}"),
-            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Name(name, Some(port)) => write!(f, "{name}:{port}"),
+            Self::Name(name, None) => f.write_str(name),
         }
     }
 }
@@ -114,7 +115,7 @@ fn first_address(network: Network) -> IpAddr {
     }
 }
 
-/// `host`, `host:port`, `192.0.2.1:5060`, `[2001:db8::1]`; a missing port is 5060.
+/// `host`, `host:port`, `192.0.2.1:5060`, `[2001:db8::1]`; an address's missing port is 5060, a name's is found by the DNS.
 pub(super) fn host(text: &str) -> Result<Host, Wrong> {
     if let Ok(address) = socket_address(text, Some(5060)) {
         return Ok(Host::Address(address));
@@ -122,9 +123,9 @@ pub(super) fn host(text: &str) -> Result<Host, Wrong> {
     let (name, port) = match text.rsplit_once(':') {
         Some((name, port)) => {
             let port = port.parse().map_err(|_| Wrong::new(format!("`{port}` is not a port")).help("1 to 65535"))?;
-            (name, port)
+            (name, Some(port))
         }
-        None => (text, 5060),
+        None => (text, None),
     };
     let letters = |label: &str| {
         !label.is_empty()
@@ -133,7 +134,7 @@ pub(super) fn host(text: &str) -> Result<Host, Wrong> {
             && !label.starts_with('-')
     };
     let numeric = name.split('.').next_back().is_some_and(|last| last.chars().all(|c| c.is_ascii_digit()));
-    if port == 0 || numeric || name.len() > 253 || !name.trim_end_matches('.').split('.').all(letters) {
+    if port == Some(0) || numeric || name.len() > 253 || !name.trim_end_matches('.').split('.').all(letters) {
         return Err(Wrong::new(format!("`{text}` is neither an IP address nor a host name"))
             .help("like `pbx.example.net`, `pbx.example.net:5070` or `192.0.2.10:5060`"));
     }
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_or_a_name_but_not_a_bad_address() {
-        assert_eq!(host("pbx.example.net").expect("right"), Host::Name("pbx.example.net".into(), 5060));
+        assert_eq!(host("pbx.example.net").expect("right"), Host::Name("pbx.example.net".into(), None));
         assert_eq!(host("192.0.2.1").expect("right").to_string(), "192.0.2.1:5060");
         assert_eq!(host("[2001:db8::1]:5070").expect("right").to_string(), "[2001:db8::1]:5070");
         for bad in ["", ".1", "192.0.2.300", "a..b", "-x.example", "pbx:0", "pbx:66000", "under score"] {

@@ -245,10 +245,7 @@ impl Turning {
                     self.calls.handle_input(now, Input::RulesLoaded(rules));
                     let _ = told.send(());
                 }
-                Note::Resolved(id, addresses) => {
-                    let address = self.usable(&addresses);
-                    self.calls.handle_input(now, Input::Resolved { id, address });
-                }
+                Note::Resolved(id, targets) => self.calls.handle_input(now, Input::Resolved { id, targets }),
                 Note::Gauges(told) => self.show_gauges(told),
                 Note::Stop => {
                     self.calls.handle_input(now, Input::Shutdown);
@@ -261,12 +258,6 @@ impl Turning {
             self.calls.handle_input(now, Input::Media(event));
             self.settle(now);
         }
-    }
-
-    /// The first address of a family that a listener has.
-    fn usable(&self, addresses: &[SocketAddr]) -> Option<SocketAddr> {
-        let own = self.sockets.addresses();
-        addresses.iter().copied().find(|address| own.iter().any(|listener| listener.is_ipv4() == address.is_ipv4()))
     }
 
     /// Carries out what the cores say until neither says more.
@@ -319,7 +310,7 @@ impl Turning {
                 };
                 self.calls.handle_input(now, input);
             }
-            Output::Resolve { id, host, port } => self.resolver.ask(id, host, port),
+            Output::Resolve { id, wanted } => self.resolver.ask(id, wanted),
             Output::Reply { id, reply } => self.waiters.leave(id, *reply),
             Output::Publish(event) => self.told.push(event),
             Output::Cdr(cdr) => {

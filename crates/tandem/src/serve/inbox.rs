@@ -3,9 +3,9 @@
 use calls::{Problem, Reply, Request, RequestId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use policy::RuleSet;
+use signaling::locate::Target;
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +26,7 @@ pub(crate) enum Note {
     /// Rules that take over; the sender is told when they have.
     Rules(Arc<RuleSet>, oneshot::Sender<()>),
     /// An answer to a question for addresses.
-    Resolved(calls::ResolveId, Vec<SocketAddr>),
+    Resolved(calls::ResolveId, Vec<Target>),
     /// Refuse new calls, end the running ones, then end.
     Stop,
     /// Bring the gauges up to date.

@@ -1,6 +1,10 @@
 //! Names to addresses, away from the engine: bounded in time and number, and the last good answer is kept for bad days.
 
 use super::inbox::{Inbox, Note};
+use signaling::{
+    Transport,
+    locate::{Target, Wanted},
+};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -34,7 +38,8 @@ impl Resolver {
     }
 
     /// Never blocks; the answer comes as [`Note::Resolved`], empty when there is none.
-    pub(crate) fn ask(&self, id: calls::ResolveId, host: String, port: u16) {
+    pub(crate) fn ask(&self, id: calls::ResolveId, wanted: Wanted) {
+        let (host, port) = (wanted.host, wanted.port.unwrap_or_else(|| Transport::Udp.default_port()));
         let (inbox, places, last_good) =
             (Arc::clone(&self.inbox), Arc::clone(&self.places), Arc::clone(&self.last_good));
         self.runtime.spawn(async move {
@@ -64,7 +69,11 @@ impl Resolver {
                     found
                 }
             };
-            let _ = inbox.put(Note::Resolved(id, addresses));
+            let targets = addresses
+                .into_iter()
+                .map(|address| Target { transport: Transport::Udp, address, name: None })
+                .collect();
+            let _ = inbox.put(Note::Resolved(id, targets));
         });
     }
 }

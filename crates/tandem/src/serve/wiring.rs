@@ -66,9 +66,9 @@ pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> call
 
 fn trunk(trunk: &config::Trunk) -> calls::Trunk {
     let (host, port) = match &trunk.address {
-        Some(Host::Address(address)) => (address.ip().to_string(), address.port()),
+        Some(Host::Address(address)) => (address.ip().to_string(), Some(address.port())),
         Some(Host::Name(name, port)) => (name.clone(), *port),
-        None => (String::new(), 5060),
+        None => (String::new(), None),
     };
     calls::Trunk {
         host,
