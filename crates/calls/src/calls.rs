@@ -26,7 +26,8 @@ use std::{
 pub struct Core {
     config: Arc<Config>,
     rules: Arc<RuleSet>,
-    calls: BTreeMap<CallKey, Entry>,
+    /// Boxed: a map moves its entries about, and an entry is kilobytes.
+    calls: BTreeMap<CallKey, Box<Entry>>,
     ids: BTreeMap<CallId, CallKey>,
     trunks: BTreeMap<String, usize>,
     timers: Timers<CallKey>,
@@ -244,7 +245,7 @@ impl Core {
         });
         *self.trunks.entry(name).or_default() += 1;
         self.ids.insert(id, key);
-        self.calls.insert(key, Entry { call: Call::new(about, caller, facts), story, timers });
+        self.calls.insert(key, Box::new(Entry { call: Call::new(about, caller, facts), story, timers }));
     }
 
     fn refuse(&mut self, leg: LegId, trunk: Option<String>, status: u16) {
@@ -265,7 +266,7 @@ impl Core {
         let (config, rules) = (&self.config, &self.rules);
         let (shared, out) = (&mut self.shared, &mut self.out);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let Entry { call, story, timers } = entry;
+            let Entry { call, story, timers } = &mut **entry;
             let mut step = Step { now, config, rules, key, id, timers, story, shared, out };
             act(call, &mut step);
             #[cfg(test)]
@@ -572,7 +573,7 @@ mod tests {
         let read: Entry = serde_json::from_value(written.clone()).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), written);
         // What was read goes on: the caller hangs up and everybody leaves.
-        core.calls.insert(key, read);
+        core.calls.insert(key, Box::new(read));
         let event = Event::Ended { by: signaling::EndedBy::Peer, status: None, reason: None, retry_after: None };
         core.handle_input(Now::default(), Input::Signaling { leg: LegId(1 | 1 << 63), event });
         let hung_up =

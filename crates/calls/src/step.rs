@@ -15,7 +15,7 @@ use signaling::{LegId, locate::Wanted};
 use std::{collections::VecDeque, sync::Arc};
 
 /// A call's timers.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// When an AI has rung for its profile's `answer_timeout`.
     AiAnswer(LegId),

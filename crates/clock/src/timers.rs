@@ -1,8 +1,9 @@
 //! A table of named timers with one next deadline.
 
 use crate::Monotonic;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, hash::Hash};
 
 /// Named timers: at most one deadline a name, and one earliest deadline over all.
 ///
@@ -14,20 +15,21 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(
     from = "Vec<(K, Monotonic)>",
     into = "Vec<(K, Monotonic)>",
-    bound(serialize = "K: Ord + Copy + Serialize", deserialize = "K: Ord + Copy + Deserialize<'de>")
+    bound(serialize = "K: Ord + Copy + Hash + Serialize", deserialize = "K: Ord + Copy + Hash + Deserialize<'de>")
 )]
 pub struct Timers<K> {
-    by_name: BTreeMap<K, Monotonic>,
+    /// Most cancellations are of timers that are not armed, so asking must be cheap.
+    by_name: FxHashMap<K, Monotonic>,
     by_time: BTreeSet<(Monotonic, K)>,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Self { by_name: BTreeMap::new(), by_time: BTreeSet::new() }
+        Self { by_name: FxHashMap::default(), by_time: BTreeSet::new() }
     }
 }
 
-impl<K: Ord + Copy> From<Vec<(K, Monotonic)>> for Timers<K> {
+impl<K: Ord + Copy + Hash> From<Vec<(K, Monotonic)>> for Timers<K> {
     fn from(list: Vec<(K, Monotonic)>) -> Self {
         let mut timers = Self::default();
         for (name, at) in list {
@@ -43,7 +45,7 @@ impl<K> From<Timers<K>> for Vec<(K, Monotonic)> {
     }
 }
 
-impl<K: Ord + Copy> Timers<K> {
+impl<K: Ord + Copy + Hash> Timers<K> {
     /// Arms `name` for `at`, replacing its earlier deadline.
     pub fn set(&mut self, name: K, at: Monotonic) {
         if let Some(old) = self.by_name.insert(name, at) {

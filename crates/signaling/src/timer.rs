@@ -4,7 +4,7 @@ use crate::slab::Id;
 use std::time::Duration;
 
 /// Whose timer it is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owner {
     /// A client transaction.
     Client(Id),
@@ -17,7 +17,7 @@ pub(crate) enum Owner {
 }
 
 /// The timers of RFC 3261 (table 4) and RFC 6026 by their letters, then those of the usages above the transactions.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Timer {
     /// When an INVITE that nobody has answered at all is sent again: T1, doubling.
     A,
