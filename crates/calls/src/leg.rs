@@ -221,7 +221,7 @@ impl Leg {
             match step.config.listeners.iter().find(fits) {
                 Some(listener) => break (target, listener),
                 None => {
-                    tracing::debug!(call = %step.id, address = %target.address, "no listener of ours reaches this target")
+                    tracing::debug!(call = %step.id, address = %target.address, "no listener of ours reaches this target");
                 }
             }
         };
