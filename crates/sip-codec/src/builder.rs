@@ -1,6 +1,6 @@
 //! Writing messages. Values with line ends or other control characters are refused, never cleaned.
 
-use crate::{BuildError, Message, Method, Name, scan, uri::host_ip};
+use crate::{BuildError, Message, Method, Name, Via, scan, uri::host_ip};
 use bytes::Bytes;
 use std::{borrow::Cow, fmt::Write, net::SocketAddr};
 
@@ -14,19 +14,32 @@ pub struct Builder {
 }
 
 impl Builder {
-    fn starting(line: &[u8]) -> Self {
+    fn starting(line: std::fmt::Arguments<'_>) -> Self {
         let mut builder = Self { text: Vec::with_capacity(1024), error: None, body: Bytes::new(), content_type: None };
-        if !is_clean(line) {
-            builder.refuse("the start line");
+        // Writing into memory cannot fail unless the value itself refuses; then its text ends there.
+        let _ = write!(Sink(&mut builder.text), "{line}");
+        builder.end_of_start_line()
+    }
+
+    fn starting_as(line: &[&[u8]]) -> Self {
+        let mut builder = Self { text: Vec::with_capacity(1024), error: None, body: Bytes::new(), content_type: None };
+        for part in line {
+            builder.text.extend_from_slice(part);
         }
-        builder.text.extend_from_slice(line);
-        builder.text.extend_from_slice(b"\r\n");
-        builder
+        builder.end_of_start_line()
+    }
+
+    fn end_of_start_line(mut self) -> Self {
+        if !is_clean(&self.text) {
+            self.refuse("the start line");
+        }
+        self.text.extend_from_slice(b"\r\n");
+        self
     }
 
     /// A request.
     pub fn request(method: Method, uri: &str) -> Self {
-        let mut builder = Self::starting(format!("{} {uri} SIP/2.0", method.text()).as_bytes());
+        let mut builder = Self::starting_as(&[method.text().as_bytes(), b" ", uri.as_bytes(), b" SIP/2.0"]);
         if crate::Uri::parse(uri.as_bytes()).is_none() {
             builder.error.get_or_insert_with(|| BuildError::Uri(uri.escape_debug().to_string()));
         }
@@ -37,13 +50,13 @@ impl Builder {
     /// request really came from, RFC 3581), From, To (with `tag`, where it has none), Call-ID, CSeq; Record-Route too where a
     /// dialog may begin (101 to 299).
     pub fn response(request: &Message, status: u16, reason: &str, source: SocketAddr, tag: Option<&str>) -> Self {
-        let mut builder = Self::starting(format!("SIP/2.0 {status} {reason}").as_bytes());
+        let mut builder = Self::starting(format_args!("SIP/2.0 {status} {reason}"));
         let mut top = true;
         for header in request.headers() {
             match header.kind {
                 Name::Via if top => {
                     top = false;
-                    builder.received_via(request, header.value, source);
+                    builder.received_via(header.value, source);
                 }
                 Name::To => {
                     builder.copy(header.name, header.value);
@@ -66,8 +79,7 @@ impl Builder {
     /// A message as it stands, its body too, without the lines of some headers, to which others are then added. Taking one out and
     /// adding it replaces it.
     pub fn like(message: &Message, without: &[Name]) -> Self {
-        let line = message.start_line();
-        let mut builder = Self::starting(line);
+        let mut builder = Self::starting_as(&[message.start_line()]);
         for header in message.headers() {
             if header.kind != Name::ContentLength && !without.contains(&header.kind) {
                 builder.copy(header.name, header.value);
@@ -105,11 +117,8 @@ impl Builder {
 
     /// Everything of an INVITE that its hop-by-hop ACK and CANCEL share, To excepted.
     fn within(invite: &Message, method: Method) -> Self {
-        let mut line = method.text().as_bytes().to_vec();
-        line.push(b' ');
-        line.extend_from_slice(invite.uri_bytes().unwrap_or_default());
-        line.extend_from_slice(b" SIP/2.0");
-        let mut builder = Self::starting(&line);
+        let uri = invite.uri_bytes().unwrap_or_default();
+        let mut builder = Self::starting_as(&[method.text().as_bytes(), b" ", uri, b" SIP/2.0"]);
         let via = invite.values(Name::Via).next().unwrap_or_default().to_vec();
         builder.copy(b"Via", &via);
         for header in invite.headers() {
@@ -121,25 +130,28 @@ impl Builder {
         builder.header(Name::CSeq, format_args!("{number} {}", method.text()))
     }
 
-    fn received_via(&mut self, request: &Message, line: &[u8], source: SocketAddr) {
+    fn received_via(&mut self, line: &[u8], source: SocketAddr) {
         let end = scan::position_outside(line, b',').unwrap_or(line.len());
         let (first, others) = line.split_at(end);
         let mut text = Vec::with_capacity(line.len() + 40);
+        let mut wants_port = false;
         for (at, part) in scan::outside(first, b';').enumerate() {
-            let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            if at > 0 && (name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport")) {
-                continue;
-            }
             if at > 0 {
+                let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+                let is_port = name.eq_ignore_ascii_case(b"rport");
+                wants_port |= is_port;
+                if is_port || name.eq_ignore_ascii_case(b"received") {
+                    continue;
+                }
                 text.push(b';');
             }
             text.extend_from_slice(part);
         }
-        if let Ok(via) = request.top_via() {
-            if via.has_rport() {
+        if let Some(via) = Via::parse(first.trim_ascii()) {
+            if wants_port {
                 let _ = write!(Sink(&mut text), ";rport={}", source.port());
             }
-            if via.has_rport() || host_ip(via.host) != Some(source.ip()) {
+            if wants_port || host_ip(via.host) != Some(source.ip()) {
                 let _ = write!(Sink(&mut text), ";received={}", source.ip());
             }
         }

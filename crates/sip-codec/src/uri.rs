@@ -27,13 +27,31 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Reads a URI. SIP and SIPS URIs must have a host; white space and control characters are refused.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let colon = memchr::memchr(b':', text)?;
+        let colon = text.iter().position(|byte| *byte == b':')?;
         let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
         let named = scheme == b"sip"
             || scheme.first()?.is_ascii_alphabetic()
                 && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
-        if !named || rest.is_empty() || text.iter().any(|byte| FOREIGN[usize::from(*byte)]) {
+        if !named || rest.is_empty() {
             return None;
+        }
+        // Where the parts begin. The user may contain `;` and `?`: what counts stands behind the first `@`.
+        let (mut at, mut semicolon, mut question) = (None, None, None);
+        for (place, byte) in rest.iter().enumerate() {
+            match KINDS[usize::from(*byte)] {
+                PLAIN => {}
+                FOREIGN => return None,
+                _ => match byte {
+                    b'@' if at.is_none() => (at, semicolon, question) = (Some(place), None, None),
+                    b';' if question.is_none() => {
+                        semicolon.get_or_insert(place);
+                    }
+                    b'?' => {
+                        question.get_or_insert(place);
+                    }
+                    _ => {}
+                },
+            }
         }
         let uri = Self { text, scheme, user: None, host: b"", port: None, params: b"", headers: b"" };
         if scheme.eq_ignore_ascii_case(b"tel") {
@@ -43,19 +61,15 @@ impl<'a> Uri<'a> {
         if !uri.is_sip() {
             return Some(uri);
         }
-        // The user part may contain `;` and `?`, so it is cut off first.
-        let (user, rest) = match memchr::memchr(b'@', rest) {
-            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
-            None => (None, rest),
-        };
+        let (user, begin) = at.map_or((None, 0), |at| (Some(&rest[..at]), at + 1));
         if user.is_some_and(<[u8]>::is_empty) {
             return None;
         }
-        let question = memchr::memchr(b'?', rest).unwrap_or(rest.len());
-        let (rest, headers) = (&rest[..question], rest.get(question + 1..).unwrap_or(b""));
-        let semicolon = memchr::memchr(b';', rest).unwrap_or(rest.len());
-        let (host, port) = host_port(&rest[..semicolon])?;
-        Some(Self { user, host, port, params: &rest[semicolon..], headers, ..uri })
+        let end = question.unwrap_or(rest.len());
+        let headers = rest.get(end + 1..).unwrap_or(b"");
+        let semicolon = semicolon.unwrap_or(end);
+        let (host, port) = host_port(&rest[begin..semicolon])?;
+        Some(Self { user, host, port, params: &rest[semicolon..end], headers, ..uri })
     }
 
     /// True for `sip:` and `sips:`.
@@ -146,12 +160,21 @@ impl<'a> Uri<'a> {
     }
 }
 
+const PLAIN: u8 = 0;
 /// What stands in no URI, whatever its scheme.
-static FOREIGN: [bool; 256] = {
-    let mut table = [false; 256];
+const FOREIGN: u8 = 1;
+/// What parts a SIP URI.
+const MARK: u8 = 2;
+
+static KINDS: [u8; 256] = {
+    let mut table = [PLAIN; 256];
     let mut byte = 0_u8;
     while byte < 128 {
-        table[byte as usize] = matches!(byte, 0..=b' ' | b'<' | b'>' | b'"' | 0x7f);
+        table[byte as usize] = match byte {
+            0..=b' ' | b'<' | b'>' | b'"' | 0x7f => FOREIGN,
+            b'@' | b';' | b'?' => MARK,
+            _ => PLAIN,
+        };
         byte += 1;
     }
     table
@@ -193,22 +216,33 @@ pub(crate) fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let end = if text.first() == Some(&b'[') {
         memchr::memchr(b']', text)? + 1
     } else {
-        memchr::memchr(b':', text).unwrap_or(text.len())
+        text.iter().position(|byte| *byte == b':').unwrap_or(text.len())
     };
-    let host = text[..end].trim_ascii();
+    let (host, rest) = (text[..end].trim_ascii_end(), &text[end..]);
     if !is_host(host) {
         return None;
     }
-    match text[end..].trim_ascii() {
+    match rest {
         [] => Some((host, None)),
-        [b':', digits @ ..] => {
-            let digits = digits.trim_ascii();
-            let port =
-                std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?.parse().ok()?;
-            Some((host, Some(port)))
-        }
-        _ => None,
+        [b':', digits @ ..] => Some((host, Some(port(digits.trim_ascii())?))),
+        // White space between host and port is for Via.
+        rest => match rest.trim_ascii() {
+            [] => Some((host, None)),
+            [b':', digits @ ..] => Some((host, Some(port(digits.trim_ascii())?))),
+            _ => None,
+        },
     }
+}
+
+/// Digits alone, up to 65,535.
+fn port(digits: &[u8]) -> Option<u16> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u16, |sum, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        sum.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// A host name, an IPv4 address, or an IPv6 address in brackets. Names may begin with digits and have underscores, as many do;
@@ -218,23 +252,42 @@ fn is_host(host: &[u8]) -> bool {
         [] => false,
         [b'[', ..] => host_ip(host).is_some(),
         _ => {
-            if host.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
-                return is_ipv4(host);
+            let (mut numeric, mut last) = (true, b'.');
+            for byte in host {
+                match byte {
+                    b'0'..=b'9' => {}
+                    b'.' if last == b'.' => return false,
+                    b'.' => {}
+                    b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => numeric = false,
+                    _ => return false,
+                }
+                last = *byte;
             }
-            let named = host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-            named && host[0] != b'.' && !host.windows(2).any(|pair| pair == b"..")
+            !numeric || is_ipv4(host)
         }
     }
 }
 
 /// Four numbers up to 255, without leading zeros, as the standard library reads them.
 fn is_ipv4(host: &[u8]) -> bool {
-    let mut octets = 0;
-    host.split(|byte| *byte == b'.').all(|octet| {
-        octets += 1;
-        let number = || octet.iter().fold(0_u32, |sum, digit| sum * 10 + u32::from(digit.wrapping_sub(b'0')));
-        (1..=3).contains(&octet.len()) && number() <= 255 && (octet.len() == 1 || octet[0] != b'0')
-    }) && octets == 4
+    let (mut octets, mut digits, mut number) = (1, 0, 0_u32);
+    for byte in host {
+        if *byte == b'.' {
+            if digits == 0 {
+                return false;
+            }
+            (octets, digits, number) = (octets + 1, 0, 0);
+        } else {
+            if digits == 3 || (digits > 0 && number == 0) {
+                return false;
+            }
+            (digits, number) = (digits + 1, number * 10 + u32::from(byte.wrapping_sub(b'0')));
+            if number > 255 {
+                return false;
+            }
+        }
+    }
+    octets == 4 && digits > 0
 }
 
 /// An address; IPv6 with or without brackets (RFC 5118 section 4.5), brackets around nothing else.

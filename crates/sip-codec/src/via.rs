@@ -24,14 +24,20 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let semicolon = memchr::memchr(b';', text).unwrap_or(text.len());
+        let semicolon = text.iter().position(|byte| *byte == b';').unwrap_or(text.len());
         let (protocol, params) = (&text[..semicolon], &text[semicolon..]);
-        let mut parts = protocol.splitn(3, |byte| *byte == b'/');
-        let (name, version, rest) =
-            (parts.next()?.trim_ascii(), parts.next()?.trim_ascii(), parts.next()?.trim_ascii());
-        if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
-            return None;
-        }
+        let rest = match protocol.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => rest.trim_ascii(),
+            // White space around the slashes is allowed and never seen but in torture tests.
+            None => {
+                let mut parts = protocol.splitn(3, |byte| *byte == b'/').map(<[u8]>::trim_ascii);
+                let (name, version, rest) = (parts.next()?, parts.next()?, parts.next()?);
+                if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
+                    return None;
+                }
+                rest
+            }
+        };
         let space = rest.iter().position(u8::is_ascii_whitespace)?;
         let (transport, sent_by) = (&rest[..space], &rest[space..]);
         let (host, port) = host_port(sent_by)?;
