@@ -274,15 +274,14 @@ pub(crate) fn party(message: &Message, name: Name) -> Party {
     )
 }
 
-/// A quoted string's content without its backslashes.
+/// A quoted string's content without its backslashes, and without the control characters that may hide behind them: a name is shown
+/// and sent on.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        match c {
-            '\\' => plain.extend(chars.next()),
-            _ => plain.push(c),
-        }
+        let c = if c == '\\' { chars.next() } else { Some(c) };
+        plain.extend(c.filter(|c| !c.is_control()));
     }
     plain
 }

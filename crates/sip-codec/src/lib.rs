@@ -1,16 +1,17 @@
 //! SIP on the wire: messages, headers, URIs and stream framing over one buffer of bytes.
 //!
 //! [`Message::parse`] keeps one buffer and where its parts lie in it; headers stay byte for byte and in order, and are read on demand
-//! by typed views. [`Message::core`] checks what every message must have, [`Message::inspect`] what a request asks of us. [`frame`] finds the boundaries on a stream with the same scan. [`Builder`] writes.
+//! by typed views. [`Message::core`] checks what every message must have. [`frame`] finds the boundaries on a stream with the same
+//! scan. [`Builder`] writes.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod builder;
 mod challenge;
 #[cfg(feature = "codec")]
 mod codec;
 mod error;
 mod framing;
-mod inspect;
 mod limits;
 mod media_type;
 mod message;
@@ -27,7 +28,6 @@ pub use challenge::Challenge;
 pub use codec::{Codec, CodecError};
 pub use error::{BuildError, HeaderError, ParseError};
 pub use framing::{Frame, FrameError, frame};
-pub use inspect::{Abilities, Refusal};
 pub use limits::Limits;
 pub use media_type::MediaType;
 pub use message::{CSeq, Core, Message, RawHeader};

@@ -126,7 +126,7 @@ impl<'a> Uri<'a> {
         host_ip(self.host)
     }
 
-    /// Equality of SIP URIs by RFC 3261 section 19.1.4; other schemes are equal when their text is.
+    /// Equality of SIP URIs by RFC 3261 section 19.1.4, IPv6 hosts as addresses (RFC 5954 section 4.2); other schemes are equal when their text is.
     pub fn is_equal(&self, other: &Uri<'_>) -> bool {
         if !self.is_sip() || !other.is_sip() {
             return self.text == other.text;
@@ -134,7 +134,7 @@ impl<'a> Uri<'a> {
         if self.is_sips() != other.is_sips()
             || !same(self.user.unwrap_or(b""), other.user.unwrap_or(b""), true)
             || self.user.is_some() != other.user.is_some()
-            || !same(self.host, other.host, false)
+            || !same_host(self.host, other.host)
             || self.port != other.port
         {
             return false;
@@ -179,6 +179,15 @@ static KINDS: [u8; 256] = {
     }
     table
 };
+
+/// Names without regard to case, IPv6 addresses as addresses: `[2001:db8::1]` is `[2001:DB8:0::1]` (RFC 5954 section 4.2).
+fn same_host(a: &[u8], b: &[u8]) -> bool {
+    let six = |host: &[u8]| if host.first() == Some(&b'[') { host_ip(host) } else { None };
+    match (six(a), six(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => same(a, b, false),
+    }
+}
 
 /// Compares with percent escapes decoded, with or without regard to case.
 fn same(a: &[u8], b: &[u8], case: bool) -> bool {
@@ -312,6 +321,16 @@ fn three_colons(text: &str) -> Option<Ipv6Addr> {
     format!("{before}::{after}").parse().ok()
 }
 
+/// True when a display name holds a control character that is neither white space nor escaped: no grammar allows it.
+fn has_control(text: &[u8]) -> bool {
+    let mut escaped = false;
+    text.iter().any(|byte| {
+        let bare = !escaped && (*byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n') || *byte == 0x7f);
+        escaped = *byte == b'\\' && !escaped;
+        bare
+    })
+}
+
 /// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route and their kin.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct NameAddr<'a> {
@@ -340,9 +359,14 @@ impl<'a> NameAddr<'a> {
         let uri = Uri::parse(&text[open + 1..close])?;
         let params = &text[close + 1..];
         let display = match text[..open].trim_ascii() {
-            quoted if scan::is_quoted(quoted) => &quoted[1..quoted.len() - 1],
+            quoted if scan::is_quoted(quoted) && !has_control(quoted) => &quoted[1..quoted.len() - 1],
             // Words; what is not theirs but cannot mislead anybody is let pass.
-            words if scan::any(words, |byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\' | 0x7f)) => return None,
+            words
+                if scan::any(words, |byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\'))
+                    || has_control(words) =>
+            {
+                return None;
+            }
             words => words,
         };
         is_sound(params, b"tag").then_some(Self { display, uri, params, text })

@@ -47,6 +47,52 @@ fn every_part_of_an_invite_is_found() {
 }
 
 #[test]
+fn rfc5954_4_2_ipv6_hosts_are_equal_as_addresses_and_others_by_name() {
+    let equal = |a: &str, b: &str| {
+        let uri = |text: &'static [u8]| sip_codec::Uri::parse(text).expect("a URI");
+        uri(a.to_owned().leak().as_bytes()).is_equal(&uri(b.to_owned().leak().as_bytes()))
+    };
+    assert!(equal("sip:bob@[2001:db8::1]", "sip:bob@[2001:DB8:0::1]"));
+    assert!(equal("sip:bob@[::ffff:192.0.2.128]", "sip:bob@[::FFFF:c000:280]"));
+    assert!(!equal("sip:bob@[2001:db8::1]", "sip:bob@[2001:db8::2]"));
+    assert!(
+        !equal("sip:bob@[2001:db8::1]", "sip:bob@[2001:db8::1]:5060"),
+        "a port that is left out is no 5060 (19.1.4)"
+    );
+    assert!(!equal("sip:bob@[::ffff:192.0.2.128]", "sip:bob@192.0.2.128"), "another family of addresses");
+    assert!(equal("sip:bob@Example.NET", "sip:bob@example.net"));
+    assert!(!equal("sip:bob@example.net", "sip:Bob@example.net"));
+}
+
+#[test]
+fn the_128th_header_is_read_and_the_129th_is_one_too_many() {
+    let of = |headers: usize| {
+        let core = INVITE.lines().filter(|line| line.contains(':') && !line.starts_with([' ', 'I'])).count();
+        let more = "X-More: 1\r\n".repeat(headers - core);
+        parse(&INVITE.replace("X-Odd", &format!("{more}X-Odd")))
+    };
+    let message = of(128).expect("128 headers");
+    assert_eq!(message.headers().count(), 128, "a folded line is one header");
+    assert!(message.core().is_ok());
+    let refused = of(129).expect_err("129 headers");
+    assert_eq!((refused.clone(), refused.status()), (ParseError::TooManyHeaders(128), 513));
+}
+
+/// A caller whose phone put an escape sequence into its name reached nobody: each leg toward the AI and the humans was refused by
+/// our own composer.
+#[test]
+fn rfc3261_25_1_control_characters_in_a_display_name_are_no_name() {
+    let from = |name: &str| parse(&INVITE.replace("\"Anna \\\"<The> One\"", name)).expect("still a message");
+    for wrong in ["\"a\u{1b}[31mb\"", "\"a\0\"", "a\u{7}b", "\"a\u{7f}\"", "\"\\\\\u{1b}\""] {
+        let flaw = from(wrong).core().expect_err("a flaw");
+        assert_eq!(flaw.status(), 400, "{wrong:?}");
+    }
+    for right in ["\"a\tb\"", "\"a\\\u{1b}b\"", "\"a\r\n b\"", "\"\u{fc}\"", "a b"] {
+        assert!(from(right).core().is_ok(), "{right:?}");
+    }
+}
+
+#[test]
 fn flaws_are_named_and_carry_their_status() {
     let broken =
         |from: &str, to: &str| parse(&INVITE.replace(from, to)).expect("still a message").core().expect_err("a flaw");

@@ -225,6 +225,24 @@ fn a_compact_folded_and_oddly_spaced_invite_is_one_all_the_same() {
 }
 
 #[test]
+fn a_display_name_reaches_call_control_without_control_characters() {
+    let mut world = World::alone();
+    let name = "\"a\\\u{1b}b \\\"c\\\"\\\u{7f}\" <sip:caller";
+    assert_eq!(
+        world
+            .say(&request("INVITE", "").replace("<sip:caller@192.0.2.9>;tag", &format!("{name}@192.0.2.9>;tag")))
+            .len(),
+        1
+    );
+    let (_, incoming) = world.incoming(0);
+    assert_eq!(incoming.from.display, "ab \"c\"");
+    assert_eq!(
+        drawn(&request("INVITE", "").replace("<sip:caller@192.0.2.9>;tag", "\"a\u{1b}b\" <sip:caller@192.0.2.9>;tag")),
+        [400]
+    );
+}
+
+#[test]
 fn headers_that_no_message_can_hold_never_reach_the_wire() {
     let mut world = World::alone();
     let mut dial = crate::world::dial(hand(), crate::world::a());

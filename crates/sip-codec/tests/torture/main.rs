@@ -6,15 +6,7 @@ mod rfc4475_valid;
 mod rfc5118;
 
 use bytes::Bytes;
-use sip_codec::{Abilities, Builder, HeaderError, Limits, Message, Method, ParseError};
-
-/// What a voice server that does little can do.
-const ABLE: Abilities<'static> = Abilities {
-    methods: &[Method::Invite, Method::Ack, Method::Bye, Method::Cancel, Method::Options, Method::Register],
-    extensions: &["replaces"],
-    bodies: &["application/sdp"],
-    tel: true,
-};
+use sip_codec::{Builder, HeaderError, Limits, Message, ParseError};
 
 /// Lines to wire form; `{length}` becomes the length of what follows the blank line.
 fn wire(text: &str) -> Vec<u8> {
@@ -63,10 +55,4 @@ fn answer(request: &Message, status: u16) {
     let response = Builder::response(request, status, "No", source, Some("mine")).build().expect("an answer");
     let reread = parse_bytes(response.as_bytes());
     assert_eq!(reread.status(), Some(status));
-}
-
-/// The status with which a sound request is refused because of what it asks.
-fn status(text: &str) -> u16 {
-    let message = accept(text);
-    message.inspect(&ABLE).expect_err("it must be refused").status
 }
