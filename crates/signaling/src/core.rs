@@ -114,6 +114,12 @@ impl Core {
         self.cx.guard.banned(now.monotonic)
     }
 
+    /// True while a leg is up, or somebody waits for a final response or an ACK from us or we from them. A daemon that stops may end
+    /// when this is false; what lingers then only absorbs copies.
+    pub fn is_owed(&self) -> bool {
+        self.legs.is_owed() || self.transactions.is_owed()
+    }
+
     /// What has happened since birth.
     pub fn counters(&self) -> &Counters {
         &self.cx.counters

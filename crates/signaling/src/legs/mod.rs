@@ -147,6 +147,11 @@ impl Legs {
         self.table.iter().map(|(_, leg)| usize::from(leg.dialog.is_some()) + leg.forks.len()).sum()
     }
 
+    /// True while a leg is up, or waits for the ACK to its 2xx.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.table.iter().any(|(_, leg)| !leg.ended || leg.unacked.is_some())
+    }
+
     pub(crate) fn has(&self, slot: Id) -> bool {
         self.table.get(slot).is_some()
     }

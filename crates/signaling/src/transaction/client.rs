@@ -137,6 +137,14 @@ impl Clients {
         self.table.len()
     }
 
+    /// True while a request of ours has no final response.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.table.iter().any(|(_, client)| match &client.machine {
+            Machine::Invite(machine) => machine.is_open(),
+            Machine::Other(machine) => machine.is_open(),
+        })
+    }
+
     /// The branch for the request that [`Self::start`] is handed next.
     pub(crate) fn branch(&self, cx: &mut Context) -> String {
         cx.token(COOKIE, self.table.next_id().index)

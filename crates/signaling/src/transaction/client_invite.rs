@@ -40,6 +40,11 @@ impl ClientInvite {
         (Self::Calling { interval: timing.t1 }, acts)
     }
 
+    /// True until the final response; what follows is for copies alone.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Calling { .. } | Self::Proceeding)
+    }
+
     pub(crate) fn response(&mut self, class: Class, timing: &Timing) -> Acts {
         let mut acts = Acts::new();
         let waiting = matches!(self, Self::Calling { .. } | Self::Proceeding);

@@ -36,6 +36,11 @@ impl ClientNonInvite {
         (Self::Trying { interval: timing.t1 }, acts)
     }
 
+    /// True until the final response; what follows is for copies alone.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Trying { .. } | Self::Proceeding)
+    }
+
     pub(crate) fn response(&mut self, class: Class, timing: &Timing) -> Acts {
         match (*self, class) {
             (Self::Completed, _) => Acts::new(),

@@ -37,6 +37,11 @@ impl Transactions {
         self.clients.len() + self.servers.len()
     }
 
+    /// True while somebody waits for a final response or an ACK; transactions that linger for copies owe nothing.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.clients.is_owed() || self.servers.is_owed()
+    }
+
     /// True when a new INVITE must be refused. What runs may go a tenth beyond, so that BYEs still find room.
     pub(crate) fn full(&self, cx: &Context) -> bool {
         self.len() >= cx.config.limits.transactions

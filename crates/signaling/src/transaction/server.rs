@@ -76,6 +76,14 @@ impl Servers {
         self.table.len()
     }
 
+    /// True while a request has no final response from us, or a refusal of ours no ACK.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.table.iter().any(|(_, server)| match server.machine {
+            Machine::Invite(machine) => machine.is_open(),
+            Machine::Other(machine) => machine.is_open(),
+        })
+    }
+
     /// Lets a request pass by the transactions that are there.
     pub(crate) fn take(&mut self, cx: &mut Context, request: &Request) -> Taken {
         let Some(&id) = self.by_key.get(request.transaction_key()) else { return Taken::New };

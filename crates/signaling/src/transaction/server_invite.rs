@@ -35,6 +35,11 @@ pub(crate) enum ServerInvite {
 }
 
 impl ServerInvite {
+    /// True until the final response, and for a refusal until its ACK.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Proceeding | Self::Completed { .. })
+    }
+
     /// A copy of the INVITE came.
     pub(crate) fn request(self) -> Acts {
         match self {

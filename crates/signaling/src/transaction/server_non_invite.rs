@@ -22,6 +22,11 @@ pub(crate) enum ServerNonInvite {
 }
 
 impl ServerNonInvite {
+    /// True until the final response; what follows is for copies alone.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Trying | Self::Proceeding)
+    }
+
     /// A copy of the request came.
     pub(crate) fn request(self) -> Acts {
         match self {

@@ -1,6 +1,6 @@
 //! Whole calls between two cores: RFC 3261 sections 9, 13, 15.
 
-use crate::world::{ANSWER, OFFER, OUT, World, a, b, dial, ended, established, hand, header, ms};
+use crate::world::{ANSWER, OFFER, OUT, World, a, b, dial, ended, established, hand, header, ms, request};
 use bytes::Bytes;
 use signaling::{Command, EndedBy, Event, Reason};
 use std::time::Duration;
@@ -263,5 +263,44 @@ fn rfc3261_17_1_4_an_established_call_survives_a_transport_error_until_its_timer
     world.transmit_failed(0, b());
     world.pass(ms(20));
     assert_eq!(ended(&world.events_of(0)), Some((EndedBy::Us, None)));
+    world.assert_nothing_left();
+}
+
+#[test]
+fn nothing_is_owed_once_the_bye_is_answered_though_copies_are_still_absorbed() {
+    let mut world = World::new(1);
+    let owed = |world: &World| [world.cores[0].1.is_owed(), world.cores[1].1.is_owed()];
+    assert_eq!(owed(&world), [false, false]);
+    world.command(0, Command::Dial { leg: OUT, dial: dial(b(), a()) });
+    assert!(owed(&world)[0], "the INVITE has no answer");
+    world.pass(ms(50));
+    let (leg, _) = world.incoming(1);
+    assert_eq!(owed(&world), [true, true]);
+    world.command(1, Command::Answer { leg, body: Some(Bytes::from_static(ANSWER)), headers: vec![] });
+    world.pass(ms(50));
+    world.command(1, Command::Hangup { leg, reason: None });
+    assert_eq!(owed(&world), [true, true], "the BYE has no answer, and the other side does not know of it");
+    world.pass(ms(50));
+    assert_eq!(owed(&world), [false, false]);
+    assert!(world.cores[0].1.gauges().transactions > 0, "what lingers owes nothing");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_refusal_is_owed_until_its_ack_and_a_200_as_well() {
+    let mut world = World::alone();
+    world.say(&request("INVITE", ""));
+    let (leg, _) = world.incoming(0);
+    world.command(0, Command::Reject { leg, status: 486, reason: None, headers: vec![] });
+    assert!(world.cores[0].1.is_owed(), "no ACK yet");
+    world.say(&request("ACK", "").replace("bK-ACK", "bK-INVITE"));
+    assert!(!world.cores[0].1.is_owed());
+    world.say(&request("INVITE", "").replace("bK-INVITE", "bK-second").replace("call-1", "call-2"));
+    let (leg, _) = world.incoming(0);
+    world.command(0, Command::Answer { leg, body: Some(Bytes::from_static(OFFER)), headers: vec![] });
+    world.command(0, Command::Hangup { leg, reason: None });
+    assert!(world.cores[0].1.is_owed(), "the 200 has no ACK, so the BYE is not even out");
+    world.pass(Duration::from_secs(70));
+    assert!(!world.cores[0].1.is_owed());
     world.assert_nothing_left();
 }
