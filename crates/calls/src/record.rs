@@ -94,7 +94,7 @@ pub enum EndCause {
     Refused,
     /// The daemon is stopping.
     Shutdown,
-    /// A defect of our own ended this call alone.
+    /// A defect of our own, in its signaling or its audio, ended this call alone.
     InternalError,
 }
 

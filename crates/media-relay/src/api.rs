@@ -250,6 +250,11 @@ pub enum Event {
         /// The final counts.
         stats: Box<Stats>,
     },
+    /// A defect of our own took the port, as it took every port of its call: its last event.
+    Lost {
+        /// The port.
+        port: PortId,
+    },
 }
 
 impl Event {
@@ -264,7 +269,8 @@ impl Event {
             | Self::PlayDone { port, .. }
             | Self::Measured { port, .. }
             | Self::Statistics { port, .. }
-            | Self::Closed { port, .. } => *port,
+            | Self::Closed { port, .. }
+            | Self::Lost { port } => *port,
         }
     }
 }

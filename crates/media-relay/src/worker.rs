@@ -77,6 +77,22 @@ pub struct Counters {
     pub packets_lost: u64,
 }
 
+impl std::ops::Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            packets_received: self.packets_received + other.packets_received,
+            packets_sent: self.packets_sent + other.packets_sent,
+            foreign: self.foreign + other.foreign,
+            malformed: self.malformed + other.malformed,
+            late_ticks: self.late_ticks + other.late_ticks,
+            ports: self.ports + other.ports,
+            packets_lost: self.packets_lost + other.packets_lost,
+        }
+    }
+}
+
 /// One worker's ports. Packets leave through a [`Wire`] at once; events wait in reserved places until fetched.
 #[derive(Debug)]
 pub struct Worker {
@@ -94,6 +110,9 @@ pub struct Worker {
     clock: Now,
     pending: VecDeque<Slot>,
     closed: VecDeque<(PortId, Outbox)>,
+    /// Whose step is under way: who pays for a panic.
+    serving: Option<(CallKey, PortId)>,
+    lost: VecDeque<PortId>,
     counters: Counters,
     chance: StdRng,
     room: Box<[u8; HEADER + MAX_FRAME]>,
@@ -123,6 +142,8 @@ impl Worker {
             clock: now,
             pending: VecDeque::new(),
             closed: VecDeque::new(),
+            serving: None,
+            lost: VecDeque::new(),
             counters: Counters::default(),
             chance: StdRng::seed_from_u64(seed),
             room: Box::new([0; HEADER + MAX_FRAME]),
@@ -150,6 +171,7 @@ impl Worker {
 
     /// What is to be reported next.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.serving = None;
         while let Some(slot) = self.pending.front().copied() {
             if let Some(port) = self.port(slot) {
                 let id = port.id;
@@ -166,12 +188,38 @@ impl Worker {
             }
             self.closed.pop_front();
         }
-        None
+        self.lost.pop_front().map(|port| Event::Lost { port })
+    }
+
+    /// After a panic out of any other method: the call whose step it was pays for it, and no other. Its ports are gone with
+    /// [`Event::Lost`] as their last word; returned are their slots. None at all: it was nobody's step, and nothing here can be trusted.
+    pub fn give_up(&mut self) -> SmallVec<[Slot; 4]> {
+        let Some((call, id)) = self.serving.take() else { return SmallVec::new() };
+        let slots = self.calls.remove(&call).map(|call| call.ports).unwrap_or_default();
+        let mut ids: SmallVec<[PortId; 4]> = SmallVec::from_iter([id]);
+        for slot in &slots {
+            let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::take) else { continue };
+            ids.push(port.id);
+            self.free.push(*slot);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            self.by_id.remove(&id);
+            self.lost.push_back(id);
+        }
+        self.ticking.retain(|slot| !slots.contains(slot));
+        self.pending.retain(|slot| !slots.contains(slot));
+        if self.by_id.is_empty() {
+            (self.housekeeping, self.next_tick) = (None, None);
+        }
+        slots
     }
 
     /// Carries a command out.
     pub fn handle_command(&mut self, now: Now, command: Command, wire: &mut impl Wire) {
         self.clock = now;
+        self.serving = None;
         match command {
             Command::Open { port, call } => self.open(now.monotonic, port, call),
             Command::Describe { port, stream } => self.describe(now.monotonic, port, stream),
@@ -231,6 +279,7 @@ impl Worker {
         wire: &mut impl Wire,
     ) {
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        self.serving = Some((port.call, port.id));
         let packet = match classify(bytes) {
             Datagram::Rtp(packet) => packet,
             Datagram::Rtcp => return self.handle_rtcp(now, slot, from, bytes),
@@ -301,6 +350,7 @@ impl Worker {
     pub fn handle_rtcp(&mut self, now: Monotonic, slot: Slot, from: SocketAddr, bytes: &[u8]) {
         let now = self.clock.after(now.since(self.clock.monotonic));
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        self.serving = Some((port.call, port.id));
         let known = port.latch.as_ref().is_some_and(|latch| latch.is_peer_host(from))
             || port.stream.as_ref().is_some_and(|stream| stream.remote_rtcp == from);
         if !known {
@@ -367,7 +417,8 @@ impl Worker {
 
     fn describe(&mut self, now: Monotonic, id: PortId, stream: Box<Stream>) {
         let Some(slot) = self.slot(id) else { return };
-        let Some(port) = self.port(slot) else { return };
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        self.serving = Some((port.call, port.id));
         match &mut port.latch {
             Some(latch) => latch.describe(stream.remote, stream.nat),
             none => *none = Some(Latch::new(stream.remote, stream.nat)),
@@ -399,6 +450,7 @@ impl Worker {
         let slots = entry.ports.clone();
         for slot in &slots {
             let Some(id) = self.port(*slot).map(|port| port.id) else { continue };
+            self.serving = Some((call, id));
             let source =
                 sources.iter().find(|(listener, _)| *listener == id).map_or(&Source::Silence, |(_, source)| source);
             self.listen(now, *slot, source, wire);
@@ -460,7 +512,8 @@ impl Worker {
     fn close(&mut self, now: Now, id: PortId, wire: &mut impl Wire) {
         let Some(slot) = self.by_id.remove(&id) else { return };
         let chance = self.chance.next_u32();
-        if let Some(port) = self.port(slot) {
+        if let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) {
+            self.serving = Some((port.call, id));
             port.end_event(now.monotonic, wire);
             port.report(now, chance, true, wire);
         }
@@ -506,6 +559,7 @@ impl Worker {
                 self.ticking.swap_remove(at);
                 continue;
             };
+            self.serving = Some((port.call, port.id));
             let before = port.sender.packets;
             port.tick(now, &mut self.room[..], wire);
             self.counters.packets_sent += port.sender.packets - before;
@@ -533,6 +587,7 @@ impl Worker {
         self.housekeeping = Some(now.monotonic + HOUSEKEEPING);
         for at in (first..self.ports.len()).step_by(SHARES) {
             let Some(port) = self.ports[at].as_deref_mut() else { continue };
+            self.serving = Some((port.call, port.id));
             let mut news = false;
             if let Some(pressed) = port.digits_in.expire(now.monotonic) {
                 port.pressed(pressed);
@@ -560,7 +615,8 @@ impl Worker {
     /// Runs a command on one port.
     fn with<W: Wire>(&mut self, id: PortId, wire: &mut W, run: impl FnOnce(&mut Port, &mut W)) {
         let Some(slot) = self.slot(id) else { return };
-        let Some(port) = self.port(slot) else { return };
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        self.serving = Some((port.call, port.id));
         let before = port.sender.packets;
         run(port, wire);
         let sent = port.sender.packets - before;

@@ -362,8 +362,7 @@ impl<'a> NameAddr<'a> {
             quoted if scan::is_quoted(quoted) && !has_control(quoted) => &quoted[1..quoted.len() - 1],
             // Words; what is not theirs but cannot mislead anybody is let pass.
             words
-                if scan::any(words, |byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\'))
-                    || has_control(words) =>
+                if scan::any(words, |byte| matches!(byte, b'"' | b',' | b';' | b'>' | b'\\')) || has_control(words) =>
             {
                 return None;
             }

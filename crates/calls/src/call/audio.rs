@@ -132,6 +132,7 @@ impl Call {
             Event::Measured { id, longest_silence, .. } => self.measured(step, id, longest_silence),
             Event::Statistics { .. } => {}
             Event::Closed { port, stats } => self.port_counted(step, port, &stats),
+            Event::Lost { port } => self.port_lost(step, port),
         }
         self.settle(step);
     }
@@ -140,6 +141,16 @@ impl Call {
         if self.is_caller(port) {
             self.first_media.get_or_insert(step.time());
         }
+    }
+
+    /// A defect in the relay took the call's ports: there is nothing to go on with.
+    fn port_lost(&mut self, step: &mut Step<'_>, port: PortId) {
+        step.shared.ports.remove(&port);
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.port == Some(port)) {
+            leg.port = None;
+        }
+        self.end(step, crate::EndCause::InternalError, "us", Some(500));
+        self.counting.retain(|(counting, _)| *counting != port);
     }
 
     fn dead(&mut self, step: &mut Step<'_>, port: PortId) {

@@ -167,3 +167,18 @@ fn a_silent_human_or_caller_ends_by_media_timeout() {
     world.all_gone(now);
     assert_eq!(world.cdrs[0].cause, EndCause::MediaTimeout);
 }
+
+/// A panic in the relay took a call's ports: nobody told the call, and caller and AI sat in silence until their own timeouts.
+#[test]
+fn ports_that_a_defect_took_end_their_call_at_once_and_it_waits_for_no_counts() {
+    let mut world = World::with_ai();
+    let ports: Vec<_> = world.ports.keys().copied().collect();
+    assert_eq!(ports.len(), 2);
+    let now = world.now;
+    for port in ports {
+        world.ports.insert(port, false);
+        world.media(media_relay::Event::Lost { port });
+    }
+    world.all_gone(now);
+    assert_eq!(world.cdrs[0].cause, EndCause::InternalError);
+}

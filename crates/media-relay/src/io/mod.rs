@@ -1,12 +1,15 @@
 //! The shell: worker threads with their sockets and the clock, and the handle the engine holds.
 #![expect(clippy::disallowed_types, reason = "the shell is where sockets live")]
 
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wav;
 
 pub use wav::{ClipError, load_clip, load_directory};
 
 use crate::{CallKey, Command, Counters, Event, Library, PortId, Ports};
+use clock::Monotonic;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -34,6 +37,8 @@ const WAITING: usize = 65_536;
 const EVENTS: usize = 4096;
 /// Pairs tried when another program sits on ours.
 const ATTEMPTS: usize = 16;
+/// A worker that dies younger than this is replaced at that age.
+const INFANCY: Duration = Duration::from_secs(1);
 /// Expedited forwarding (RFC 3246), for those who look.
 const TRAFFIC_CLASS: u32 = 46 << 2;
 /// Bytes a socket may hold back: a second of audio with the kernel's overhead.
@@ -116,6 +121,40 @@ pub struct Relay {
     workers: Vec<WorkerHandle>,
     events: Receiver<Event>,
     gauges: Gauges,
+    /// What a new worker is made of.
+    birth: Birth,
+    /// Ports of workers that died.
+    lost: VecDeque<PortId>,
+}
+
+/// What workers are made of.
+#[derive(Debug)]
+struct Birth {
+    library: Arc<Library>,
+    seed: u64,
+    report: SyncSender<Event>,
+    wake: Arc<EventFd>,
+}
+
+impl Birth {
+    /// Starts a worker; `published` goes on counting where the one before it stopped.
+    fn start(&mut self, index: usize, published: Arc<thread::Published>) -> io::Result<WorkerHandle> {
+        let (orders, inbox) = sync_channel(COMMANDS);
+        let bell = Arc::new(Bell::new()?);
+        self.seed = self.seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let worker = Thread::new(
+            self.library.clone(),
+            self.seed,
+            inbox,
+            bell.clone(),
+            self.report.clone(),
+            self.wake.clone(),
+            published,
+        )?;
+        let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(move || worker.run())?;
+        let born = clock::io::monotonic();
+        Ok(WorkerHandle { orders: Some(orders), waiting: VecDeque::new(), bell, thread: Some(thread), born })
+    }
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -130,6 +169,7 @@ struct WorkerHandle {
     waiting: VecDeque<Order>,
     bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
+    born: Monotonic,
 }
 
 /// Wakes a worker: one system call for however many orders it has not looked at yet.
@@ -173,18 +213,7 @@ struct SharedGauges {
 impl Gauges {
     /// The sum over all workers.
     pub fn counters(&self) -> Counters {
-        self.0.workers.iter().fold(Counters::default(), |sum, worker| {
-            let one = worker.read();
-            Counters {
-                packets_received: sum.packets_received + one.packets_received,
-                packets_sent: sum.packets_sent + one.packets_sent,
-                foreign: sum.foreign + one.foreign,
-                malformed: sum.malformed + one.malformed,
-                late_ticks: sum.late_ticks + one.late_ticks,
-                ports: sum.ports + one.ports,
-                packets_lost: sum.packets_lost + one.packets_lost,
-            }
-        })
+        self.0.workers.iter().fold(Counters::default(), |sum, worker| sum + worker.read())
     }
 
     /// Pairs of UDP ports in use.
@@ -207,26 +236,13 @@ impl Relay {
     /// Starts the workers. `wake` is written to whenever events wait to be fetched.
     pub fn start(config: Config, wake: &Arc<EventFd>) -> io::Result<Self> {
         let (report, events) = sync_channel(EVENTS);
-        let mut workers = Vec::new();
-        let mut published = Vec::new();
-        for index in 0..config.workers.max(1) {
-            let (orders, inbox) = sync_channel(COMMANDS);
-            let bell = Arc::new(Bell::new()?);
-            let seed = config.seed.wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let counts = Arc::new(thread::Published::default());
-            let worker = Thread::new(
-                config.library.clone(),
-                seed,
-                inbox,
-                bell.clone(),
-                report.clone(),
-                wake.clone(),
-                counts.clone(),
-            )?;
-            let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(move || worker.run())?;
-            workers.push(WorkerHandle { orders: Some(orders), waiting: VecDeque::new(), bell, thread: Some(thread) });
-            published.push(counts);
-        }
+        let mut birth = Birth { library: config.library, seed: config.seed, report, wake: wake.clone() };
+        let published: Vec<_> = (0..config.workers.max(1)).map(|_| Arc::new(thread::Published::default())).collect();
+        let workers = published
+            .iter()
+            .enumerate()
+            .map(|(index, published)| birth.start(index, published.clone()))
+            .collect::<io::Result<_>>()?;
         let gauges = SharedGauges { workers: published, in_use: AtomicU64::new(0), resting: AtomicU64::new(0) };
         Ok(Self {
             address: config.address,
@@ -237,6 +253,8 @@ impl Relay {
             workers,
             events,
             gauges: Gauges(Arc::new(gauges)),
+            birth,
+            lost: VecDeque::new(),
         })
     }
 
@@ -248,13 +266,16 @@ impl Relay {
     /// Opens a port of a call: its sockets are bound when this returns, so its address may be offered.
     pub fn open(&mut self, call: CallKey) -> Result<Opened, OpenError> {
         let now = clock::io::monotonic();
+        let worker = self.worker_of(call);
+        if self.workers[worker].orders.is_none() {
+            self.replace_the_dead();
+        }
         let mut failure = None;
         for _ in 0..ATTEMPTS {
             let Some(udp) = self.ports.allocate(now) else { break };
             match self.bind(udp) {
                 Ok((rtp, rtcp)) => {
                     let port = PortId(self.next_port);
-                    let worker = self.worker_of(call);
                     if self.order(worker, Order::Open { port, call, rtp, rtcp }).is_err() {
                         self.ports.release(now, udp);
                         return Err(OpenError::Worker);
@@ -280,7 +301,10 @@ impl Relay {
         let worker = match &command {
             Command::Open { .. } => return Ok(()),
             Command::Plan { call, .. } => Some(self.worker_of(*call)),
-            Command::Library(_) => None,
+            Command::Library(library) => {
+                self.birth.library = library.0.clone();
+                None
+            }
             Command::Describe { port, .. }
             | Command::SendDtmf { port, .. }
             | Command::MeasureStart { port, .. }
@@ -309,14 +333,55 @@ impl Relay {
 
     /// The next event. Ports that closed go to rest here, so fetch until there is none.
     pub fn next_event(&mut self) -> Option<Event> {
-        let event = self.events.try_recv().ok()?;
-        if let Event::Closed { port, .. } = &event
+        let event = match self.events.try_recv() {
+            Ok(event) => event,
+            // Only now: what a worker said before it died is to be heard first.
+            Err(_) => {
+                self.replace_the_dead();
+                Event::Lost { port: self.lost.pop_front()? }
+            }
+        };
+        if let Event::Closed { port, .. } | Event::Lost { port } = &event
             && let Some(open) = self.open.remove(port)
         {
             self.ports.release(clock::io::monotonic(), open.udp);
             self.publish();
         }
         Some(event)
+    }
+
+    /// A worker that is gone takes its calls' audio with it; a new one takes new calls.
+    fn replace_the_dead(&mut self) {
+        for index in 0..self.workers.len() {
+            let worker = &mut self.workers[index];
+            let now = clock::io::monotonic();
+            // One that dies at birth is not replaced over and over in one breath.
+            if worker.thread.as_ref().is_none_or(|thread| !thread.is_finished()) || now.since(worker.born) < INFANCY {
+                continue;
+            }
+            let born = self.birth.start(index, self.gauges.0.workers[index].clone());
+            match born {
+                Ok(new) => {
+                    let mut old = std::mem::replace(&mut self.workers[index], new);
+                    let panicked = old.thread.take().is_some_and(|thread| thread.join().is_err());
+                    let lost = self.open.iter().filter(|(_, open)| open.worker == index).map(|(port, _)| *port);
+                    let before = self.lost.len();
+                    self.lost.extend(lost);
+                    self.lost.make_contiguous()[before..].sort_unstable();
+                    let ports = self.lost.len() - before;
+                    tracing::error!(
+                        worker = index,
+                        ports,
+                        panicked,
+                        "a media worker died; its calls end, a new one takes its place"
+                    );
+                }
+                Err(error) => {
+                    self.workers[index].born = now;
+                    tracing::error!(%error, worker = index, "a media worker died and no other can be started now");
+                }
+            }
+        }
     }
 
     /// Stops the workers and waits for them; ports still open are closed without a word.

@@ -12,6 +12,7 @@ use nix::{
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -34,8 +35,16 @@ const BACKLOG: usize = 1024;
 /// What the handle asks of a worker.
 #[derive(Debug)]
 pub(super) enum Order {
-    Open { port: PortId, call: CallKey, rtp: UdpSocket, rtcp: UdpSocket },
+    Open {
+        port: PortId,
+        call: CallKey,
+        rtp: UdpSocket,
+        rtcp: UdpSocket,
+    },
     Command(Command),
+    /// Dies of no call's fault.
+    #[cfg(test)]
+    Die,
 }
 
 /// A worker's counts, for other threads.
@@ -93,6 +102,8 @@ pub(super) struct Thread {
     held: Option<Event>,
     wake: Arc<EventFd>,
     published: Arc<Published>,
+    /// What a worker before this one has counted.
+    before: (Counters, u64),
 }
 
 #[derive(Default)]
@@ -121,6 +132,8 @@ impl Wire for Sockets {
     #[inline]
     fn transmit(&mut self, slot: Slot, channel: Channel, to: SocketAddr, bytes: &[u8]) {
         let Some(socket) = self.get(slot, channel) else { return };
+        #[cfg(test)]
+        assert!(!bytes.ends_with(super::tests::POISON), "a packet that panics, by order of a test");
         if socket.send_to(bytes, to).is_err() {
             self.send_errors += 1;
         }
@@ -140,11 +153,30 @@ impl Thread {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&bell.event, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         let core = Worker::new(library, seed, now());
-        Ok(Self { core, sockets: Sockets::default(), epoll, bell, inbox, report, held: None, wake, published })
+        let before = (Counters { ports: 0, ..published.read() }, published.send_errors());
+        let sockets = Sockets::default();
+        Ok(Self { core, sockets, epoll, bell, inbox, report, held: None, wake, published, before })
     }
 
-    /// Runs until the handle goes away.
+    /// Runs until the handle goes away. A panic in a call's step ends that call's audio and no other's; one in nobody's step ends
+    /// the worker.
     pub(super) fn run(mut self) {
+        let _farewell = Farewell(self.wake.clone());
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            let slots = self.core.give_up();
+            if slots.is_empty() {
+                resume_unwind(panic);
+            }
+            tracing::error!(ports = slots.len(), "a defect ended one call's audio; please report the panic above");
+            for slot in slots {
+                self.close(slot);
+            }
+            // Orders that came with the one that panicked still wait.
+            self.bell.ring();
+        }
+    }
+
+    fn work(&mut self) {
         let mut ready = [EpollEvent::empty(); BATCH];
         let mut buffer = [0; DATAGRAM];
         let mut at = monotonic();
@@ -182,7 +214,8 @@ impl Thread {
                 self.core.handle_timeout(now(), &mut self.sockets);
             }
             self.tell();
-            self.published.write(self.core.counters(), self.sockets.send_errors);
+            let (counters, send_errors) = self.before;
+            self.published.write(counters + self.core.counters(), send_errors + self.sockets.send_errors);
         }
     }
 
@@ -255,6 +288,8 @@ impl Thread {
                         self.close(slot);
                     }
                 }
+                #[cfg(test)]
+                Ok(Order::Die) => panic!("a worker that dies, by order of a test"),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
@@ -300,6 +335,15 @@ impl Thread {
         if told {
             let _ = self.wake.write(1);
         }
+    }
+}
+
+/// Wakes the engine when the worker ends, however it ends.
+struct Farewell(Arc<EventFd>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.write(1);
     }
 }
 

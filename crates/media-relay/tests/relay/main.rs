@@ -3,6 +3,7 @@
 mod continuity;
 mod house;
 mod latching;
+mod panics;
 mod port_pairs;
 mod random_schedules;
 mod rtcp;

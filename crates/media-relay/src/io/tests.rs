@@ -1,0 +1,137 @@
+//! Workers that panic and workers that die: real threads, real sockets.
+
+use super::*;
+use crate::{Codec, Latching, Source, Stream};
+use std::time::Instant;
+
+/// A packet that ends so makes the worker panic where it is sent on.
+pub(super) const POISON: &[u8] = b"a packet that panics";
+
+const SOON: Duration = Duration::from_secs(5);
+
+struct Call {
+    key: CallKey,
+    ports: [Opened; 2],
+    peers: [UdpSocket; 2],
+}
+
+fn relay() -> (Relay, Arc<EventFd>) {
+    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+    let seed = u64::from(std::process::id());
+    let config = Config { quarantine: Duration::ZERO, seed, ..Config::default() };
+    (Relay::start(config, &wake).unwrap(), wake)
+}
+
+fn call(relay: &mut Relay, key: u64) -> Call {
+    let key = CallKey(key);
+    let ports = [relay.open(key).unwrap(), relay.open(key).unwrap()];
+    let peers = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    for (opened, peer) in ports.iter().zip(&peers) {
+        peer.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let remote = peer.local_addr().unwrap();
+        let stream = Stream {
+            remote,
+            remote_rtcp: SocketAddr::new(remote.ip(), 9),
+            codec: Codec::Pcmu,
+            payload_type_send: 0,
+            payload_type_receive: 0,
+            telephone_event: None,
+            ptime: Duration::from_millis(20),
+            may_send: true,
+            may_receive: true,
+            nat: Latching::Sdp,
+        };
+        relay.send(Command::Describe { port: opened.port, stream: Box::new(stream) }).unwrap();
+    }
+    let [one, other] = [ports[0].port, ports[1].port];
+    let sources = vec![(one, Source::Port(other)), (other, Source::Port(one))];
+    relay.send(Command::Plan { call: key, generation: 1, sources }).unwrap();
+    relay.hand_over();
+    Call { key, ports, peers }
+}
+
+impl Call {
+    /// Sends packets from one peer until the other has one of them; false when none comes.
+    fn talks(&self) -> bool {
+        let mut bytes = [0x55u8; 172];
+        bytes[..12].copy_from_slice(&[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 7]);
+        let started = Instant::now();
+        while started.elapsed() < SOON {
+            bytes[3] = bytes[3].wrapping_add(1);
+            self.peers[0].send_to(&bytes, self.ports[0].address).unwrap();
+            let mut room = [0; 2048];
+            while let Ok(length) = self.peers[1].recv(&mut room) {
+                if room[..length].ends_with(&[0x55; 160]) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn poison(&self) {
+        let mut bytes = vec![0x80, 0, 1, 0, 0, 0, 9, 9, 0, 0, 0, 7];
+        bytes.extend(POISON);
+        self.peers[0].send_to(&bytes, self.ports[0].address).unwrap();
+    }
+}
+
+/// Waits for `count` ports to be lost.
+fn lost(relay: &mut Relay, count: usize) -> Vec<PortId> {
+    let mut lost = Vec::new();
+    let started = Instant::now();
+    while lost.len() < count && started.elapsed() < SOON {
+        match relay.next_event() {
+            Some(Event::Lost { port }) => lost.push(port),
+            Some(_) => {}
+            None => std::thread::yield_now(),
+        }
+    }
+    lost.sort_unstable();
+    lost
+}
+
+/// One packet of one call made the worker panic, and every call of that worker was silent from then on.
+#[test]
+fn a_packet_that_panics_costs_its_call_alone_its_ports() {
+    let (mut relay, _wake) = relay();
+    let (good, bad) = (call(&mut relay, 1), call(&mut relay, 2));
+    assert!(good.talks() && bad.talks());
+    bad.poison();
+    assert_eq!(lost(&mut relay, 2), bad.ports.map(|opened| opened.port));
+    assert!(good.talks(), "the other call goes on");
+    assert_eq!(relay.gauges().ports_in_use(), 2);
+    let again = call(&mut relay, 3);
+    assert!(again.talks(), "and new ones begin");
+    relay.stop();
+}
+
+/// A dead worker was not replaced: its calls sat in silence, and every later call got no port.
+#[test]
+fn a_worker_that_dies_is_replaced_and_its_calls_are_told() {
+    let (mut relay, wake) = relay();
+    let first = call(&mut relay, 1);
+    assert!(first.talks());
+    let before = relay.gauges().counters().packets_received;
+    while clock::io::monotonic().since(relay.workers[0].born) < INFANCY {
+        std::thread::yield_now();
+    }
+    while relay.next_event().is_some() {}
+    let _ = wake.read();
+    relay.order(0, Order::Die).unwrap();
+    relay.hand_over();
+    let started = Instant::now();
+    while wake.read().is_err() && started.elapsed() < SOON {
+        std::thread::yield_now();
+    }
+    assert!(started.elapsed() < SOON, "the engine is woken");
+    assert_eq!(lost(&mut relay, 2), first.ports.map(|opened| opened.port));
+    assert_eq!(relay.gauges().ports_in_use(), 0);
+    let second = call(&mut relay, first.key.0);
+    assert!(second.talks(), "the new worker carries calls");
+    while relay.gauges().counters().packets_received <= before && started.elapsed() < SOON {
+        std::thread::yield_now();
+    }
+    assert!(relay.gauges().counters().packets_received > before, "counters never go back");
+    relay.stop();
+}

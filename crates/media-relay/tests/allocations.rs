@@ -1,0 +1,168 @@
+//! The path of a packet takes nothing from the heap. Alone in its program: the counter counts the thread it is asked on.
+
+use clock::{Monotonic, Now};
+use media_relay::{
+    Age, CallKey, Channel, Clip, Codec, Command, Latching, Library, Play, PlayId, PortId, Slot, Source, Stream, Then,
+    Wire, Worker,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+struct Count(u64);
+
+impl Wire for Count {
+    fn transmit(&mut self, _: Slot, channel: Channel, _: SocketAddr, _: &[u8]) {
+        self.0 += u64::from(channel == Channel::Rtp);
+    }
+}
+
+const ONE: PortId = PortId(1);
+const OTHER: PortId = PortId(2);
+const PACKET: Duration = Duration::from_millis(20);
+
+struct House {
+    worker: Worker,
+    now: Now,
+    wire: Count,
+    sequence: u16,
+    timestamp: u32,
+}
+
+fn peer(port: PortId) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 4000 + u16::try_from(port.0).unwrap()))
+}
+
+impl House {
+    /// [`ONE`] speaks PCMU, `codec` is what [`OTHER`] wants, and what it hears is `source`.
+    fn new(codec: Codec, source: Source) -> Self {
+        let now = Now { monotonic: Monotonic::from_nanos(1), unix: Duration::from_secs(1_900_000_000) };
+        let mut library = Library::default();
+        library.insert("music", Clip::from_pcm16(&[1000; 8000]));
+        library.insert("hello", Clip::from_pcm16(&[2000; 1600]));
+        let mut house =
+            Self { worker: Worker::new(Arc::new(library), 7, now), now, wire: Count(0), sequence: 1, timestamp: 160 };
+        for (port, codec) in [(ONE, Codec::Pcmu), (OTHER, codec)] {
+            let stream = Stream {
+                remote: peer(port),
+                remote_rtcp: SocketAddr::new(peer(port).ip(), 9),
+                codec,
+                payload_type_send: codec.static_payload_type(),
+                payload_type_receive: codec.static_payload_type(),
+                telephone_event: Some((101, 101)),
+                ptime: PACKET,
+                may_send: true,
+                may_receive: true,
+                nat: Latching::Sdp,
+            };
+            house.command(Command::Open { port, call: CallKey(1) });
+            house.command(Command::Describe { port, stream: Box::new(stream) });
+        }
+        let sources = vec![(ONE, Source::Port(OTHER)), (OTHER, source)];
+        house.command(Command::Plan { call: CallKey(1), generation: 1, sources });
+        house
+    }
+
+    fn command(&mut self, command: Command) {
+        self.worker.handle_command(self.now, command, &mut self.wire);
+    }
+
+    /// A packet from [`ONE`]'s peer.
+    fn packet(&mut self, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        let mut bytes = [0; 172];
+        bytes[..2].copy_from_slice(&[0x80, payload_type]);
+        bytes[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        bytes[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        bytes[8..12].copy_from_slice(&7u32.to_be_bytes());
+        bytes[12..12 + payload.len()].copy_from_slice(payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        let slot = self.worker.slot(ONE).expect("it is open");
+        let (now, length) = (self.now.monotonic, 12 + payload.len());
+        self.worker.handle_rtp(now, slot, peer(ONE), &mut bytes[..length], Age::Fresh, &mut self.wire);
+    }
+
+    fn speak(&mut self) {
+        self.timestamp = self.timestamp.wrapping_add(160);
+        self.packet(0, self.timestamp, &[0x55; 160]);
+    }
+
+    /// A digit of 100 ms, its end three times.
+    fn press(&mut self) {
+        self.timestamp = self.timestamp.wrapping_add(160);
+        for n in 1..=7u8 {
+            let (end, duration) = (if n > 4 { 0x80 } else { 0 }, u16::from(n.min(5)) * 160);
+            let [high, low] = duration.to_be_bytes();
+            self.packet(101, self.timestamp, &[5, end | 10, high, low]);
+            self.advance();
+        }
+        self.timestamp = self.timestamp.wrapping_add(800);
+    }
+
+    /// 20 ms pass, with everything that is due in them.
+    fn advance(&mut self) {
+        let until = self.now.monotonic + PACKET;
+        while let Some(due) = self.worker.poll_timeout().filter(|due| *due <= until) {
+            self.now = self.now.after(due.since(self.now.monotonic));
+            self.worker.handle_timeout(self.now, &mut self.wire);
+        }
+        self.now = self.now.after(until.since(self.now.monotonic));
+    }
+
+    /// Runs `act` once everything has found its place, and all of it in less than the 1.25 s after which a first report may be due.
+    #[track_caller]
+    fn allocates_nothing(&mut self, rounds: usize, mut act: impl FnMut(&mut Self), at_least: u64) {
+        for _ in 0..rounds {
+            act(self);
+            while self.worker.poll_event().is_some() {}
+        }
+        let before = self.wire.0;
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..rounds {
+                act(self);
+                while self.worker.poll_event().is_some() {}
+            }
+        });
+        let sent = self.wire.0 - before;
+        assert!(sent >= at_least, "only {sent} packets were sent");
+        assert_eq!(counted.count_total, 0, "allocations in {sent} packets");
+    }
+}
+
+fn speak_and_wait(house: &mut House) {
+    house.speak();
+    house.advance();
+}
+
+#[test]
+fn no_allocation_per_forwarded_packet() {
+    House::new(Codec::Pcmu, Source::Port(ONE)).allocates_nothing(25, speak_and_wait, 25);
+}
+
+#[test]
+fn no_allocation_per_converted_packet() {
+    House::new(Codec::Pcma, Source::Port(ONE)).allocates_nothing(25, speak_and_wait, 25);
+}
+
+#[test]
+fn no_allocation_per_telephone_event() {
+    let mut house = House::new(Codec::Pcmu, Source::Port(ONE));
+    house.allocates_nothing(
+        3,
+        |house| {
+            house.press();
+            speak_and_wait(house);
+        },
+        24,
+    );
+}
+
+#[test]
+fn no_allocation_per_tick_of_a_player() {
+    let play = |first: Vec<Arc<str>>, then| Source::Play(Play { id: PlayId(1), first, then });
+    for source in [
+        play(vec![], Then::Loop("music".into())),
+        play(vec!["hello".into()], Then::Loop("music".into())),
+        Source::Silence,
+        Source::Ringback,
+    ] {
+        House::new(Codec::Pcma, source).allocates_nothing(25, House::advance, 25);
+    }
+}
