@@ -49,9 +49,10 @@ struct Entry {
 }
 
 impl Core {
-    /// A core without calls. Everything random comes from `seed`.
+    /// A core without calls. Everything random comes from `seed`; events are numbered from the microseconds since 1970, so that no
+    /// number means one thing to this process and another to the one before it.
     pub fn new(config: Arc<Config>, rules: Arc<RuleSet>, seed: u64, now: Now) -> Self {
-        let _ = now;
+        let before_first = u64::try_from(now.unix.as_micros()).unwrap_or(0);
         Self {
             config,
             rules,
@@ -59,7 +60,7 @@ impl Core {
             ids: BTreeMap::new(),
             trunks: BTreeMap::new(),
             timers: Timers::default(),
-            shared: Shared::new(StdRng::seed_from_u64(seed)),
+            shared: Shared::new(StdRng::seed_from_u64(seed), before_first),
             ended: VecDeque::new(),
             out: VecDeque::new(),
             next_call: 0,
@@ -579,6 +580,29 @@ mod tests {
         let hung_up =
             drain(&mut core).iter().filter(|it| matches!(it, Output::Signaling(Command::Hangup { .. }))).count();
         assert_eq!(hung_up, 2);
+    }
+
+    #[test]
+    fn events_of_a_later_process_have_higher_numbers() {
+        let first = |unix| {
+            let (config, rules) = {
+                let core = core();
+                (core.config, core.rules)
+            };
+            let now = Now { unix, ..Now::default() };
+            let mut core = Core::new(config, rules, 1, now);
+            let published = incoming(&mut core, 1).into_iter().find_map(|output| match output {
+                Output::Publish(event) => Some(event.seq),
+                _ => None,
+            });
+            published.unwrap()
+        };
+        let (one, later) = (
+            first(std::time::Duration::from_secs(1_900_000_000)),
+            first(std::time::Duration::from_secs(1_900_000_001)),
+        );
+        assert_eq!((one, later), (1_900_000_000_000_001, 1_900_000_001_000_001));
+        assert!(later < 1 << 53, "a number that JSON readers take for what it is");
     }
 
     #[test]

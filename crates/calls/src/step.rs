@@ -56,7 +56,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(chance: StdRng) -> Self {
+    pub(crate) fn new(chance: StdRng, seq: u64) -> Self {
         Self {
             chance,
             legs: FxHashMap::default(),
@@ -66,7 +66,7 @@ impl Shared {
             transfers: FxHashMap::default(),
             next_leg: 0,
             next_id: 0,
-            seq: 0,
+            seq,
         }
     }
 

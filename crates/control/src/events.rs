@@ -26,6 +26,8 @@ struct Ring {
     kept: VecDeque<Arc<Entry>>,
     /// Position of the oldest entry kept: how many were let go.
     first: u64,
+    /// Sequence number of the very first event; lower ones are of a process before this one.
+    born: Option<u64>,
     bytes: usize,
     capacity: usize,
     most_bytes: usize,
@@ -77,8 +79,15 @@ impl Events {
     }
 
     fn bounded(capacity: usize, most_bytes: usize) -> Self {
-        let ring =
-            Ring { kept: VecDeque::new(), first: 0, bytes: 0, capacity: capacity.max(1), most_bytes, latest_seq: 0 };
+        let ring = Ring {
+            kept: VecDeque::new(),
+            first: 0,
+            born: None,
+            bytes: 0,
+            capacity: capacity.max(1),
+            most_bytes,
+            latest_seq: 0,
+        };
         Self { ring: Mutex::new(ring), grown: watch::Sender::new(0) }
     }
 
@@ -118,14 +127,18 @@ impl Events {
         let ring = self.ring();
         let end = ring.first + ring.kept.len() as u64;
         let Some(since) = since else { return Start { position: end, missed: None } };
-        if since > ring.latest_seq {
-            // Numbers from before a restart: what the reader lacks cannot be known, what is here it has not seen.
+        // 0 is no number of an event: whatever is kept, from the beginning.
+        let before_restart =
+            since > ring.latest_seq || since != 0 && ring.born.is_some_and(|born| since.saturating_add(1) < born);
+        if before_restart {
+            // What the reader lacks cannot be known, what is here it has not seen.
             return Start { position: ring.first, missed: Some(Missed { first: since.saturating_add(1), last: None }) };
         }
         let seen = ring.kept.partition_point(|entry| entry.seq <= since) as u64;
         let missed = match ring.kept.front() {
             Some(oldest) if ring.first > 0 && oldest.seq > since + 1 => {
-                Some(Missed { first: since + 1, last: Some(oldest.seq - 1) })
+                let first = (since + 1).max(ring.born.unwrap_or(1));
+                Some(Missed { first, last: Some(oldest.seq - 1) })
             }
             _ => None,
         };
@@ -149,6 +162,7 @@ impl Events {
 impl Ring {
     /// Keeps the entry, lets old ones go, and says how many there were in all.
     fn push(&mut self, entry: Entry) -> u64 {
+        self.born.get_or_insert(entry.seq);
         self.latest_seq = self.latest_seq.max(entry.seq);
         self.bytes += entry.text.len();
         self.kept.push_back(Arc::new(entry));

@@ -252,7 +252,7 @@ const DESCRIBED: &[Described] = &[
             ("call", "Only of these calls, comma separated"),
             ("type", "Only of these types, comma separated; `transfer.*` takes all that start so"),
             ("line", "Only of these lines, comma separated"),
-            ("since", "Resume after this sequence number"),
+            ("since", "Resume after this sequence number; 0: everything that is kept"),
         ],
         body: None,
         success: &[("101", "WebSocket", "")],

@@ -101,6 +101,23 @@ async fn a_reader_that_resumes_too_late_is_told_what_it_missed() {
     assert_eq!(next(&mut reader).await["seq"], 7);
 }
 
+/// Numbers began at 1 with each process: a reader that came back with 500 got what followed the new process's 500, and never knew.
+#[tokio::test]
+async fn a_number_from_before_a_restart_is_not_taken_for_one_of_this_process() {
+    let api = Api::start();
+    for seq in 1_000_001..=1_000_003 {
+        api.events.publish(&digit(seq, LIVE));
+    }
+    let mut reader = follow(&api, "?since=500").await;
+    let restarted = json!({ "type": "events.missed", "data": { "first": 501, "last": null } });
+    assert_eq!(next(&mut reader).await, restarted);
+    assert_eq!(next(&mut reader).await["seq"], 1_000_001);
+    for since in ["0", "1000000"] {
+        let mut reader = follow(&api, &format!("?since={since}")).await;
+        assert_eq!(next(&mut reader).await["seq"], 1_000_001, "since={since}: nothing was missed");
+    }
+}
+
 #[tokio::test]
 async fn a_slow_reader_is_dropped_with_a_code_and_counted_and_others_are_told_all() {
     let config = Config { reader_timeout: Duration::from_millis(100), ..Config::default() };
