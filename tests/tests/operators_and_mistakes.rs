@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::fs;
-use tests::{SOON, Stage, hears};
+use tests::{Files, SOON, Stage, hears};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_rules_file_leaves_the_old_rules_in_force_and_says_where() -> Result<()> {
@@ -113,5 +113,24 @@ async fn sigterm_ends_every_call_and_loses_no_record() -> Result<()> {
         let record: serde_json::Value = serde_json::from_str(line)?;
         ensure!(record["cause"] == "shutdown", "{record}");
     }
+    Ok(())
+}
+
+/// The daemon waited out `limits.shutdown` although every BYE was answered, and so made each restart longer than it had to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_as_soon_as_nothing_is_owed_any_more() -> Result<()> {
+    let stage = Stage::with(|files| {
+        let configuration =
+            files.configuration.replace("calls_per_second: 1000", "calls_per_second: 1000, shutdown: 30s");
+        Files { configuration, ..files }
+    })
+    .await?;
+    let talk = stage.connect().await?;
+    let Stage { daemon, caller: _caller, ai: _ai, .. } = stage;
+    // It must end within ten seconds of its thirty.
+    let folder = daemon.stop().await?;
+    talk.caller.ended(SOON).await.context("the caller got no BYE")?;
+    talk.ai.ended(SOON).await.context("the AI got no BYE")?;
+    ensure!(fs::read_to_string(folder.path().join("cdr.jsonl"))?.contains(&talk.id), "no record");
     Ok(())
 }

@@ -94,6 +94,12 @@ fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
     let known = clips(configuration);
     let mut named: Vec<(&str, &str)> = vec![("media.hold_music", &configuration.media.hold_music)];
     named.extend(configuration.media.ai_lost.as_deref().map(|name| ("media.ai_lost_announcement", name)));
+    named.extend(configuration.profiles.iter().flat_map(|profile| &profile.on_ai_failure).filter_map(|refuge| {
+        match refuge {
+            Refuge::Announce(prompt) => Some(("on_ai_failure", &**prompt)),
+            _ => None,
+        }
+    }));
     named
         .into_iter()
         .filter(|(_, name)| !known.contains(*name))

@@ -44,6 +44,24 @@ fn a_daemon_does_not_start_with_a_mistake_and_says_where_it_is() {
     assert!(text(&output).contains("tandem.yaml:2:10"), "{}", text(&output));
 }
 
+/// The control socket was bound before the SIP port turned out to be taken, and its file stayed behind.
+#[test]
+fn a_daemon_whose_sip_port_is_taken_says_so_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let address = taken.local_addr().expect("an address");
+    let configuration = format!(
+        "sip: {{ listeners: [\"udp:{address}\"] }}\ncontrol: {{ socket: control.sock }}\ncdr: {{ path: cdr.jsonl }}\n"
+    );
+    let path = folder.path().join("tandem.yaml");
+    fs::write(&path, configuration).expect("a file");
+    fs::write(folder.path().join("rules.yaml"), "version: 1\n").expect("a file");
+    let output = tandem(&["serve", "--config", &path.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains(&format!("{address} is taken by another program")), "{}", text(&output));
+    assert!(!folder.path().join("control.sock").exists());
+}
+
 #[test]
 fn without_a_daemon_the_client_says_what_to_do() {
     let output = tandem(&["calls", "--socket", "/nonexistent/control.sock"]);

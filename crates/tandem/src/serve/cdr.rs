@@ -17,6 +17,8 @@ use std::{
 /// Records that may wait for the disk.
 const BOUND: usize = 100_000;
 const LINGER: Duration = Duration::from_millis(50);
+/// A disk that refused records is tried again so often, also when no call ends.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Takes records from the engine. Ends after everything was written and synced when [`Writer::finish`] is called.
 pub(crate) struct Writer<T> {
@@ -33,7 +35,7 @@ impl<T: Serialize + Send + 'static> Writer<T> {
         let queue: Arc<Outbox<T>> = Arc::clone(&outbox);
         let thread = std::thread::Builder::new().name("records".to_owned()).spawn(move || {
             loop {
-                let batch = queue.take();
+                let batch = queue.take_within(log.patience());
                 if batch.refused > 0 {
                     tracing::error!(records = batch.refused, "call records were lost: the disk is too slow");
                 }
@@ -68,6 +70,8 @@ struct Log {
     size: u64,
     /// Whole lines that the disk refused; tried again with the next ones.
     unwritten: Vec<u8>,
+    /// How often in a row it refused them.
+    refusals: u32,
 }
 
 /// Bytes that are kept for a disk that refuses them.
@@ -87,9 +91,15 @@ impl Log {
             file,
             size,
             unwritten: Vec::new(),
+            refusals: 0,
         };
         log.end_torn_line()?;
         Ok(log)
+    }
+
+    /// How long to wait for more records before those the disk refused are tried again.
+    fn patience(&self) -> Option<Duration> {
+        (!self.unwritten.is_empty()).then_some(RETRY)
     }
 
     /// A crash may have cut the last line; what follows must not be glued to it.
@@ -124,11 +134,19 @@ impl Log {
             Ok(()) => {
                 self.size += self.unwritten.len() as u64;
                 self.unwritten.clear();
+                if std::mem::take(&mut self.refusals) > 0 {
+                    tracing::warn!(path = %self.path.display(), "call records are written again");
+                }
             }
             Err(error) => {
                 // What was written in part stays in the file; a line is never glued to the next.
                 let _ = self.file.set_len(self.size);
-                tracing::error!(%error, path = %self.path.display(), "call records cannot be written; trying again");
+                self.refusals = self.refusals.saturating_add(1);
+                // Said once for each power of two: a disk that is full for a night must not fill the log as well.
+                if self.refusals.is_power_of_two() {
+                    let bytes = self.unwritten.len();
+                    tracing::error!(%error, path = %self.path.display(), bytes, "call records cannot be written; they are kept and tried again");
+                }
                 if self.unwritten.len() > UNWRITTEN {
                     tracing::error!(bytes = self.unwritten.len(), "call records were lost: the disk refuses them");
                     self.unwritten.clear();
@@ -173,6 +191,24 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Records that a full disk had refused waited for the next call to end: on a quiet night for hours, and a crash lost them.
+    #[test]
+    fn what_a_full_disk_refused_is_tried_again_without_waiting_for_another_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cdr.jsonl");
+        let mut log = Log::open(&Settings { path: path.clone(), rotate_size: 1000, keep: 2 }).expect("opens");
+        assert_eq!(log.patience(), None);
+        log.file = open(Path::new("/dev/full")).expect("a disk that is full");
+        log.append(&["one"]);
+        log.append(&["two"]);
+        assert_eq!(log.patience(), Some(RETRY));
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "");
+        log.file = open(&path).expect("there is room again");
+        log.append::<()>(&[]);
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "\"one\"\n\"two\"\n");
+        assert_eq!(log.patience(), None);
+    }
 
     #[test]
     fn records_are_rotated_by_size_and_none_is_lost_at_the_end() {

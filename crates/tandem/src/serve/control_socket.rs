@@ -39,6 +39,32 @@ pub(crate) fn bind(control: &Control) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
+/// The socket's file, removed when the daemon ends or does not even start, unless the next daemon has put its own there meanwhile.
+pub(crate) struct File<'a> {
+    path: &'a Path,
+    inode: Option<(u64, u64)>,
+}
+
+impl<'a> File<'a> {
+    /// Of the socket that was just bound.
+    pub(crate) fn of(path: &'a Path) -> Self {
+        Self { path, inode: inode(path) }
+    }
+}
+
+impl Drop for File<'_> {
+    fn drop(&mut self) {
+        if self.inode.is_some() && self.inode == inode(self.path) {
+            let _ = fs::remove_file(self.path);
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let about = fs::symlink_metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
 /// A folder of our own is for its owner alone; one that somebody else made in a shared place is not trusted.
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
     if folder.as_os_str().is_empty() {
@@ -53,4 +79,26 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
         bail!("it belongs to another user");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A daemon that was slow to end removed the socket of the one that had started in its place, which nobody could reach any more.
+    #[test]
+    fn the_file_of_the_next_daemon_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let control = Control { socket: socket.clone(), mode: 0o660, group: None };
+        let old = bind(&control).unwrap();
+        let file = File::of(&socket);
+        drop(old);
+        let _new = bind(&control).unwrap();
+        drop(file);
+        assert!(UnixStream::connect(&socket).is_ok());
+        let file = File::of(&socket);
+        drop(file);
+        assert!(!socket.exists());
+    }
 }

@@ -337,8 +337,7 @@ impl Turning {
     }
 
     fn is_over(&self) -> bool {
-        let gauges = self.signaling.gauges();
-        self.calls.gauges().calls.iter().sum::<usize>() == 0 && gauges.transactions == 0
+        self.calls.gauges().calls.iter().sum::<usize>() == 0 && !self.signaling.is_owed()
     }
 
     fn observe(&self, observation: &Observation) {

@@ -158,7 +158,7 @@ struct Text {
 
 impl Text {
     fn put(&mut self, name: &str, value: &str, quote: bool) {
-        let value = shown(value, self.redact);
+        let value = shown(name, value, self.redact);
         match name {
             "message" => self.message.push_str(&value),
             "call" => {
@@ -203,7 +203,7 @@ struct Json {
 
 impl Json {
     fn put(&mut self, name: &str, value: &str) {
-        let value = shown(value, self.redact);
+        let value = shown(name, value, self.redact);
         let text = serde_json::to_string(&*value).unwrap_or_default();
         let _ = write!(self.out, ",\"{name}\":{text}");
     }
@@ -237,16 +237,22 @@ impl Visit for Json {
     }
 }
 
-/// A value as it may be shown: no terminal escapes, and no people when redacting.
-fn shown(value: &str, redact: bool) -> std::borrow::Cow<'_, str> {
-    let control = value.chars().any(|c| c.is_control() && c != '\n');
-    let line_break = value.contains('\n');
+/// A value as it may be shown: nothing that steers a terminal or turns its text around, and no people when redacting.
+fn shown<'a>(name: &str, value: &'a str, redact: bool) -> std::borrow::Cow<'a, str> {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let mut text = std::borrow::Cow::Borrowed(value);
-    if control || line_break {
-        text = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>().into();
+    if value.chars().any(steers) {
+        text = text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect::<String>().into();
     }
-    if redact && let Some(hidden) = redacted(&text) {
-        text = hidden.into();
+    if redact {
+        match redacted(&text) {
+            Some(hidden) => text = hidden.into(),
+            // A caller who is no number is a name.
+            None if name == "from" && text != "anonymous" => text = "…".into(),
+            None => {}
+        }
     }
     text
 }
@@ -350,9 +356,20 @@ mod tests {
         }
     }
 
+    /// `from=anna.smith`: a caller who is no number stood in the log by name.
+    #[test]
+    fn a_caller_who_is_a_name_is_hidden_too() {
+        assert_eq!(shown("from", "anna.smith", true), "…");
+        assert_eq!(shown("from", "+49301234567", true), "+49…67");
+        assert_eq!(shown("from", "anonymous", true), "anonymous");
+        assert_eq!(shown("from", "anna.smith", false), "anna.smith");
+        assert_eq!(shown("line", "support", true), "support");
+    }
+
     #[test]
     fn terminal_escapes_do_not_reach_the_terminal() {
-        assert_eq!(shown("a\u{1b}[31mb\nc", false), "a\u{fffd}[31mb\u{fffd}c");
+        assert_eq!(shown("x", "a\u{1b}[31mb\nc", false), "a\u{fffd}[31mb\u{fffd}c");
+        assert_eq!(shown("x", "gpj.\u{202e}exe", false), "gpj.\u{fffd}exe", "nor is its text turned around");
     }
 
     #[test]

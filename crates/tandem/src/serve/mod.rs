@@ -103,6 +103,7 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
     let teller = teller::Teller::start(Arc::clone(&events))?;
     let socket = control_socket::bind(&configuration.control)?;
+    let _file = control_socket::File::of(&configuration.control.socket);
     let engine = Engine::start(engine::Parts {
         configuration: Arc::clone(configuration),
         rules,
@@ -119,7 +120,6 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     engine.finish();
     records.finish();
     teller.finish();
-    let _ = std::fs::remove_file(&configuration.control.socket);
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     served

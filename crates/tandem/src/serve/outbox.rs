@@ -60,11 +60,25 @@ impl<T> Outbox<T> {
 
     /// Waits for something, gathers for `linger`, and takes all of it.
     pub(crate) fn take(&self) -> Batch<T> {
+        self.take_within(None)
+    }
+
+    /// As [`Outbox::take`]; a consumer with something left to do gets an empty batch after its `patience`.
+    pub(crate) fn take_within(&self, patience: Option<Duration>) -> Batch<T> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.closed {
             state.idle = true;
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let Some(patience) = patience else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (woken, waited) = self.wake.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if waited.timed_out() {
+                break;
+            }
         }
+        state.idle = false;
         if !state.closed && !self.linger.is_zero() {
             let (gathered, _) = self
                 .wake
@@ -91,6 +105,15 @@ impl<T> Outbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_something_left_to_do_does_not_wait_for_ever() {
+        let outbox = Outbox::<u8>::new(3, Duration::ZERO);
+        let batch = outbox.take_within(Some(Duration::from_millis(1)));
+        assert!(batch.items.is_empty() && !batch.last);
+        assert!(outbox.push([1], 1));
+        assert_eq!(outbox.take_within(Some(Duration::from_secs(60))).items, [1]);
+    }
 
     #[test]
     fn what_waits_at_the_close_is_still_taken_and_the_bound_is_counted() {
