@@ -160,6 +160,21 @@ impl TransferBody {
 
     /// What it says over destination and defaults.
     pub(crate) fn options(&self) -> Result<policy::TransferOptions, Problem> {
+        let within = match &self.accept {
+            Some(AcceptBody::Press(accept)) => Some(accept.within),
+            _ => None,
+        };
+        // The ranges of the rules.
+        for (field, found, low, high, expected) in [
+            ("ring_timeout", self.ring_timeout, 1, 600, "expected 1s to 10m"),
+            ("drain_max", self.drain_max, 0, 60, "expected 0s to 60s"),
+            ("accept.within", within, 1, 120, "expected 1s to 2m"),
+        ] {
+            let (low, high) = (Duration::from_secs(low), Duration::from_secs(high));
+            if found.is_some_and(|found| found < low || found > high) {
+                return Err(Problem::invalid(field, expected));
+            }
+        }
         Ok(policy::TransferOptions {
             mode: self.mode,
             ring_timeout: self.ring_timeout,

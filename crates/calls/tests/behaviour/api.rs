@@ -29,6 +29,24 @@ fn a_second_transfer_gets_409_and_the_running_ones_id() {
     assert!(by_rule.results.iter().all(|result| result.decision.is_none()), "rules of the AI rest in a transfer");
 }
 
+/// `"ring_timeout": "99h"` was taken, and a phone would have rung until the call's own limit ended it.
+#[test]
+fn times_of_a_transfer_have_the_ranges_of_the_rules() {
+    let mut world = World::with_ai();
+    for (body, field) in [
+        (json!({ "to": "frontdesk", "ring_timeout": "99h" }), "ring_timeout"),
+        (json!({ "to": "frontdesk", "ring_timeout": "0s" }), "ring_timeout"),
+        (json!({ "to": "frontdesk", "drain_max": "61s" }), "drain_max"),
+        (json!({ "to": "frontdesk", "accept": { "press": "1", "within": "3m" } }), "accept.within"),
+    ] {
+        let body: TransferBody = serde_json::from_value(body).unwrap();
+        let problem = world.transfer_as(body).unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (422, Some(field)));
+    }
+    let body = json!({ "to": "frontdesk", "ring_timeout": "10m", "drain_max": "0s", "accept": { "press": "1", "within": "2m" } });
+    assert!(world.transfer_as(serde_json::from_value(body).unwrap()).is_ok());
+}
+
 #[test]
 fn an_idempotency_key_answers_a_repeat_with_the_same_transfer() {
     let mut world = World::with_ai();
