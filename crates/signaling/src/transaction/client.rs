@@ -137,11 +137,11 @@ impl Clients {
         self.table.len()
     }
 
-    /// True while a request of ours has no final response.
+    /// True while a request of ours has no final response. A question whether somebody is there owes nobody anything.
     pub(crate) fn is_owed(&self) -> bool {
         self.table.iter().any(|(_, client)| match &client.machine {
             Machine::Invite(machine) => machine.is_open(),
-            Machine::Other(machine) => machine.is_open(),
+            Machine::Other(machine) => machine.is_open() && client.parts.method != Method::Options,
         })
     }
 

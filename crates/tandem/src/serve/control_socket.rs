@@ -42,27 +42,30 @@ pub(crate) fn bind(control: &Control) -> anyhow::Result<UnixListener> {
 /// The socket's file, removed when the daemon ends or does not even start, unless the next daemon has put its own there meanwhile.
 pub(crate) struct File<'a> {
     path: &'a Path,
-    inode: Option<(u64, u64)>,
+    identity: Option<Identity>,
 }
 
 impl<'a> File<'a> {
     /// Of the socket that was just bound.
     pub(crate) fn of(path: &'a Path) -> Self {
-        Self { path, inode: inode(path) }
+        Self { path, identity: identity(path) }
     }
 }
 
 impl Drop for File<'_> {
     fn drop(&mut self) {
-        if self.inode.is_some() && self.inode == inode(self.path) {
+        if self.identity.is_some() && self.identity == identity(self.path) {
             let _ = fs::remove_file(self.path);
         }
     }
 }
 
-fn inode(path: &Path) -> Option<(u64, u64)> {
+/// Device, inode, and when it was made: inodes are used again.
+type Identity = (u64, u64, i64, i64);
+
+fn identity(path: &Path) -> Option<Identity> {
     let about = fs::symlink_metadata(path).ok()?;
-    Some((about.dev(), about.ino()))
+    Some((about.dev(), about.ino(), about.mtime(), about.mtime_nsec()))
 }
 
 /// A folder of our own is for its owner alone; one that somebody else made in a shared place is not trusted.
