@@ -353,10 +353,13 @@ impl Relay {
     /// A worker that is gone takes its calls' audio with it; a new one takes new calls.
     fn replace_the_dead(&mut self) {
         for index in 0..self.workers.len() {
-            let worker = &mut self.workers[index];
+            let worker = &self.workers[index];
+            if worker.thread.as_ref().is_none_or(|thread| !thread.is_finished()) {
+                continue;
+            }
             let now = clock::io::monotonic();
             // One that dies at birth is not replaced over and over in one breath.
-            if worker.thread.as_ref().is_none_or(|thread| !thread.is_finished()) || now.since(worker.born) < INFANCY {
+            if now.since(worker.born) < INFANCY {
                 continue;
             }
             let born = self.birth.start(index, self.gauges.0.workers[index].clone());

@@ -192,6 +192,10 @@ impl Turning {
                 index => self.receive(now, usize::try_from(index).unwrap_or(usize::MAX)),
             }
         }
+        if count == 0 {
+            // A worker that died may ring before its thread is over; then this is where it is found.
+            self.hear_relay(now);
+        }
         self.signaling.handle_timeout(now);
         self.calls.handle_timeout(now);
         self.settle(now);
@@ -254,6 +258,10 @@ impl Turning {
             }
             self.settle(now);
         }
+        self.hear_relay(now);
+    }
+
+    fn hear_relay(&mut self, now: Now) {
         while let Some(event) = self.relay.event() {
             self.calls.handle_input(now, Input::Media(event));
             self.settle(now);
