@@ -28,7 +28,7 @@ struct House {
 }
 
 fn peer(port: PortId) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 1], 4000 + u16::try_from(port.0).unwrap()))
+    SocketAddr::from(([10, 0, 0, 1], 4000 + u16::try_from(port.0).expect("a small number")))
 }
 
 impl House {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Codec, Latching, Source, Stream};
-use std::time::Instant;
+use clock::io::monotonic;
 
 /// A packet that ends so makes the worker panic where it is sent on.
 pub(super) const POISON: &[u8] = b"a packet that panics";
@@ -55,8 +55,8 @@ impl Call {
     fn talks(&self) -> bool {
         let mut bytes = [0x55u8; 172];
         bytes[..12].copy_from_slice(&[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 7]);
-        let started = Instant::now();
-        while started.elapsed() < SOON {
+        let started = monotonic();
+        while monotonic().since(started) < SOON {
             bytes[3] = bytes[3].wrapping_add(1);
             self.peers[0].send_to(&bytes, self.ports[0].address).unwrap();
             let mut room = [0; 2048];
@@ -79,8 +79,8 @@ impl Call {
 /// Waits for `count` ports to be lost.
 fn lost(relay: &mut Relay, count: usize) -> Vec<PortId> {
     let mut lost = Vec::new();
-    let started = Instant::now();
-    while lost.len() < count && started.elapsed() < SOON {
+    let started = monotonic();
+    while lost.len() < count && monotonic().since(started) < SOON {
         match relay.next_event() {
             Some(Event::Lost { port }) => lost.push(port),
             Some(_) => {}
@@ -113,23 +113,23 @@ fn a_worker_that_dies_is_replaced_and_its_calls_are_told() {
     let first = call(&mut relay, 1);
     assert!(first.talks());
     let before = relay.gauges().counters().packets_received;
-    while clock::io::monotonic().since(relay.workers[0].born) < INFANCY {
+    while monotonic().since(relay.workers[0].born) < INFANCY {
         std::thread::yield_now();
     }
     while relay.next_event().is_some() {}
     let _ = wake.read();
     relay.order(0, Order::Die).unwrap();
     relay.hand_over();
-    let started = Instant::now();
-    while wake.read().is_err() && started.elapsed() < SOON {
+    let started = monotonic();
+    while wake.read().is_err() && monotonic().since(started) < SOON {
         std::thread::yield_now();
     }
-    assert!(started.elapsed() < SOON, "the engine is woken");
+    assert!(monotonic().since(started) < SOON, "the engine is woken");
     assert_eq!(lost(&mut relay, 2), first.ports.map(|opened| opened.port));
     assert_eq!(relay.gauges().ports_in_use(), 0);
     let second = call(&mut relay, first.key.0);
     assert!(second.talks(), "the new worker carries calls");
-    while relay.gauges().counters().packets_received <= before && started.elapsed() < SOON {
+    while relay.gauges().counters().packets_received <= before && monotonic().since(started) < SOON {
         std::thread::yield_now();
     }
     assert!(relay.gauges().counters().packets_received > before, "counters never go back");

@@ -25,7 +25,7 @@ const GOOD: CallKey = CallKey(8);
 const BAD: CallKey = CallKey(9);
 
 fn peer(port: PortId) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, u8::try_from(port.0).unwrap()], 4000))
+    SocketAddr::from(([10, 0, 0, u8::try_from(port.0).expect("a small number")], 4000))
 }
 
 /// Two calls of two ports: 1 and 2 good, 3 and 4 bad; each hears the other.
