@@ -1,9 +1,12 @@
 # `make demo` shows a whole handoff; `make test` installs what the tests need and runs them all. See README.md.
-.PHONY: demo test run lint bench fmt docs licences packages help
+.PHONY: demo test sim run lint bench fmt docs licences packages help
 SHELL := /bin/bash
 PACKAGES := sip-tester baresip-core baresip-ffmpeg
 CARGO ?= cargo
 ARGS ?=
+SEEDS ?= 1000
+BASE ?= 1
+WEATHER ?= rough
 
 help: ## the targets of this file
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,6 +33,10 @@ test: packages ## every test, from pure tables to the real daemon against real p
 	else \
 	  $(CARGO) test --workspace --all-features $(ARGS); \
 	fi
+
+sim: ## random calls with transfers in virtual time (SEEDS=n BASE=first WEATHER=rough; SEED=n TRACE=1 shows one)
+	$(CARGO) build --release --quiet -p sim
+	target/release/sim --base $(BASE) --seeds $(SEEDS) --weather $(WEATHER) $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(ARGS)
 
 fmt: ## format everything
 	$(CARGO) fmt --all

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("calls", &["clock", "media-relay", "policy", "sdp", "signaling"]),
     ("control", &["calls", "clock", "metrics", "policy"]),
     ("parties", &["clock", "sdp", "sip-codec"]),
+    ("sim", &["calls", "clock", "media-relay", "parties", "policy", "signaling"]),
     (
         "tandem",
         &["calls", "clock", "control", "media-relay", "metrics", "parties", "policy", "sdp", "signaling", "sip-codec"],

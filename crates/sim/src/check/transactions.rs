@@ -1,0 +1,84 @@
+//! Requests and their responses (RFC 3261 sections 8, 9 and 17).
+
+use super::line;
+use crate::Evidence;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+pub(super) fn one_final_response_per_invite(evidence: &Evidence) -> Vec<String> {
+    let invites: BTreeSet<&str> =
+        evidence.reached().filter(|it| it.message.is("INVITE")).map(|it| it.message.branch.as_str()).collect();
+    let mut finals: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for it in evidence.sent().filter(|it| it.message.answers("INVITE", 100, 700)) {
+        let read = &it.message;
+        match finals.get(read.branch.as_str()) {
+            Some(first) if read.status < 200 => wrong.push(format!(
+                "{} after the final response {}",
+                line(read),
+                String::from_utf8_lossy(first).lines().next().unwrap_or_default()
+            )),
+            Some(first) if **first != read.bytes[..] => wrong.push(format!("a second final response: {}", line(read))),
+            None if read.status >= 200 => drop(finals.insert(&read.branch, &read.bytes)),
+            _ => {}
+        }
+    }
+    wrong.extend(
+        invites
+            .iter()
+            .filter(|branch| !finals.contains_key(*branch))
+            .map(|branch| format!("the INVITE with branch {branch} got no final response")),
+    );
+    wrong
+}
+
+pub(super) fn every_request_is_answered(evidence: &Evidence) -> Vec<String> {
+    let finals: HashSet<(&str, &str)> = evidence
+        .sent()
+        .filter(|it| it.message.status >= 200)
+        .map(|it| (it.message.branch.as_str(), it.message.cseq_method.as_str()))
+        .collect();
+    let requests = evidence.reached().filter(|it| it.message.status == 0 && !it.message.is("ACK"));
+    let unanswered = requests.filter(|it| !finals.contains(&(it.message.branch.as_str(), it.message.method.as_str())));
+    unanswered.map(|it| format!("{} at {} ms", line(&it.message), evidence.ms(it.at))).collect()
+}
+
+pub(super) fn copies_are_identical(evidence: &Evidence) -> Vec<String> {
+    let mut first: HashMap<(&str, &str, u16), &[u8]> = HashMap::new();
+    let mut wrong = Vec::new();
+    for it in evidence.sent() {
+        let read = &it.message;
+        let method = if read.status == 0 { read.method.as_str() } else { read.cseq_method.as_str() };
+        // Provisional responses may differ from each other.
+        if read.status == 0 || read.status >= 200 {
+            let known = first.entry((&read.branch, method, read.status)).or_insert(&read.bytes[..]);
+            if **known != read.bytes[..] {
+                wrong.push(line(read));
+            }
+        }
+    }
+    wrong
+}
+
+pub(super) fn cancel_waits_for_a_provisional_response(evidence: &Evidence) -> Vec<String> {
+    let (mut provisional, mut done): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
+    let mut cancelled: HashSet<&str> = HashSet::new();
+    let mut wrong = Vec::new();
+    for (sent, it) in evidence.seen() {
+        let read = &it.message;
+        let branch = read.branch.as_str();
+        match sent {
+            false if read.answers("INVITE", 100, 200) => drop(provisional.insert(branch)),
+            false if read.answers("INVITE", 200, 700) => drop(done.insert(branch)),
+            true if read.is("CANCEL") && cancelled.insert(branch) => {
+                if !provisional.contains(branch) {
+                    wrong.push(format!("{} before any provisional response", line(read)));
+                }
+                if done.contains(branch) {
+                    wrong.push(format!("{} after the final response", line(read)));
+                }
+            }
+            _ => {}
+        }
+    }
+    wrong
+}

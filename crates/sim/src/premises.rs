@@ -1,0 +1,142 @@
+//! What all worlds share: the rules, the configurations, the clips, and who lives at which address.
+
+use calls::{AfterHuman, AiFailureStep, AiProfile, Config, Route, Trunk};
+use media_relay::{Clip, Codec, Library};
+use policy::{Environment, RuleSet, SourceFile};
+use std::{net::SocketAddr, sync::Arc};
+
+/// The daemon's.
+pub(crate) const HOUSE: &str = "10.0.0.1:5060";
+
+/// Everybody else, the trunk first.
+pub(crate) const PARTIES: [(&str, &str); 6] = [
+    ("trunk", "10.0.0.10:5060"),
+    ("bot", "10.0.0.20:5060"),
+    ("backup", "10.0.0.21:5060"),
+    ("human", "10.0.0.30:5060"),
+    ("other", "10.0.0.31:5060"),
+    ("third", "10.0.0.32:5060"),
+];
+
+/// Destinations a transfer can be asked for.
+pub(crate) const DESTINATIONS: [&str; 8] =
+    ["human", "keyed", "both", "other", "team", "named", "quick", "sip:third@10.0.0.32"];
+
+const RULES: &str = r#"
+version: 1
+destinations:
+  human: { dial: "sip:human@10.0.0.30" }
+  keyed: { dial: "sip:human@10.0.0.30", accept: { press: "1", within: 10s } }
+  both:  { dial: ["sip:human@10.0.0.30", "sip:other@10.0.0.31"], ring: simultaneous, accept: { press: "1", within: 10s } }
+  other: { dial: "sip:other@10.0.0.31", whisper: none }
+  team:  { dial: ["sip:human@10.0.0.30", "sip:other@10.0.0.31", "sip:third@10.0.0.32"] }
+  named: { dial: "sip:third@desk.example" }
+  quick: { dial: "sip:third@10.0.0.32", ring_timeout: 3s, on_failure: [keyed, ai] }
+defaults:
+  transfer:
+    caller_hears: { then: music/default }
+    whisper: { prompt: incoming-handoff }
+    on_failure: { busy: [other], declined: [end], else: [ai] }
+rules:
+  - id: three-misses
+    when: { retries: { at_least: 3 } }
+    transfer: { to: human, mode: cold }
+"#;
+
+/// Built once, shared by all worlds.
+#[derive(Clone, Debug)]
+pub struct Premises {
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) configs: Vec<Arc<Config>>,
+    pub(crate) library: Arc<Library>,
+    /// What the words of parties are taken from: none is a clip's, none is silence.
+    pub(crate) words: Vec<u8>,
+    pub(crate) clips: Clips,
+}
+
+/// The constant samples of the clips.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Clips {
+    /// Hold music.
+    pub music: u8,
+    /// What a human is told.
+    pub whisper: u8,
+    /// What a caller is told.
+    pub announcement: u8,
+}
+
+impl Premises {
+    /// Reads the rules and makes the clips.
+    pub fn new() -> Self {
+        let rules = RuleSet::load(&[SourceFile::main("rules.yaml", RULES)], &Environment::default());
+        let rules = rules.unwrap_or_else(|wrong| panic!("{wrong}")).rules;
+        let mut library = Library::default();
+        let mut clip = |name: &str, sample: i16, ms: usize| {
+            library.insert(name, Clip::from_pcm16(&vec![sample; ms * 8]));
+            library.clip(name).map_or(0, |clip| clip.encoded(Codec::Pcmu)[0] & 0x7f)
+        };
+        let clips = Clips {
+            music: clip("music/default", 3_000, 10_000),
+            whisper: clip("incoming-handoff", 6_000, 1_000),
+            announcement: clip("sorry", 1_500, 1_500),
+        };
+        let taken = [clips.music, clips.whisper, clips.announcement];
+        let words = (0x02..0x58).filter(|word| !taken.contains(word)).collect();
+        let variants = [
+            (AfterHuman::End, None),
+            (AfterHuman::Ai, None),
+            (AfterHuman::End, Some("sorry")),
+            (AfterHuman::Ai, Some("sorry")),
+        ];
+        let configs = variants.into_iter().map(|(after, sorry)| Arc::new(config(after, sorry))).collect();
+        Self { rules: Arc::new(rules), configs, library: Arc::new(library), words, clips }
+    }
+}
+
+impl Default for Premises {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(crate) fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address of this file")
+}
+
+fn config(after_human: AfterHuman, ai_lost_announcement: Option<&str>) -> Config {
+    let profile = |uri: &str, on_ai_failure: Vec<AiFailureStep>| AiProfile {
+        uri: uri.into(),
+        on_ai_failure,
+        after_human,
+        ..AiProfile::default()
+    };
+    let network = calls::Network { address: address(PARTIES[0].1).ip(), prefix: 32 };
+    let last = match ai_lost_announcement {
+        Some(name) => AiFailureStep::Announce(name.into()),
+        None => AiFailureStep::Destination("other".into()),
+    };
+    let on_failure = vec![AiFailureStep::Profile("backup".into()), last];
+    let mut config = Config {
+        listeners: vec![address(HOUSE)],
+        trunks: [("carrier".into(), Trunk { host: "10.0.0.10".into(), allowed: vec![network], ..Trunk::default() })]
+            .into(),
+        routes: vec![Route { called: "*".into(), line: "support".into(), ai: "bot".into(), ..Route::default() }],
+        ai: [
+            ("bot".into(), profile("sip:bot@10.0.0.20", on_failure)),
+            ("backup".into(), profile("sip:backup@10.0.0.21", Vec::new())),
+        ]
+        .into(),
+        ..Config::default()
+    };
+    config.media.ai_lost_announcement = ai_lost_announcement.map(str::to_owned);
+    config
+}
+
+/// Everybody of this world may call.
+pub(crate) fn signaling() -> signaling::Config {
+    signaling::Config {
+        listeners: vec![address(HOUSE).into()],
+        allowed: vec!["10.0.0.0/24".parse().expect("a network")],
+        ..signaling::Config::default()
+    }
+}

@@ -1,0 +1,214 @@
+//! A world's bad day, drawn from its seed: the weather, who calls when, and what happens at the worst moment (RFC 5407, and the
+//! races that cost a caller the most).
+
+use crate::{
+    agent::{Act, Manner},
+    chance::Chance,
+    network::{Spoil, Weather},
+    paper::Voice,
+    premises::DESTINATIONS,
+};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) weather: Weather,
+    pub(crate) config: usize,
+    pub(crate) calls: Vec<CallPlan>,
+    /// Whether a name resolves.
+    pub(crate) named: bool,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct CallPlan {
+    pub(crate) starts: Duration,
+    /// The INVITE carries an offer.
+    pub(crate) session: bool,
+    pub(crate) manner: Manner,
+    pub(crate) cues: Vec<Cue>,
+}
+
+/// When this happens for the `nth` time in the call, do that so much later.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Cue {
+    pub(crate) when: When,
+    pub(crate) nth: u32,
+    pub(crate) delay: Duration,
+    pub(crate) deed: Deed,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The call's INVITE left.
+    Placed,
+    /// A public event of that name.
+    Told(&'static str),
+    /// An AI, a human, was rung.
+    AiInvited,
+    HumanInvited,
+    /// They sent their 200.
+    AiAnswered,
+    HumanAnswered,
+}
+
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Deed {
+    Caller(Act),
+    Ai(Act),
+    Human(Act),
+    Ask(Ask),
+    Spoil(Spoil, u32),
+    /// Cuts the party of that name off for so long.
+    Cut(&'static str, Duration),
+}
+
+/// Through the control API.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Transfer { to: &'static str, cold: bool },
+    CancelTransfer,
+    Accept,
+    Decline,
+    Miss,
+    Handback,
+    HangUp,
+    Context,
+}
+
+/// The moments of a call at which somebody may leave.
+const MOMENTS: [When; 16] = [
+    When::Told("call.started"),
+    When::Told("call.answered"),
+    When::Told("ai.connected"),
+    When::Told("ai.lost"),
+    When::Told("transfer.started"),
+    When::Told("ai.muted"),
+    When::Told("agent.offered"),
+    When::Told("agent.ringing"),
+    When::Told("agent.answered"),
+    When::Told("whisper.started"),
+    When::Told("agent.accepted"),
+    When::Told("transfer.bridged"),
+    When::Told("transfer.failed"),
+    When::AiAnswered,
+    When::HumanInvited,
+    When::HumanAnswered,
+];
+
+impl Scenario {
+    pub(crate) fn of(chance: &mut Chance, weather: Weather) -> Self {
+        let calls = match chance.below(10) {
+            0 => 3,
+            1 => 2,
+            _ => 1,
+        };
+        let config = usize::try_from(chance.below(4)).unwrap_or(0);
+        let named = chance.percent(80);
+        Self { weather, config, named, calls: (0..calls).map(|_| CallPlan::of(chance)).collect() }
+    }
+}
+
+impl CallPlan {
+    fn of(chance: &mut Chance) -> Self {
+        let voice = if chance.percent(90) { Voice::Talks } else { chance.pick(&[Voice::Gone, Voice::Hushed]) };
+        let mut plan = Self {
+            starts: chance.ms(0, 3_000),
+            session: chance.percent(88),
+            manner: Manner { voice, ..Manner::default() },
+            cues: Vec::new(),
+        };
+        plan.transfer(chance);
+        for _ in 0..chance.below(4) {
+            plan.race(chance);
+        }
+        // Whoever is patient leaves in the end.
+        plan.cue(When::Placed, chance.ms(2_000, 75_000), Deed::Caller(Act::HangUp));
+        plan
+    }
+
+    fn cue(&mut self, when: When, delay: Duration, deed: Deed) {
+        self.cues.push(Cue { when, nth: 1, delay, deed });
+    }
+
+    /// What the call is about.
+    fn transfer(&mut self, chance: &mut Chance) {
+        let start = When::Told("ai.connected");
+        let after = chance.ms(0, 6_000);
+        if chance.percent(35) {
+            for at in 0..3 {
+                self.cue(start, after + Duration::from_millis(at * 300), Deed::Ask(Ask::Miss));
+            }
+        } else {
+            let to = chance.pick(&DESTINATIONS);
+            self.cue(start, after, Deed::Ask(Ask::Transfer { to, cold: chance.percent(40) }));
+        }
+        if chance.percent(40) {
+            let ask = Ask::Transfer { to: chance.pick(&DESTINATIONS), cold: chance.percent(40) };
+            let when = chance.pick(&[
+                When::Told("transfer.failed"),
+                When::Told("transfer.bridged"),
+                When::Told("transfer.started"),
+                When::Told("call.handed_back"),
+            ]);
+            self.cue(when, chance.ms(0, 5_000), Deed::Ask(ask));
+        }
+        if chance.percent(10) {
+            self.cue(start, after, Deed::Ask(Ask::Context));
+        }
+    }
+
+    fn race(&mut self, chance: &mut Chance) {
+        let when = chance.pick(&MOMENTS);
+        // In the same tick, while a datagram is on its way, or a while later.
+        let delay = match chance.below(4) {
+            0 => Duration::ZERO,
+            1 | 2 => chance.ms(0, 120),
+            _ => chance.ms(100, 4_000),
+        };
+        let near = delay + chance.ms(0, 60);
+        let change = [Act::Hold, Act::Resume, Act::Ask, Act::Update];
+        match chance.below(20) {
+            0..4 => self.cue(when, delay, Deed::Caller(Act::HangUp)),
+            4 => self.cue(when, delay, Deed::Human(Act::HangUp)),
+            5 => self.cue(when, delay, Deed::Ai(Act::HangUp)),
+            // Both hang up, and the BYEs cross (RFC 5407, section 3.1.4 and 3.2.3).
+            6 => {
+                let other = chance.pick(&[Some(true), Some(false), None]);
+                self.cue(when, delay, Deed::Caller(Act::HangUp));
+                let deed = match other {
+                    Some(true) => Deed::Human(Act::HangUp),
+                    Some(false) => Deed::Ai(Act::HangUp),
+                    None => Deed::Ask(Ask::HangUp),
+                };
+                self.cue(when, near, deed);
+            }
+            7 => self.cue(when, delay, Deed::Ask(Ask::HangUp)),
+            // CANCEL and 200 cross (section 3.1.1).
+            8 => self.cue(When::AiAnswered, chance.ms(0, 80), Deed::Caller(Act::HangUp)),
+            9 => self.cue(When::HumanAnswered, chance.ms(0, 80), Deed::Ask(Ask::CancelTransfer)),
+            10 => self.cue(when, delay, Deed::Ask(chance.pick(&[Ask::CancelTransfer, Ask::Handback]))),
+            11 => self.cue(When::Told("agent.answered"), delay, Deed::Ask(chance.pick(&[Ask::Accept, Ask::Decline]))),
+            // Both sides change the session at once (section 3.3).
+            12 | 13 => {
+                self.cue(when, delay, Deed::Caller(chance.pick(&change)));
+                self.cue(when, near, Deed::Human(chance.pick(&change)));
+                self.cue(when, near + chance.ms(0, 3_000), Deed::Caller(chance.pick(&change)));
+            }
+            14 => {
+                self.cue(when, delay, Deed::Ai(chance.pick(&change)));
+                self.cue(when, near, Deed::Caller(chance.pick(&change)));
+            }
+            15 => self.cue(when, delay, Deed::Ai(Act::Voice(chance.pick(&[Voice::Gone, Voice::Hushed])))),
+            16 | 17 => {
+                let times = u32::try_from(1 + chance.below(4)).unwrap_or(1);
+                self.cue(when, Duration::ZERO, Deed::Spoil(chance.pick(&Spoil::ALL), times));
+            }
+            18 => {
+                let who = chance.pick(&["trunk", "bot", "human", "other"]);
+                self.cue(when, delay, Deed::Cut(who, chance.ms(200, 45_000)));
+            }
+            _ => self.cue(when, delay, Deed::Human(Act::Voice(Voice::Gone))),
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! One world: the daemon's cores, the parties, the network between them, and the one clock that all of them are told.
+
+use crate::{
+    agent::{Act, Agent, Note, State},
+    chance::Chance,
+    check::{self, Violation},
+    house::{House, Left, Plan, Voiced},
+    network::{Network, Packet, Partition, Weather, longest_way},
+    premises::{Clips, HOUSE, PARTIES, Premises, address, signaling},
+    scenario::{Ask, Deed, Scenario, When},
+    trace::{Fingerprint, Read, Way, Wire, ladder},
+};
+use calls::{CallId, Happening, PublicEvent, Request};
+use clock::{Monotonic, Now};
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+/// How long after the last datagram everything must be gone: 64·T1, and a moment.
+const REST: Duration = Duration::from_secs(33);
+/// No world lasts longer.
+const LONGEST: Duration = Duration::from_secs(1_200);
+/// Nor takes more steps.
+const STEPS: u32 = 2_000_000;
+
+/// How a seed is run.
+#[derive(Copy, Clone, Debug)]
+pub struct Options {
+    /// The network's preset.
+    pub weather: Weather,
+    /// Every packet of RTP, or a relay on paper.
+    pub sampled: bool,
+    /// Calls are written down and taken up again in mid-flight, at moments by chance.
+    pub written_down: bool,
+}
+
+/// What was seen of a world from outside.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Where the daemon is.
+    pub house: SocketAddr,
+    /// When the world began.
+    pub start: Monotonic,
+    /// Every SIP datagram.
+    pub wire: Vec<Wire>,
+    /// What the control API was told.
+    pub told: Vec<(Monotonic, PublicEvent)>,
+    /// Records of ended calls.
+    pub cdrs: Vec<calls::Cdr>,
+    /// Who was sent whose voice, where packets were sampled.
+    pub voices: Vec<Voiced>,
+    /// The parties' legs.
+    pub seats: Vec<Seat>,
+    /// The clips' sounds.
+    pub clips: Clips,
+    /// What the daemon held at the end.
+    pub left: Left,
+    /// Steps that panicked inside.
+    pub panicked: u32,
+    /// Lines that the daemon logged at ERROR.
+    pub errors: u64,
+    /// False when the world had to be stopped.
+    pub rested: bool,
+    /// Calls placed.
+    pub placed: usize,
+}
+
+/// A party's leg.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Whose.
+    pub party: &'static str,
+    /// Where it listens.
+    pub rtp: SocketAddr,
+    /// Which call it belongs to, as the wire says.
+    pub call: Option<CallId>,
+    /// Its Call-ID.
+    pub call_id: String,
+    /// Its own tag.
+    pub tag: String,
+    /// What it says.
+    pub word: u8,
+    /// When it answered or was answered.
+    pub up: Option<Monotonic>,
+    /// When it was over; `None`: it still is not.
+    pub over: Option<Monotonic>,
+}
+
+/// What became of a seed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// All that was seen.
+    pub evidence: Evidence,
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+    /// Over everything that happened.
+    pub hash: u64,
+}
+
+impl Outcome {
+    /// The story, one line a datagram or event.
+    pub fn ladder(&self) -> String {
+        let names = |address: SocketAddr| {
+            let party = PARTIES.iter().find(|(_, at)| *at == address.to_string()).map(|(name, _)| *name);
+            party.unwrap_or("tandem").to_owned()
+        };
+        let tell = |(at, event): &(Monotonic, PublicEvent)| {
+            (*at, format!("{} {}", event.call, serde_json::to_string(&event.what).unwrap_or_default()))
+        };
+        let told: Vec<_> = self.evidence.told.iter().map(tell).collect();
+        ladder(self.evidence.start, &self.evidence.wire, &told, &names)
+    }
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, premises: &Premises, options: Options) -> Outcome {
+    let mut world = World::new(seed, premises, options);
+    let errors = crate::errors::count(|| world.live());
+    let (mut evidence, hash) = world.into_evidence(premises);
+    evidence.errors = errors;
+    let violations = check::judge(&evidence);
+    Outcome { seed, evidence, violations, hash }
+}
+
+struct World {
+    now: Now,
+    start: Monotonic,
+    house: House,
+    network: Network,
+    agents: Vec<Agent>,
+    scenario: Scenario,
+    /// The callers' legs, and the ids of their calls.
+    calls: Vec<(Option<usize>, Option<CallId>)>,
+    /// What happens when: of which call, what.
+    planned: BTreeMap<(Monotonic, u32), (usize, Step)>,
+    plans: u32,
+    happened: BTreeMap<(usize, &'static str), u32>,
+    told: usize,
+    wire: Vec<Wire>,
+    hash: Fingerprint,
+    last_datagram: Monotonic,
+    rested: bool,
+    written_down: Option<Chance>,
+}
+
+#[derive(Copy, Clone, Debug)]
+enum Step {
+    Place,
+    Do(Deed),
+}
+
+impl World {
+    fn new(seed: u64, premises: &Premises, options: Options) -> Self {
+        let now = Now { monotonic: Monotonic::from_nanos(1_000_000_000), unix: Duration::from_secs(1_795_000_000) };
+        let mut chance = Chance::new(seed);
+        let scenario = Scenario::of(&mut chance.branch(), options.weather);
+        let house = House::new(
+            Plan {
+                address: address(HOUSE),
+                signaling: signaling(),
+                calls: Arc::clone(&premises.configs[scenario.config]),
+                rules: Arc::clone(&premises.rules),
+                library: Arc::clone(&premises.library),
+                sampled: options.sampled,
+                resolves_to: scenario.named.then(|| address(PARTIES[5].1)),
+                seed: chance.word(),
+            },
+            now,
+        );
+        let each = premises.words.len() / PARTIES.len();
+        let agents = PARTIES
+            .iter()
+            .zip(premises.words.chunks(each))
+            .map(|((name, at), words)| Agent::new(name, address(at), words.to_vec(), options.sampled, chance.branch()));
+        let agents = agents.collect();
+        let network = Network::new(options.weather, chance.branch());
+        let mut planned = BTreeMap::new();
+        for (call, plan) in scenario.calls.iter().enumerate() {
+            planned.insert((now.monotonic + plan.starts, u32::try_from(call).unwrap_or(0)), (call, Step::Place));
+        }
+        let written_down = options.written_down.then(|| chance.branch());
+        Self {
+            now,
+            start: now.monotonic,
+            house,
+            network,
+            agents,
+            calls: vec![(None, None); scenario.calls.len()],
+            plans: 1_000,
+            scenario,
+            planned,
+            happened: BTreeMap::new(),
+            told: 0,
+            wire: Vec::new(),
+            hash: Fingerprint::default(),
+            last_datagram: now.monotonic,
+            rested: false,
+            written_down,
+        }
+    }
+
+    // ---- time
+
+    fn live(&mut self) {
+        for _ in 0..STEPS {
+            let Some(at) = self.next() else {
+                self.rested = true;
+                return;
+            };
+            if self.planned.is_empty() && at > self.last_datagram + REST + longest_way(self.scenario.weather) {
+                self.rested = true;
+                return;
+            }
+            if at > self.start + LONGEST {
+                return;
+            }
+            self.now = self.now.after(at.since(self.now.monotonic));
+            self.step();
+        }
+    }
+
+    fn next(&self) -> Option<Monotonic> {
+        let planned = self.planned.first_key_value().map(|((at, _), _)| *at);
+        let agents = self.agents.iter().filter_map(Agent::poll_timeout).min();
+        [self.house.poll_timeout(), self.network.poll_timeout(), planned, agents].into_iter().flatten().min()
+    }
+
+    /// One moment: everything that is due.
+    fn step(&mut self) {
+        let at = self.now.monotonic;
+        while let Some(packet) = self.network.poll_output(at) {
+            self.arrive(packet);
+        }
+        while let Some(entry) = self.planned.first_entry().filter(|entry| entry.key().0 <= at) {
+            let (call, step) = entry.remove();
+            match step {
+                Step::Place => self.place(call),
+                Step::Do(deed) => self.act(call, deed),
+            }
+        }
+        for agent in 0..self.agents.len() {
+            if self.agents[agent].poll_timeout().is_some_and(|due| due <= at) {
+                self.agents[agent].handle_timeout(at);
+                self.drain_agent(agent);
+            }
+        }
+        if self.house.poll_timeout().is_some_and(|due| due <= at) {
+            self.house.handle_timeout(self.now);
+            self.drain_house();
+        }
+    }
+
+    // ---- the wire
+
+    fn arrive(&mut self, packet: Packet) {
+        let Packet { from, to, content } = packet;
+        if let crate::network::Content::Sip(message) = &content {
+            self.see(from, to, Way::Arrived, message);
+        }
+        if to.ip() == address(HOUSE).ip() {
+            self.house.handle_input(self.now, Packet { from, to, content });
+            if let Some(chance) = &mut self.written_down
+                && chance.percent(20)
+            {
+                self.house.write_down_and_take_up(self.now);
+            }
+            return self.drain_house();
+        }
+        let crate::network::Content::Sip(message) = content else { return };
+        if let Some(agent) = self.agents.iter().position(|agent| agent.address == to) {
+            self.agents[agent].handle_input(self.now.monotonic, from, &message);
+            self.drain_agent(agent);
+        }
+    }
+
+    fn send(&mut self, packet: &Packet) {
+        let sip = match &packet.content {
+            crate::network::Content::Sip(message) => Some((packet.from, packet.to, Rc::clone(message))),
+            crate::network::Content::Rtp(_) => None,
+        };
+        let arrives = self.network.handle_input(self.now.monotonic, packet);
+        if let Some((from, to, message)) = sip {
+            self.see(from, to, if arrives { Way::Sent } else { Way::Lost }, &message);
+        }
+    }
+
+    fn see(&mut self, from: SocketAddr, to: SocketAddr, way: Way, message: &Rc<Read>) {
+        let at = self.now.monotonic;
+        self.last_datagram = at;
+        let wire = Wire { at, from, to, way, message: Rc::clone(message) };
+        self.hash.wire(&wire);
+        self.wire.push(wire);
+    }
+
+    fn drain_house(&mut self) {
+        while let Some(packet) = self.house.poll_output() {
+            self.send(&packet);
+        }
+        while let Some((at, event)) = self.house.published.get(self.told) {
+            self.told += 1;
+            let (id, name) = (event.call, event.what.name());
+            self.hash.bytes(*at, name.as_bytes());
+            if let Happening::CallStarted { sip_call_id, .. } = &event.what {
+                let trunk = &self.agents[0];
+                let same = |(leg, _): &&mut (Option<usize>, Option<CallId>)| {
+                    leg.is_some_and(|leg| trunk.legs[leg].call_id == *sip_call_id)
+                };
+                if let Some(call) = self.calls.iter_mut().find(same) {
+                    call.1 = Some(id);
+                }
+            }
+            if let Some(call) = self.calls.iter().position(|(_, known)| *known == Some(id)) {
+                self.happens(call, When::Told(name), name);
+            }
+        }
+    }
+
+    fn drain_agent(&mut self, at: usize) {
+        while let Some(packet) = self.agents[at].poll_output() {
+            self.send(&packet);
+        }
+        while let Some((leg, note)) = self.agents[at].notes.pop_front() {
+            let name = self.agents[at].name;
+            match note {
+                Note::Voice { to, voice } => {
+                    self.house.voice(self.now, to, voice);
+                    self.drain_house();
+                }
+                Note::Digit { to, digit } => {
+                    self.house.digit(self.now, to, digit);
+                    self.drain_house();
+                }
+                Note::Invited | Note::Answered if at > 0 => {
+                    let ai = ["bot", "backup"].contains(&name);
+                    let (when, word) = match (note == Note::Answered, ai) {
+                        (true, true) => (When::AiAnswered, "AI answered"),
+                        (true, false) => (When::HumanAnswered, "human answered"),
+                        (false, true) => (When::AiInvited, "AI invited"),
+                        (false, false) => (When::HumanInvited, "human invited"),
+                    };
+                    let id = self.agents[at].legs[leg].call.as_deref().and_then(|id| id.parse().ok());
+                    if let Some(call) = self.calls.iter().position(|(_, known)| id.is_some() && *known == id) {
+                        self.happens(call, when, word);
+                    }
+                }
+                Note::Invited | Note::Answered => {}
+            }
+        }
+    }
+
+    // ---- the script
+
+    fn happens(&mut self, call: usize, when: When, name: &'static str) {
+        let count = self.happened.entry((call, name)).or_default();
+        *count += 1;
+        let now = self.now.monotonic;
+        for cue in &self.scenario.calls[call].cues {
+            if cue.when == when && cue.nth == *count {
+                self.plans += 1;
+                self.planned.insert((now + cue.delay, self.plans), (call, Step::Do(cue.deed)));
+            }
+        }
+    }
+
+    fn place(&mut self, call: usize) {
+        let plan = &self.scenario.calls[call];
+        let (session, manner) = (plan.session, plan.manner.clone());
+        let leg = self.agents[0].place(self.now.monotonic, address(HOUSE), "4930900", session, manner);
+        self.calls[call].0 = Some(leg);
+        self.drain_agent(0);
+        self.happens(call, When::Placed, "placed");
+    }
+
+    fn act(&mut self, call: usize, deed: Deed) {
+        match deed {
+            Deed::Caller(act) => {
+                if let Some(leg) = self.calls[call].0 {
+                    self.agents[0].act(self.now.monotonic, leg, act);
+                    self.drain_agent(0);
+                }
+            }
+            Deed::Ai(act) => self.act_of(call, 1..3, act),
+            Deed::Human(act) => self.act_of(call, 3..6, act),
+            Deed::Ask(ask) => self.ask(call, ask),
+            Deed::Spoil(what, times) => self.network.spoil(what, times),
+            Deed::Cut(name, lasting) => {
+                if let Some(agent) = self.agents.iter().find(|agent| agent.name == name) {
+                    let from = self.now.monotonic;
+                    self.network.cut(Partition { address: agent.address.ip(), from, until: from + lasting });
+                }
+            }
+        }
+    }
+
+    /// The latest leg of the call at one of these parties.
+    fn act_of(&mut self, call: usize, parties: std::ops::Range<usize>, act: Act) {
+        let Some(id) = self.calls[call].1.map(|id| id.to_string()) else { return };
+        for at in parties {
+            let live = |leg: &crate::agent::Leg| leg.call.as_ref() == Some(&id) && leg.state != State::Over;
+            if let Some(leg) = self.agents[at].legs.iter().rposition(live) {
+                self.agents[at].act(self.now.monotonic, leg, act);
+                return self.drain_agent(at);
+            }
+        }
+    }
+
+    fn ask(&mut self, at: usize, ask: Ask) {
+        let Some(call) = self.calls[at].1 else { return };
+        let transfer = self.house.published.iter().rev().find_map(|(_, event)| match &event.what {
+            Happening::TransferStarted { transfer, .. } if event.call == call => Some(*transfer),
+            _ => None,
+        });
+        let request = match ask {
+            Ask::Transfer { to, cold } => {
+                let mode = Some(if cold { policy::Mode::Cold } else { policy::Mode::Warm });
+                let body = calls::TransferBody { mode, ..calls::TransferBody::to(to) };
+                Some(Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait: None })
+            }
+            Ask::CancelTransfer => transfer.map(|transfer| Request::CancelTransfer { transfer }),
+            Ask::Accept => transfer.map(|transfer| Request::AcceptTransfer { transfer, attempt: None }),
+            Ask::Decline => transfer.map(|transfer| Request::DeclineTransfer { transfer, attempt: None }),
+            Ask::Miss => {
+                let events = policy::Posted::list_from_json(&serde_json::json!({"type": "no_match"})).ok();
+                events.map(|events| Request::Events { call, events })
+            }
+            Ask::Handback => Some(Request::Handback { call, body: calls::HandbackBody::default() }),
+            Ask::HangUp => Some(Request::Hangup { call }),
+            Ask::Context => {
+                let context = (0..20).map(|n| (format!("key_{n}"), serde_json::json!("ä".repeat(40)))).collect();
+                Some(Request::Context { call, context })
+            }
+        };
+        if let Some(request) = request {
+            self.house.ask(self.now, request);
+            self.drain_house();
+        }
+    }
+
+    // ---- the end
+
+    fn into_evidence(mut self, premises: &Premises) -> (Evidence, u64) {
+        let mut seats = Vec::new();
+        for agent in &self.agents {
+            for leg in &agent.legs {
+                let placed = self.calls.iter().find(|(no, _)| {
+                    agent.name == "trunk" && no.is_some_and(|no| agent.legs[no].call_id == leg.call_id)
+                });
+                seats.push(Seat {
+                    party: agent.name,
+                    rtp: SocketAddr::new(agent.address.ip(), leg.media.port),
+                    call: leg.call.as_deref().and_then(|id| id.parse().ok()).or(placed.and_then(|(_, id)| *id)),
+                    call_id: leg.call_id.clone(),
+                    tag: leg.our_tag.clone(),
+                    word: leg.media.word,
+                    up: leg.up_at,
+                    over: leg.over_at,
+                });
+            }
+        }
+        for cdr in &self.house.cdrs {
+            self.hash.bytes(self.now.monotonic, &serde_json::to_vec(cdr).unwrap_or_default());
+        }
+        let evidence = Evidence {
+            house: address(HOUSE),
+            start: self.start,
+            wire: self.wire,
+            left: self.house.left(),
+            panicked: self.house.panicked,
+            errors: 0,
+            told: std::mem::take(&mut self.house.published),
+            cdrs: std::mem::take(&mut self.house.cdrs),
+            voices: std::mem::take(&mut self.house.voices),
+            seats,
+            clips: premises.clips,
+            rested: self.rested,
+            placed: self.calls.iter().filter(|(leg, _)| leg.is_some()).count(),
+        };
+        (evidence, self.hash.value())
+    }
+}

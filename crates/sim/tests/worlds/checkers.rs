@@ -1,0 +1,186 @@
+//! A checker that cannot fail is a defect: each is shown a run that is well, and the same run with one thing put wrong.
+
+use sim::{Evidence, Options, Premises, Read, Sound, Way, Weather, Wire, check, run};
+use std::{collections::BTreeSet, net::SocketAddr, rc::Rc, time::Duration};
+
+/// What is put wrong, and who must notice.
+type Wrong = (&'static str, fn(&mut Evidence));
+
+#[rustfmt::skip]
+const WRONGS: &[Wrong] = &[
+    ("one final response per INVITE",           |it| answer_again(it, 486)),
+    ("one final response per INVITE",           |it| answer_again(it, 180)),
+    ("one final response per INVITE",           |it| drop_sent(it, |read| read.answers("INVITE", 200, 700))),
+    ("every request is answered",               |it| drop_sent(it, |read| read.answers("BYE", 200, 700))),
+    ("copies are identical",                    copy_differently),
+    ("CANCEL waits for a provisional response", |it| it.wire.retain(|it| !it.message.answers("INVITE", 100, 200))),
+    ("every 2xx is acknowledged",               |it| drop_sent(it, |read| read.is("ACK"))),
+    ("every 2xx is ended",                      |it| it.wire.retain(|it| !it.message.is("BYE"))),
+    ("CSeq rises",                              |it| change(it, "BYE", |read| read.cseq = 1)),
+    ("CSeq rises",                              |it| change(it, "ACK", |read| read.cseq += 7)),
+    ("CSeq rises",                              |it| change(it, "CANCEL", |read| read.branch.push('x'))),
+    ("one open offer per dialog",               offer_twice),
+    ("one open offer per dialog",               accept_while_offering),
+    ("nobody hears a leg that is not theirs",   hear_another_call),
+    ("nobody hears a leg that is not theirs",   hear_the_whisper),
+    ("nobody hears a leg that is not theirs",   hear_too_early),
+    ("nobody hears a leg that is not theirs",   |it| it.voices[0].to.set_port(9)),
+    ("every call ends",                         |it| it.told.retain(|(_, event)| event.what.name() != "call.ended")),
+    ("every call ends",                         |it| it.told.extend_from_within(..)),
+    ("nobody is left alone",                    |it| it.seats.iter_mut().for_each(|seat| seat.over = None)),
+    ("everybody is gone within 200 ms",         |it| delay(it, "BYE", Duration::from_millis(300))),
+    ("everybody is gone within 200 ms",         |it| delay(it, "INVITE", Duration::from_secs(600))),
+    ("one CDR per call",                        |it| it.cdrs.extend_from_within(..)),
+    ("one CDR per call",                        |it| it.cdrs.clear()),
+    ("one CDR per call",                        |it| it.told.retain(|(_, event)| event.what.name() != "call.started")),
+    ("the CDR says what the wire says",         |it| it.cdrs[0].answered = None),
+    ("the CDR says what the wire says",         |it| it.cdrs[0].legs[0].ended = None),
+    ("the CDR says what the wire says",         |it| it.cdrs[0].legs.truncate(1)),
+    ("nothing is left over",                    |it| it.left.ports = 1),
+    ("nothing is left over",                    |it| it.left.signaling.timers = 1),
+    ("nothing is left over",                    |it| it.left.calls.outstanding = 1),
+    ("nothing is broken",                       |it| it.errors = 1),
+    ("nothing is broken",                       |it| it.panicked = 1),
+    ("the world comes to rest",                 |it| it.rested = false),
+];
+
+#[test]
+fn each_checker_notices_what_it_is_for() {
+    let good = good();
+    assert_eq!(check::judge(&good), []);
+    for (at, (name, put_wrong)) in WRONGS.iter().enumerate() {
+        let mut evidence = good.clone();
+        put_wrong(&mut evidence);
+        let found = check::judge(&evidence);
+        assert!(found.iter().any(|violation| violation.checker == *name), "number {at}, {name}: {found:?}");
+    }
+    let shown: BTreeSet<&str> = WRONGS.iter().map(|(name, _)| *name).collect();
+    let all: BTreeSet<&str> = check::CHECKERS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(shown, all, "a checker is not shown to fail");
+}
+
+/// A lawful run with everything in it that is to be put wrong: two calls, a bridge, a whisper, a CANCEL of ours, a re-INVITE.
+fn good() -> Evidence {
+    let premises = Premises::new();
+    let of = |seed, sampled| run(seed, &premises, Options { weather: Weather::CALM, sampled, written_down: false });
+    let rich = |it: &Evidence| {
+        let told = |name| it.told.iter().any(|(_, event)| event.what.name() == name);
+        it.placed > 1
+            && it.cdrs.iter().all(|cdr| cdr.answered.is_some())
+            && it.cdrs[0].legs.len() > 2
+            && told("transfer.bridged")
+            && told("whisper.started")
+            && it.wire.iter().any(|wire| sent(wire, it.house) && wire.message.is("CANCEL"))
+            && it.wire.iter().any(|wire| is_reinvite(it, wire))
+    };
+    let heard = |it: &Evidence| {
+        let human = |word: u8| it.seats.iter().any(|seat| seat.word == word && !AI_OR_CALLER.contains(&seat.party));
+        let bridged = |voiced: &sim::Voiced| matches!(voiced.sound, Sound::Word(word) if human(word));
+        it.voices.iter().any(|voiced| voiced.sound == Sound::Clip(it.clips.whisper)) && it.voices.iter().any(bridged)
+    };
+    let candidates = (1..20_000).filter(|seed| rich(&of(*seed, false).evidence));
+    let mut runs = candidates.map(|seed| of(seed, true)).filter(|outcome| outcome.violations.is_empty());
+    runs.find(|outcome| rich(&outcome.evidence) && heard(&outcome.evidence)).unwrap().evidence
+}
+
+const AI_OR_CALLER: [&str; 3] = ["trunk", "bot", "backup"];
+
+fn sent(wire: &Wire, house: SocketAddr) -> bool {
+    wire.from == house && wire.way != Way::Arrived
+}
+
+fn is_reinvite(evidence: &Evidence, wire: &Wire) -> bool {
+    let read = &wire.message;
+    wire.way == Way::Arrived
+        && wire.to == evidence.house
+        && read.is("INVITE")
+        && read.has_session()
+        && !read.to_tag.is_empty()
+}
+
+fn drop_sent(evidence: &mut Evidence, which: fn(&Read) -> bool) {
+    let house = evidence.house;
+    evidence.wire.retain(|it| it.from != house || !which(&it.message));
+}
+
+fn change(evidence: &mut Evidence, method: &str, how: fn(&mut Read)) {
+    let house = evidence.house;
+    for it in evidence.wire.iter_mut().filter(|it| it.from == house && it.message.is(method)) {
+        how(Rc::make_mut(&mut it.message));
+    }
+}
+
+fn delay(evidence: &mut Evidence, method: &str, by: Duration) {
+    for it in evidence.wire.iter_mut().filter(|it| it.message.is(method)) {
+        it.at = it.at + by;
+    }
+}
+
+/// The last final response to an INVITE is followed by another.
+fn answer_again(evidence: &mut Evidence, status: u16) {
+    let house = evidence.house;
+    let answers = |it: &&Wire| sent(it, house) && it.message.answers("INVITE", 200, 700);
+    let mut again = evidence.wire.iter().rev().find(answers).unwrap().clone();
+    let read = Rc::make_mut(&mut again.message);
+    read.status = status;
+    read.bytes = format!("SIP/2.0 {status} Another\r\n").into();
+    evidence.wire.push(again);
+}
+
+fn copy_differently(evidence: &mut Evidence) {
+    let house = evidence.house;
+    let mut copy = evidence.wire.iter().find(|it| sent(it, house) && it.message.is("BYE")).unwrap().clone();
+    Rc::make_mut(&mut copy.message).bytes = "BYE as it was not\r\n".into();
+    evidence.wire.push(copy);
+}
+
+/// The daemon offers again before its first offer has an answer.
+fn offer_twice(evidence: &mut Evidence) {
+    let house = evidence.house;
+    let at = evidence.wire.iter().position(|it| sent(it, house) && it.message.is("INVITE")).unwrap();
+    let mut second = evidence.wire[at].clone();
+    let read = Rc::make_mut(&mut second.message);
+    read.branch.push('2');
+    evidence.wire.insert(at + 1, second);
+}
+
+/// A peer's re-INVITE is accepted although the daemon has just offered itself.
+fn accept_while_offering(evidence: &mut Evidence) {
+    let at = evidence.wire.iter().position(|it| is_reinvite(evidence, it)).unwrap();
+    let mut ours = evidence.wire[at].clone();
+    (ours.from, ours.to, ours.way) = (ours.to, ours.from, Way::Sent);
+    Rc::make_mut(&mut ours.message).branch.push('2');
+    evidence.wire.insert(at, ours);
+}
+
+fn hear_another_call(evidence: &mut Evidence) {
+    let (word, at) = a_word(evidence);
+    let mine = evidence.seats.iter().find(|seat| seat.word == word).unwrap().call;
+    let stranger = evidence.seats.iter().find(|seat| seat.call.is_some() && seat.call != mine).unwrap().word;
+    evidence.voices[at].sound = Sound::Word(stranger);
+}
+
+fn hear_the_whisper(evidence: &mut Evidence) {
+    let caller = evidence.seats.iter().find(|seat| seat.party == "trunk").unwrap().rtp;
+    let whisper = evidence.clips.whisper;
+    evidence.voices.iter_mut().find(|voiced| voiced.to == caller).unwrap().sound = Sound::Clip(whisper);
+}
+
+/// The human is heard by the caller from the first moment on.
+fn hear_too_early(evidence: &mut Evidence) {
+    let is_human = |word: u8| {
+        let speaker = evidence.seats.iter().find(|seat| seat.word == word);
+        speaker.is_some_and(|seat| !AI_OR_CALLER.contains(&seat.party))
+    };
+    let heard = evidence.voices.iter().position(|voiced| matches!(voiced.sound, Sound::Word(word) if is_human(word)));
+    let start = evidence.start;
+    evidence.voices[heard.unwrap()].from = start;
+}
+
+fn a_word(evidence: &Evidence) -> (u8, usize) {
+    let word = |(at, voiced): (usize, &sim::Voiced)| match voiced.sound {
+        Sound::Word(word) => Some((word, at)),
+        _ => None,
+    };
+    evidence.voices.iter().enumerate().find_map(word).unwrap()
+}

@@ -1,0 +1,104 @@
+//! Seeds that are run before every change lands, and those that ever failed.
+
+use sim::{Evidence, Options, Premises, Way, Weather, run};
+use std::collections::BTreeSet;
+
+/// Seeds that once failed, with their weather: what broke is told beside each. `make sim SEED=n WEATHER=w TRACE=1` shows one.
+const FAILED_ONCE: [(u64, Weather); 0] = [];
+
+fn options(weather: Weather, seed: u64) -> Options {
+    Options { weather, sampled: seed.is_multiple_of(8), written_down: false }
+}
+
+fn assert_lawful(premises: &Premises, seed: u64, options: Options) -> Evidence {
+    let outcome = run(seed, premises, options);
+    let found: Vec<String> = outcome.violations.iter().map(ToString::to_string).collect();
+    assert!(found.is_empty(), "seed {seed}, {options:?}:\n{}\n{}", found.join("\n"), outcome.ladder());
+    outcome.evidence
+}
+
+#[test]
+fn two_hundred_seeds_under_loss_copies_and_reordering() {
+    let premises = Premises::new();
+    for seed in 1..=200 {
+        assert_lawful(&premises, seed, options(Weather::ROUGH, seed));
+    }
+}
+
+#[test]
+fn in_every_other_weather_too() {
+    let premises = Premises::new();
+    for weather in [Weather::CALM, Weather::BURSTS, Weather::FAR, Weather::STORM] {
+        for seed in 1_001..=1_060 {
+            assert_lawful(&premises, seed, options(weather, seed));
+        }
+    }
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    let premises = Premises::new();
+    for (seed, weather) in FAILED_ONCE {
+        assert_lawful(&premises, seed, options(weather, seed));
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    let premises = Premises::new();
+    let hash = |seed| run(seed, &premises, options(Weather::ROUGH, seed)).hash;
+    for seed in 1..=16 {
+        assert_eq!(hash(seed), hash(seed), "seed {seed}");
+    }
+    assert_ne!(hash(1), hash(2));
+}
+
+/// A simulator that never gets anywhere finds nothing: over some seeds everything that is meant to happen does.
+#[test]
+fn the_worlds_reach_what_they_are_meant_to_reach() {
+    let premises = Premises::new();
+    let (mut told, mut lines): (BTreeSet<&str>, BTreeSet<String>) = Default::default();
+    let (mut causes, mut words, mut bridged) = (BTreeSet::new(), 0, 0);
+    for seed in 1..=400 {
+        let evidence = run(seed, &premises, options(Weather::ROUGH, seed)).evidence;
+        told.extend(evidence.told.iter().map(|(_, event)| event.what.name()));
+        causes.extend(evidence.cdrs.iter().map(|cdr| cdr.cause));
+        bridged += evidence.cdrs.iter().filter(|cdr| cdr.bridged.is_some()).count();
+        words += evidence.voices.iter().filter(|voiced| matches!(voiced.sound, sim::Sound::Word(_))).count();
+        for it in evidence.wire.iter().filter(|it| it.way == Way::Arrived) {
+            let line = if it.message.status == 0 { it.message.method.clone() } else { it.message.status.to_string() };
+            lines.insert(format!("{}{line}", if it.to == evidence.house { ">" } else { "<" }));
+        }
+    }
+    let events = [
+        "ai.lost",
+        "ai.muted",
+        "agent.ringing",
+        "whisper.started",
+        "agent.accepted",
+        "transfer.bridged",
+        "transfer.failed",
+        "transfer.cancelled",
+        "transfer.measured",
+        "call.handed_back",
+        "dtmf",
+        "leg.hold",
+        "announcement.started",
+    ];
+    for name in events {
+        assert!(told.contains(name), "{name} never happened: {told:?}");
+    }
+    let expected = [
+        ">ACK", ">BYE", ">CANCEL", ">INFO", ">UPDATE", ">180", ">183", ">200", ">302", ">408", ">486", ">487", ">500",
+        ">503", ">600", ">603", "<180", "<481", "<487", "<491", "<BYE", "<CANCEL", "<480",
+    ];
+    for line in expected {
+        assert!(lines.contains(line), "{line} never happened: {lines:?}");
+    }
+    use calls::EndCause::{AiLost, CallerHungUp, Command, HumanHungUp, MediaTimeout, NobodyLeft, Refused};
+    for cause in [AiLost, CallerHungUp, Command, HumanHungUp, MediaTimeout, NobodyLeft, Refused] {
+        assert!(causes.contains(&cause), "no call ended by {cause:?}: {causes:?}");
+    }
+    assert!(bridged > 80, "{bridged} calls of some 500 reached a human");
+    assert!(words > 200, "{words} times a voice was heard");
+}
