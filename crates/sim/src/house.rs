@@ -10,6 +10,7 @@ use bytes::Bytes;
 use calls::{Cdr, Input, Opened, Output, Problem, PublicEvent, Reply, Request, RequestId};
 use clock::{Monotonic, Now};
 use media_relay::{Age, Channel, Library, PortId, Slot, Wire, Worker};
+use signaling::{Flow, Transport, locate::Target};
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
@@ -31,8 +32,8 @@ pub(crate) struct House {
     ports: u32,
     next_request: u64,
     /// Names that are being looked up: when the answer comes, and what it is.
-    resolving: VecDeque<(Monotonic, calls::ResolveId, Option<SocketAddr>)>,
-    resolves_to: Option<SocketAddr>,
+    resolving: VecDeque<(Monotonic, calls::ResolveId, Vec<Target>)>,
+    resolves_to: Vec<SocketAddr>,
     out: VecDeque<Packet>,
     pub(crate) published: Vec<(Monotonic, PublicEvent)>,
     pub(crate) cdrs: Vec<Cdr>,
@@ -111,7 +112,7 @@ pub(crate) struct Plan {
     pub(crate) library: Arc<Library>,
     /// Every packet of RTP, or the relay on paper.
     pub(crate) sampled: bool,
-    pub(crate) resolves_to: Option<SocketAddr>,
+    pub(crate) resolves_to: Vec<SocketAddr>,
     pub(crate) seed: u64,
 }
 
@@ -158,9 +159,8 @@ impl House {
     pub(crate) fn handle_input(&mut self, now: Now, packet: Packet) {
         match packet.content {
             Content::Sip(message) => {
-                let bytes = message.bytes.clone();
-                let input = signaling::Input::Datagram { local: self.address, source: packet.from, bytes };
-                self.signaling.handle_input(now, input);
+                let (flow, bytes) = (Flow::udp(self.address, packet.from), message.bytes.clone());
+                self.signaling.handle_input(now, signaling::Input::Received { flow, bytes });
             }
             Content::Rtp(bytes) => {
                 let port = port_at(packet.to);
@@ -198,8 +198,8 @@ impl House {
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         let due = |at: Option<Monotonic>| at.is_some_and(|at| at <= now.monotonic);
         while self.resolving.front().is_some_and(|(at, ..)| *at <= now.monotonic) {
-            if let Some((_, id, address)) = self.resolving.pop_front() {
-                self.calls.handle_input(now, Input::Resolved { id, address });
+            if let Some((_, id, targets)) = self.resolving.pop_front() {
+                self.calls.handle_input(now, Input::Resolved { id, targets });
             }
         }
         if due(self.signaling.poll_timeout()) {
@@ -250,12 +250,11 @@ impl House {
             while let Some(output) = self.signaling.poll_output() {
                 quiet = false;
                 match output {
-                    signaling::Output::Transmit { local, destination, bytes } => {
-                        self.transmit(local, destination, bytes);
-                    }
+                    signaling::Output::Transmit { flow, bytes, .. } => self.transmit(flow.local, flow.remote, bytes),
                     signaling::Output::Event { leg, event } => {
                         self.calls.handle_input(now, Input::Signaling { leg, event });
                     }
+                    signaling::Output::Outside { .. } | signaling::Output::Contacts { .. } => {}
                 }
             }
             while let Some(event) = self.media_event() {
@@ -308,7 +307,8 @@ impl House {
             }
             Output::Resolve { id, .. } => {
                 let at = now.monotonic + Duration::from_millis(30);
-                self.resolving.push_back((at, id, self.resolves_to));
+                let target = |&address: &SocketAddr| Target { transport: Transport::Udp, address, name: None };
+                self.resolving.push_back((at, id, self.resolves_to.iter().map(target).collect()));
             }
             Output::Reply { reply, .. } => self.replies.push(*reply),
             Output::Publish(event) => self.published.push((now.monotonic, event)),

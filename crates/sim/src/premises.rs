@@ -18,6 +18,9 @@ pub(crate) const PARTIES: [(&str, &str); 6] = [
     ("third", "10.0.0.32:5060"),
 ];
 
+/// Where nobody lives.
+pub(crate) const NOBODY: &str = "10.0.0.99:5060";
+
 /// Destinations a transfer can be asked for.
 pub(crate) const DESTINATIONS: [&str; 8] =
     ["human", "keyed", "both", "other", "team", "named", "quick", "sip:third@10.0.0.32"];
@@ -117,7 +120,7 @@ fn config(after_human: AfterHuman, ai_lost_announcement: Option<&str>) -> Config
     };
     let on_failure = vec![AiFailureStep::Profile("backup".into()), last];
     let mut config = Config {
-        listeners: vec![address(HOUSE)],
+        listeners: vec![address(HOUSE).into()],
         trunks: [("carrier".into(), Trunk { host: "10.0.0.10".into(), allowed: vec![network], ..Trunk::default() })]
             .into(),
         routes: vec![Route { called: "*".into(), line: "support".into(), ai: "bot".into(), ..Route::default() }],

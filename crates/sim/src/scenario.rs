@@ -6,7 +6,7 @@ use crate::{
     chance::Chance,
     network::{Spoil, Weather},
     paper::Voice,
-    premises::DESTINATIONS,
+    premises::{DESTINATIONS, NOBODY, PARTIES},
 };
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub(crate) struct Scenario {
     pub(crate) weather: Weather,
     pub(crate) config: usize,
     pub(crate) calls: Vec<CallPlan>,
-    /// Whether a name resolves.
-    pub(crate) named: bool,
+    /// What the one name resolves to.
+    pub(crate) named: &'static [&'static str],
 }
 
 /// One call.
@@ -104,7 +104,8 @@ impl Scenario {
             _ => 1,
         };
         let config = usize::try_from(chance.below(4)).unwrap_or(0);
-        let named = chance.percent(80);
+        let named: &[&[&str]] = &[&[], &[PARTIES[5].1], &[PARTIES[5].1], &[NOBODY, PARTIES[5].1]];
+        let named = chance.pick(named);
         Self { weather, config, named, calls: (0..calls).map(|_| CallPlan::of(chance)).collect() }
     }
 }

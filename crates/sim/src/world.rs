@@ -162,7 +162,7 @@ impl World {
                 rules: Arc::clone(&premises.rules),
                 library: Arc::clone(&premises.library),
                 sampled: options.sampled,
-                resolves_to: scenario.named.then(|| address(PARTIES[5].1)),
+                resolves_to: scenario.named.iter().copied().map(address).collect(),
                 seed: chance.word(),
             },
             now,
