@@ -22,7 +22,7 @@ pub(crate) enum Voice {
     Gone,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     /// When nothing was heard for as long as is watched for.
     Quiet,

@@ -39,7 +39,7 @@ pub(crate) const T2: Duration = Duration::from_secs(4);
 /// 64·T1: how long anything is tried.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(32);
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     /// When a request is repeated (A, E).
     Repeat(u32),

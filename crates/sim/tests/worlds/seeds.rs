@@ -95,8 +95,8 @@ fn the_worlds_reach_what_they_are_meant_to_reach() {
     for line in expected {
         assert!(lines.contains(line), "{line} never happened: {lines:?}");
     }
-    use calls::EndCause::{AiLost, CallerHungUp, Command, HumanHungUp, MediaTimeout, NobodyLeft, Refused};
-    for cause in [AiLost, CallerHungUp, Command, HumanHungUp, MediaTimeout, NobodyLeft, Refused] {
+    use calls::EndCause::{AiLost, CallerHungUp, Command, HumanHungUp, MediaTimeout, NobodyLeft};
+    for cause in [AiLost, CallerHungUp, Command, HumanHungUp, MediaTimeout, NobodyLeft] {
         assert!(causes.contains(&cause), "no call ended by {cause:?}: {causes:?}");
     }
     assert!(bridged > 80, "{bridged} calls of some 500 reached a human");
