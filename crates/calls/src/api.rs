@@ -90,6 +90,8 @@ pub enum Request {
         /// Which call.
         call: CallId,
     },
+    /// `GET /v1/trunks`; answers [`Reply::Trunks`].
+    Trunks,
     /// `POST /v1/rules/evaluate`: a dry run on a call's facts, or on none; answers [`Reply::Evaluation`].
     Evaluate(Box<EvaluateBody>),
     /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`, `supervise`,
@@ -306,6 +308,8 @@ pub enum Reply {
     Calls(CallList),
     /// To one call.
     Call(Box<CallDetail>),
+    /// To the list of trunks.
+    Trunks(TrunkList),
     /// To a context patch.
     Context(ContextReply),
     /// To a dry run.
@@ -494,6 +498,36 @@ pub struct CallDetail {
     pub transfers: Vec<TransferRecord>,
     /// What started the transfer under way.
     pub transfer_source: Option<Source>,
+}
+
+/// Trunks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrunkList {
+    /// By name.
+    pub trunks: Vec<TrunkSummary>,
+}
+
+/// A trunk as it is now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrunkSummary {
+    /// Its name.
+    pub name: String,
+    /// Whether it takes calls: its pings are answered and, where it is registered with, the registration stands.
+    pub up: bool,
+    /// Since when.
+    pub since: Time,
+    /// Where calls to it are sent; absent: it takes none.
+    pub address: Option<String>,
+    /// What its last OPTIONS showed: a status, `silent` or `unreachable`; absent: none was sent.
+    pub ping: Option<String>,
+    /// `registered`, `pending`, `refused: STATUS` or `no answer`; absent: none is configured.
+    pub registration: Option<String>,
+    /// Until when it stands.
+    pub registered_until: Option<Time>,
+    /// Calls it brought that are up.
+    pub calls_in: usize,
+    /// Calls to it that are up or being dialled.
+    pub calls_out: usize,
 }
 
 /// The answer to a context patch.

@@ -2,11 +2,12 @@
 
 use crate::{
     CallDetail, CallId, CallList, CallState, CallSummary, Config, Gauges, Input, LegRecord, Observation, Output, Party,
-    Problem, Reply, Request, RequestId,
+    Problem, PublicEvent, Reply, Request, RequestId,
     call::{About, Call},
     leg::Leg,
     step::{Shared, Step, Timer},
     story::Story,
+    trunks::Trunks,
 };
 use clock::{Monotonic, Now, Timers};
 use media_relay::CallKey;
@@ -29,7 +30,6 @@ pub struct Core {
     /// Boxed: a map moves its entries about, and an entry is kilobytes.
     calls: BTreeMap<CallKey, Box<Entry>>,
     ids: BTreeMap<CallId, CallKey>,
-    trunks: BTreeMap<String, usize>,
     timers: Timers<CallKey>,
     shared: Shared,
     ended: VecDeque<(CallId, Box<CallDetail>)>,
@@ -53,14 +53,14 @@ impl Core {
     /// number means one thing to this process and another to the one before it.
     pub fn new(config: Arc<Config>, rules: Arc<RuleSet>, seed: u64, now: Now) -> Self {
         let before_first = u64::try_from(now.unix.as_micros()).unwrap_or(0);
+        let trunks = Trunks::new(&config, now);
         Self {
             config,
             rules,
             calls: BTreeMap::new(),
             ids: BTreeMap::new(),
-            trunks: BTreeMap::new(),
             timers: Timers::default(),
-            shared: Shared::new(StdRng::seed_from_u64(seed), before_first),
+            shared: Shared::new(StdRng::seed_from_u64(seed), trunks, before_first),
             ended: VecDeque::new(),
             out: VecDeque::new(),
             next_call: 0,
@@ -96,15 +96,19 @@ impl Core {
                 }
             }
             Input::Resolved { id, targets } => {
-                if let Some((key, leg)) = self.shared.resolves.remove(&id) {
+                if let Some(wanted) = self.shared.trunks.resolving(id) {
+                    self.shared.trunks.located(&self.config, now, wanted, targets);
+                } else if let Some((key, leg)) = self.shared.resolves.remove(&id) {
                     self.step(now, key, |call, step| call.resolved(step, leg, targets));
                 }
             }
+            Input::Outside { id, event } => self.shared.trunks.outside(&self.config, now, id, event),
             Input::Request { id, request } => self.request(now, id, request),
             Input::RulesLoaded(rules) => self.rules = rules,
             Input::Configured(config) => self.config = config,
             Input::Shutdown => self.shut_down(now),
         }
+        self.settle_trunks(now);
     }
 
     /// Fires every timer that is due. Call [`Self::poll_output`] until it is empty afterwards.
@@ -116,6 +120,20 @@ impl Core {
                 None => self.rearm(key),
             }
         }
+        self.shared.trunks.handle_timeout(&self.config, now);
+        self.settle_trunks(now);
+    }
+
+    /// What the trunks want done and told.
+    fn settle_trunks(&mut self, now: Now) {
+        while let Some(output) = self.shared.trunks.poll_output() {
+            self.out.push_back(output);
+        }
+        while let Some(what) = self.shared.trunks.poll_happening() {
+            self.shared.seq += 1;
+            let (seq, time) = (self.shared.seq, now.into());
+            self.out.push_back(Output::Publish(PublicEvent { seq, time, call: None, line: String::new(), what }));
+        }
     }
 
     /// The next thing to do, in order.
@@ -125,7 +143,7 @@ impl Core {
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Monotonic> {
-        self.timers.next_timeout()
+        [self.timers.next_timeout(), self.shared.trunks.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What exists at the moment.
@@ -138,6 +156,11 @@ impl Core {
         gauges.ports = self.shared.ports.len();
         gauges.outstanding += self.shared.opens.len() + self.shared.resolves.len();
         gauges
+    }
+
+    /// Each trunk's name, and whether it takes calls.
+    pub fn trunks_up(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.shared.trunks.up()
     }
 
     /// The rules in force.
@@ -155,27 +178,35 @@ impl Core {
 
     fn incoming(&mut self, now: Now, leg: LegId, incoming: &Incoming) {
         let address = incoming.flow.remote.ip();
-        let allowed = |trunk: &crate::Trunk| {
+        let trunks = &self.shared.trunks;
+        let allowed = |name: &str, trunk: &crate::Trunk| {
             let within = trunk.allowed.iter().filter(|network| network.contains(address));
-            within.map(|network| network.prefix).max()
+            let located = trunk.allow_located && trunks.is_located_at(name, address);
+            within.map(|network| network.prefix).chain(located.then_some(u8::MAX)).max()
         };
         // The narrowest network decides where several trunks share an address block.
-        let found = self.config.trunks.iter().filter_map(|(name, trunk)| Some((allowed(trunk)?, name, trunk)));
+        let found = self.config.trunks.iter().filter_map(|(name, trunk)| Some((allowed(name, trunk)?, name, trunk)));
         let Some((_, name, trunk)) = found.max_by_key(|(prefix, ..)| *prefix) else {
             return self.refuse(leg, None, 403);
         };
         let name = name.clone();
-        let busy = self.trunks.get(&name).copied().unwrap_or(0) >= trunk.max_calls;
-        if busy || self.calls.len() >= self.config.limits.calls {
+        if self.calls.len() >= self.config.limits.calls {
             return self.refuse(leg, Some(name), 503);
         }
-        let called = user_of(&incoming.request_uri).unwrap_or_default();
+        let mut called = user_of(&incoming.request_uri).unwrap_or_default();
+        // Calls through a registration come to its Contact; whom they are for stands in To.
+        if trunk.register.as_ref().is_some_and(|register| register.user == called) {
+            called = incoming.to.user().map(unescape).unwrap_or(called);
+        }
         let called = trunk.numbers.canonical(&called);
         let from = incoming.from.user().filter(|user| !user.eq_ignore_ascii_case("anonymous"));
         let from = from.map(|user| trunk.numbers.canonical(&unescape(user)));
         let Some(route) = self.config.routes.iter().find(|route| route.matches(&called, &name)) else {
             return self.refuse(leg, Some(name), 404);
         };
+        if self.shared.trunks.admit(trunk, &name, now.monotonic).is_err() {
+            return self.refuse(leg, Some(name), 503);
+        }
         let nat = trunk.nat;
         let (line, ai): (Arc<str>, String) = (route.line.as_str().into(), route.ai.clone());
         self.next_call += 1;
@@ -234,7 +265,10 @@ impl Core {
         };
         let caller = match Leg::incoming(&mut step, leg, record, incoming, nat) {
             Ok(caller) => caller,
-            Err(refusal) => return self.refuse(leg, Some(name), refusal.status),
+            Err(refusal) => {
+                self.shared.trunks.leave(&name);
+                return self.refuse(leg, Some(name), refusal.status);
+            }
         };
         step.publish(crate::Happening::CallStarted {
             trunk: name.clone(),
@@ -244,7 +278,6 @@ impl Core {
             to: called,
             sip_call_id: incoming.call_id.clone(),
         });
-        *self.trunks.entry(name).or_default() += 1;
         self.ids.insert(id, key);
         self.calls.insert(key, Box::new(Entry { call: Call::new(about, caller, facts), story, timers }));
     }
@@ -318,17 +351,13 @@ impl Core {
             debug_assert!(owned(&self.shared.legs, key).is_empty() && owned(&self.shared.ports, key).is_empty());
         } else {
             self.shared.legs.retain(|_, owner| *owner != key);
+            entry.call.leg_ids().for_each(|leg| self.shared.trunks.release(leg));
             self.shared.ports.retain(|_, owner| *owner != key);
         }
         for transfer in &entry.story.transfers {
             self.shared.transfers.remove(&transfer.id);
         }
-        if let Some(count) = self.trunks.get_mut(&entry.call.about.trunk) {
-            *count -= 1;
-            if *count == 0 {
-                self.trunks.remove(&entry.call.about.trunk);
-            }
-        }
+        self.shared.trunks.leave(&entry.call.about.trunk);
         let step = Step {
             now,
             config: &self.config,
@@ -358,6 +387,7 @@ impl Core {
             self.step(now, key, Call::shut_down);
             self.remove(now, key);
         }
+        self.shared.trunks.shut_down();
     }
 
     // ---- the API
@@ -367,6 +397,10 @@ impl Core {
             Request::Calls { sip_call_id, active } => {
                 let list = self.list(sip_call_id.as_deref(), *active);
                 return self.reply(id, Ok(Reply::Calls(list)));
+            }
+            Request::Trunks => {
+                let list = self.shared.trunks.list(&self.config);
+                return self.reply(id, Ok(Reply::Trunks(list)));
             }
             Request::Evaluate(body) => {
                 let reply = self.dry_run(now, body);

@@ -23,6 +23,21 @@ pub(crate) fn of_attempt(by: EndedBy, status: Option<u16>) -> Cause {
     }
 }
 
+/// Whether an INVITE failed by its trunk's fault, so that another may carry it: nobody answered at all, the network did not
+/// carry it, or a 5xx (RFC 3261, section 21.5: the server failed). 4xx and 6xx are the callee's answer.
+pub(crate) fn is_of_the_trunk(by: EndedBy, status: Option<u16>) -> bool {
+    match by {
+        EndedBy::Transport | EndedBy::Timeout => true,
+        EndedBy::Refused => matches!(status, Some(500..=599)),
+        _ => false,
+    }
+}
+
+/// Whether it says that the trunk takes nothing for a while, whoever calls.
+pub(crate) fn is_trunk_lost(by: EndedBy, status: Option<u16>) -> bool {
+    is_of_the_trunk(by, status) && (by != EndedBy::Refused || matches!(status, Some(502..=504)))
+}
+
 /// How an AI that had not answered yet was lost.
 pub(crate) fn of_ai(by: EndedBy, status: Option<u16>) -> AiLoss {
     match of_attempt(by, status) {
@@ -48,6 +63,21 @@ pub(crate) fn ended_by(by: EndedBy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_trunk_is_tried_when_the_trunk_failed_and_never_on_the_callees_answer() {
+        for status in [500, 502, 503, 504, 513, 580] {
+            assert!(is_of_the_trunk(EndedBy::Refused, Some(status)), "{status}");
+        }
+        for status in [301, 400, 403, 404, 408, 480, 484, 486, 487, 488, 600, 603, 604, 606, 607] {
+            assert!(!is_of_the_trunk(EndedBy::Refused, Some(status)), "{status}");
+        }
+        assert!(is_of_the_trunk(EndedBy::Transport, Some(503)) && is_of_the_trunk(EndedBy::Timeout, Some(408)));
+        for by in [EndedBy::Us, EndedBy::Peer, EndedBy::Cancel, EndedBy::Unsent] {
+            assert!(!is_of_the_trunk(by, Some(503)), "{by:?}");
+        }
+        assert!(is_trunk_lost(EndedBy::Refused, Some(503)) && !is_trunk_lost(EndedBy::Refused, Some(500)));
+    }
 
     #[test]
     fn rfc3261_21_final_statuses_become_the_causes_of_the_rules() {

@@ -46,6 +46,20 @@ pub struct Trunk {
     pub tel: Vec<String>,
     /// How it writes numbers.
     pub numbers: Numbers,
+    /// OPTIONS ping; none: it is taken to be there.
+    pub ping: Option<crate::TrunkPing>,
+    /// A registration with it; its credentials are those of `credentials`.
+    pub register: Option<crate::TrunkRegistration>,
+    /// Where its name leads to may bring calls too: for trunks without networks of their own.
+    pub allow_located: bool,
+    /// Trunks of a lower number are tried first.
+    pub priority: u16,
+    /// Among those of one priority, its share; zero: only when no other is left.
+    pub weight: u16,
+    /// How long it may leave an INVITE without any response before the next trunk is tried, where there is one.
+    pub first_response: Duration,
+    /// How much it carries.
+    pub limits: crate::TrunkLimits,
 }
 
 impl Default for Trunk {
@@ -61,6 +75,13 @@ impl Default for Trunk {
             max_calls: usize::MAX,
             tel: vec!["+".to_owned()],
             numbers: Numbers::default(),
+            ping: None,
+            register: None,
+            allow_located: false,
+            priority: 0,
+            weight: 1,
+            first_response: Duration::from_secs(3),
+            limits: crate::TrunkLimits::default(),
         }
     }
 }
@@ -201,6 +222,8 @@ pub struct AiProfile {
     pub uri: String,
     /// Next hop instead of the URI's host.
     pub proxy: Option<String>,
+    /// Trunks that carry its calls instead, by priority and weight, each failing over to the next.
+    pub trunks: Vec<String>,
     /// Headers added to its INVITE, as configured; names start with `X-`.
     pub headers: Vec<(String, String)>,
     /// Digest credentials.
@@ -226,6 +249,7 @@ impl Default for AiProfile {
         Self {
             uri: String::new(),
             proxy: None,
+            trunks: Vec::new(),
             headers: Vec::new(),
             credentials: None,
             answer_timeout: Duration::from_secs(10),

@@ -1,9 +1,7 @@
 //! From a target's URI to where its INVITE goes, through which trunk, and what that peer may see.
 
-use crate::{
-    CallerId, Config,
-    leg::{Hop, Peer},
-};
+use crate::{CallerId, Config, leg::Peer};
+use serde::{Deserialize, Serialize};
 use signaling::{
     Transport,
     locate::{Target, Wanted},
@@ -11,17 +9,21 @@ use signaling::{
 use smallvec::smallvec;
 use std::{borrow::Cow, net::SocketAddr};
 
+pub(crate) use crate::leg::Hop;
+
 /// A target that can be dialled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Route {
     pub(crate) hop: Hop,
     pub(crate) peer: Peer,
     /// What the peer may see of the call.
     pub(crate) sees: Sees,
+    /// The Route of a registration, first hop first.
+    pub(crate) routes: Vec<String>,
 }
 
 /// What a peer may see.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sees {
     /// A carrier: nothing but the call itself.
     Nothing,
@@ -31,7 +33,7 @@ pub(crate) enum Sees {
     Context,
 }
 
-/// Where a target that rings a human goes. `through` is the trunk its destination names, `brought` the one that brought the
+/// Where a target that rings a human goes: the ways that lead there, one or, for a number, every trunk that may reach it. `through` is the trunk its destination names, `brought` the one that brought the
 /// call, `named` whether a destination of the rules names it (a direct URI of a command does not make its host trusted).
 pub(crate) fn human(
     config: &Config,
@@ -39,7 +41,7 @@ pub(crate) fn human(
     through: Option<&str>,
     brought: &str,
     named: bool,
-) -> Result<Route, &'static str> {
+) -> Result<Vec<Route>, &'static str> {
     if scheme(target) == Some("tel") {
         let number = number(target);
         let reaches = |name: &&str| {
@@ -49,15 +51,20 @@ pub(crate) fn human(
         };
         let mut candidates = match through {
             Some(trunk) => vec![trunk],
-            // Whoever brought the call may take it on, else the first trunk that may.
-            None => std::iter::once(brought).chain(config.trunks.keys().map(String::as_str)).collect(),
+            // Whoever brought the call may take it on, and any trunk that may.
+            None => {
+                let others = config.trunks.keys().map(String::as_str).filter(|name| *name != brought);
+                std::iter::once(brought).chain(others).collect()
+            }
         };
         candidates.retain(|name| reaches(name));
-        let name = candidates.first().ok_or("no trunk may reach this number")?;
-        return by_trunk(config, name);
+        if candidates.is_empty() {
+            return Err("no trunk may reach this number");
+        }
+        return candidates.into_iter().map(|name| by_trunk(config, name)).collect();
     }
     if let Some(trunk) = through {
-        return by_trunk(config, trunk);
+        return by_trunk(config, trunk).map(|route| vec![route]);
     }
     let (host, port) = host_port(target).ok_or("the URI has no host that can be dialled")?;
     let hop = hop(host, port);
@@ -65,9 +72,10 @@ pub(crate) fn human(
     let configured = config.trunks.iter().find(|(_, trunk)| trunk.host == host && port_of(trunk.port) == port_of(port));
     if let Some((name, trunk)) = configured {
         let sees = if trunk.trusted || named { Sees::Context } else { Sees::CallId };
-        return Ok(Route { hop, peer: Peer::Trunk(name.clone()), sees });
+        return Ok(vec![Route { hop, peer: Peer::Trunk(name.clone()), sees, routes: Vec::new() }]);
     }
-    Ok(Route { hop, peer: Peer::Direct, sees: if named { Sees::Context } else { Sees::CallId } })
+    let sees = if named { Sees::Context } else { Sees::CallId };
+    Ok(vec![Route { hop, peer: Peer::Direct, sees, routes: Vec::new() }])
 }
 
 fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
@@ -76,14 +84,20 @@ fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
         return Err("the destination's trunk has no address to call");
     }
     let sees = if trunk.trusted { Sees::Context } else { Sees::Nothing };
-    Ok(Route { hop: hop(&trunk.host, trunk.port), peer: Peer::Trunk(name.to_owned()), sees })
+    let hop = hop(&trunk.host, trunk.port);
+    Ok(Route { hop, peer: Peer::Trunk(name.to_owned()), sees, routes: Vec::new() })
 }
 
-/// Where an AI profile is dialled.
-pub(crate) fn ai(uri: &str, proxy: Option<&str>, profile: &str) -> Result<Route, &'static str> {
-    let proxied = proxy.map(|proxy| format!("sip:{proxy}"));
-    let (host, port) = host_port(proxied.as_deref().unwrap_or(uri)).ok_or("the profile's URI has no host")?;
-    Ok(Route { hop: hop(host, port), peer: Peer::Ai(profile.to_owned()), sees: Sees::Context })
+/// Where an AI profile is dialled: by its trunks, by its proxy, or by its URI.
+pub(crate) fn ai(config: &Config, profile: &crate::AiProfile, name: &str) -> Result<Vec<Route>, &'static str> {
+    if !profile.trunks.is_empty() {
+        let by = |trunk: &String| Ok(Route { sees: Sees::Context, ..by_trunk(config, trunk)? });
+        return profile.trunks.iter().map(by).collect();
+    }
+    let proxied = profile.proxy.as_ref().map(|proxy| format!("sip:{proxy}"));
+    let (host, port) = host_port(proxied.as_deref().unwrap_or(&profile.uri)).ok_or("the profile's URI has no host")?;
+    let peer = Peer::Ai(name.to_owned());
+    Ok(vec![Route { hop: hop(host, port), peer, sees: Sees::Context, routes: Vec::new() }])
 }
 
 /// Who a dialled leg says is calling.
@@ -119,7 +133,15 @@ fn host_text(address: SocketAddr) -> Cow<'static, str> {
     }
 }
 
-fn hop(host: &str, port: Option<u16>) -> Hop {
+impl Hop {
+    /// Where a Route header's first value leads.
+    pub(crate) fn of_route(route: &str) -> Option<Self> {
+        let uri = route.split_once('<')?.1.split_once('>')?.0;
+        host_port(uri).map(|(host, port)| hop(host, port))
+    }
+}
+
+pub(crate) fn hop(host: &str, port: Option<u16>) -> Hop {
     match host.parse() {
         Ok(ip) => {
             let address = SocketAddr::new(ip, port_of(port));
@@ -237,10 +259,13 @@ mod tests {
     #[test]
     fn a_number_goes_through_a_trunk_that_may_reach_it() {
         let config = config();
-        let german = human(&config, "tel:+49-30-123", None, "carrier", false).unwrap();
+        let both = human(&config, "tel:+49-30-123", None, "carrier", false).unwrap();
+        let names: Vec<_> = both.iter().filter_map(|route| route.peer.trunk()).collect();
+        assert_eq!(names, ["carrier", "pbx"]);
+        let german = &both[0];
         assert_eq!(german.peer, Peer::Trunk("carrier".into()));
         assert_eq!(german.sees, Sees::Nothing, "a carrier never sees a customer's name");
-        let american = human(&config, "tel:+15550199", None, "carrier", false).unwrap();
+        let american = human(&config, "tel:+15550199", None, "carrier", false).unwrap().remove(0);
         assert_eq!(american.peer, Peer::Trunk("pbx".into()));
         assert!(human(&config, "tel:+15550199", Some("carrier"), "carrier", false).is_err());
     }
@@ -248,7 +273,7 @@ mod tests {
     #[test]
     fn a_direct_uri_is_not_trusted_by_being_named_in_a_command() {
         let config = config();
-        let sees = |target, named| human(&config, target, None, "carrier", named).unwrap().sees;
+        let sees = |target, named| human(&config, target, None, "carrier", named).unwrap().remove(0).sees;
         assert_eq!(sees("sip:100@198.51.100.9", true), Sees::Context);
         assert_eq!(sees("sip:100@198.51.100.9", false), Sees::CallId);
         assert_eq!(sees("sip:100@192.0.2.2", false), Sees::Context);

@@ -11,9 +11,10 @@ pub struct PublicEvent {
     pub seq: u64,
     /// When.
     pub time: Time,
-    /// Which call.
-    pub call: CallId,
-    /// The call's line, to filter by.
+    /// Which call; none for what happens to a trunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// The call's line, to filter by; empty without a call.
     pub line: String,
     /// `type` and `data`.
     #[serde(flatten)]
@@ -105,6 +106,12 @@ pub enum Happening {
     /// An announcement plays to the caller.
     #[serde(rename = "announcement.started")]
     AnnouncementStarted { prompt: String },
+    /// A trunk takes calls (again).
+    #[serde(rename = "trunk.up")]
+    TrunkUp { trunk: String, reason: String },
+    /// A trunk takes no calls: others are tried first.
+    #[serde(rename = "trunk.down")]
+    TrunkDown { trunk: String, reason: String },
     /// The end.
     #[serde(rename = "call.ended")]
     CallEnded { cause: EndCause, by: String, sip_code: Option<u16>, duration_ms: u64 },
@@ -136,6 +143,8 @@ impl Happening {
             Self::Dtmf { .. } => "dtmf",
             Self::LegHold { .. } => "leg.hold",
             Self::AnnouncementStarted { .. } => "announcement.started",
+            Self::TrunkUp { .. } => "trunk.up",
+            Self::TrunkDown { .. } => "trunk.down",
             Self::CallEnded { .. } => "call.ended",
         }
     }

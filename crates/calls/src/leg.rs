@@ -12,7 +12,7 @@ use signaling::{
     locate::{Target, Wanted},
 };
 use smallvec::SmallVec;
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 /// A leg.
 ///
@@ -37,6 +37,10 @@ pub(crate) struct Leg {
     pub(crate) holds: bool,
     /// Call-ID of its INVITE.
     pub(crate) sip_call_id: String,
+    /// Whom it was dialled through, or to; none for the caller's leg.
+    peer: Option<Peer>,
+    /// Other ways to its target, should its trunk fail.
+    pub(crate) ways: VecDeque<crate::dial::Route>,
     /// What its port was last asked to watch for.
     watched: Watch,
     nat: Nat,
@@ -77,6 +81,10 @@ pub(crate) struct Order {
     pub(crate) max_forwards: u8,
     pub(crate) timeout: Duration,
     pub(crate) codecs: Vec<Codec>,
+    /// Without any response for this long it is given up.
+    pub(crate) first_response: Option<Duration>,
+    /// The Route of a registration.
+    pub(crate) routes: Vec<String>,
 }
 
 /// Where an INVITE goes.
@@ -99,6 +107,16 @@ pub(crate) enum Peer {
     Direct,
 }
 
+impl Peer {
+    /// The trunk it is, if it is one.
+    pub(crate) fn trunk(&self) -> Option<&str> {
+        match self {
+            Self::Trunk(name) => Some(name),
+            Self::Ai(_) | Self::Direct => None,
+        }
+    }
+}
+
 /// What a leg tells its call.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) enum News {
@@ -119,6 +137,7 @@ pub(crate) enum News {
     Ended {
         by: EndedBy,
         sip_code: Option<u16>,
+        retry_after: Option<Duration>,
     },
 }
 
@@ -145,6 +164,8 @@ impl Leg {
             port: None,
             holds: false,
             sip_call_id: incoming.call_id.clone(),
+            peer: None,
+            ways: VecDeque::new(),
             watched: Watch::default(),
             nat,
             media: Some(media),
@@ -166,6 +187,8 @@ impl Leg {
             port: None,
             holds: false,
             sip_call_id: String::new(),
+            peer: Some(order.peer.clone()),
+            ways: VecDeque::new(),
             watched: Watch::default(),
             nat,
             media: None,
@@ -247,8 +270,9 @@ impl Leg {
             credentials,
             max_forwards: order.max_forwards,
             invite_timeout: order.timeout,
-            first_response: (!targets.is_empty()).then_some(step.config.limits.next_target),
-            routes: Vec::new(),
+            // Another target, or another trunk, may be reached sooner.
+            first_response: (!targets.is_empty()).then_some(step.config.limits.next_target).or(order.first_response),
+            routes: order.routes.clone(),
         };
         if let State::Preparing(order) = std::mem::replace(&mut self.state, State::Closing) {
             self.state = State::Dialling(order);
@@ -288,8 +312,9 @@ impl Leg {
         {
             return self.dial_next(step);
         }
-        if let Event::Ended { by, status, reason, .. } = event {
-            return self.ended(step, by, status, reason.as_ref());
+        if let Event::Ended { by, status, reason, retry_after } = event {
+            self.ended(step, by, status, reason.as_ref());
+            return News::Ended { by, sip_code: status, retry_after };
         }
         if self.state == State::Closing {
             return News::Nothing;
@@ -445,13 +470,7 @@ impl Leg {
         }
     }
 
-    fn ended(
-        &mut self,
-        step: &mut Step<'_>,
-        by: EndedBy,
-        status: Option<u16>,
-        reason: Option<&signaling::Reason>,
-    ) -> News {
+    fn ended(&mut self, step: &mut Step<'_>, by: EndedBy, status: Option<u16>, reason: Option<&signaling::Reason>) {
         let by_word = cause::ended_by(by);
         let reason = reason.map(|reason| match reason.cause {
             Some(cause) => format!("{};cause={cause}", reason.protocol),
@@ -465,7 +484,6 @@ impl Leg {
         }
         self.record.reason = reason;
         self.record.ended = Some(step.time());
-        News::Ended { by, sip_code: status }
     }
 
     /// Tells the relay what was agreed on.
@@ -510,6 +528,11 @@ impl Leg {
     /// What the caller's open offer holds, best first.
     pub(crate) fn offered_codecs(&self) -> Vec<Codec> {
         self.media.as_ref().map(OfferAnswer::offered).unwrap_or_default()
+    }
+
+    /// The trunk it was dialled through, if one.
+    pub(crate) fn trunk(&self) -> Option<&str> {
+        self.peer.as_ref().and_then(Peer::trunk)
     }
 
     /// Whose it is.

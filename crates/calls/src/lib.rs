@@ -29,12 +29,13 @@ mod relay;
 mod step;
 mod story;
 mod transfer;
+mod trunks;
 mod whisper;
 
 pub use api::{
     AcceptBody, AcceptWord, CallDetail, CallList, CallState, CallSummary, ContextBody, ContextReply, DecisionReply,
     DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, OnFailureBody, Reply,
-    Request, TransferBody, TransferReply,
+    Request, TransferBody, TransferReply, TrunkList, TrunkSummary,
 };
 pub use calls::Core;
 pub use config::{
@@ -49,3 +50,4 @@ pub use record::{
     AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, Party, Source, Time, TimelineEntry,
     TransferRecord, TransferState,
 };
+pub use trunks::{TrunkLimits, TrunkPing, TrunkRegistration};

@@ -44,6 +44,13 @@ pub enum Input {
         /// Where it may be dialled, in order; empty when nothing leads there.
         targets: Vec<Target>,
     },
+    /// Something came of an [`Output::Outside`].
+    Outside {
+        /// Which.
+        id: signaling::OutsideId,
+        /// What.
+        event: signaling::OutsideEvent,
+    },
     /// The API asks.
     Request {
         /// Echoed with the reply.
@@ -73,6 +80,8 @@ pub struct Opened {
 pub enum Output {
     /// To `signaling`.
     Signaling(signaling::Command),
+    /// To `signaling`: a request outside of any dialog; answered by [`Input::Outside`].
+    Outside(signaling::OutsideCommand),
     /// To `media-relay`.
     Media(media_relay::Command),
     /// Open a port and answer [`Input::PortOpened`] or [`Input::PortFailed`]; at once if that can be done.

@@ -4,6 +4,7 @@ use crate::{
     CallId, Config, Happening, Observation, Output, Problem, PublicEvent, Reply, RequestId, Time,
     ids::{OpenId, ResolveId},
     story::Story,
+    trunks::Trunks,
 };
 use clock::{Monotonic, Now, Timers};
 use core::time::Duration;
@@ -45,6 +46,7 @@ pub(crate) enum Timer {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) chance: StdRng,
+    pub(crate) trunks: Trunks,
     pub(crate) legs: FxHashMap<LegId, CallKey>,
     pub(crate) ports: FxHashMap<PortId, CallKey>,
     pub(crate) opens: FxHashMap<OpenId, (CallKey, LegId)>,
@@ -56,9 +58,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(chance: StdRng, seq: u64) -> Self {
+    pub(crate) fn new(chance: StdRng, trunks: Trunks, seq: u64) -> Self {
         Self {
             chance,
+            trunks,
             legs: FxHashMap::default(),
             ports: FxHashMap::default(),
             opens: FxHashMap::default(),
@@ -117,7 +120,13 @@ impl Step<'_> {
         tracing::debug!(call = %self.id, event = what.name());
         self.story.note(time, &what, self.config.limits.timeline);
         let line = self.story.line.to_string();
-        self.out.push_back(Output::Publish(PublicEvent { seq: self.shared.seq, time, call: self.id, line, what }));
+        self.out.push_back(Output::Publish(PublicEvent {
+            seq: self.shared.seq,
+            time,
+            call: Some(self.id),
+            line,
+            what,
+        }));
     }
 
     pub(crate) fn arm(&mut self, timer: Timer, after: Duration) {
@@ -126,6 +135,14 @@ impl Step<'_> {
 
     pub(crate) fn arm_at(&mut self, timer: Timer, at: Monotonic) {
         self.timers.set(timer, at);
+    }
+
+    /// A timer goes on under another name.
+    pub(crate) fn rename(&mut self, timer: Timer, to: Timer) {
+        if let Some(at) = self.timers.deadline(timer) {
+            self.timers.cancel(timer);
+            self.timers.set(to, at);
+        }
     }
 
     pub(crate) fn disarm(&mut self, timer: Timer) {

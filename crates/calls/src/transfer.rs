@@ -72,6 +72,8 @@ struct Attempt {
     number: u32,
     leg: LegId,
     target: Arc<str>,
+    /// Trunks tried so far.
+    tries: u32,
     whisper: Option<Whisper>,
 }
 
@@ -286,7 +288,7 @@ impl Transfer {
             let Some(target) = self.targets.pop_front() else { return };
             let leg = step.new_leg();
             let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-            self.attempts.push(Attempt { number, leg, target: Arc::clone(&target), whisper: None });
+            self.attempts.push(Attempt { number, leg, target: Arc::clone(&target), tries: 1, whisper: None });
             self.record.attempts.push(AttemptRecord {
                 attempt: number,
                 destination: self.spec.to.to_string(),
@@ -404,6 +406,19 @@ impl Transfer {
         let (cause, sip_code) = if answered { (Cause::NotAccepted, None) } else { (cause, sip_code) };
         self.attempt_failed(step, leg, cause, sip_code, &mut acts);
         acts
+    }
+
+    /// The attempt goes on by another leg, through another trunk: its target, its number and which try this is.
+    pub(crate) fn moved(&mut self, step: &mut Step<'_>, old: LegId, new: LegId) -> Option<(Arc<str>, u32, u32)> {
+        let attempt = self.attempts.iter_mut().find(|attempt| attempt.leg == old)?;
+        attempt.leg = new;
+        attempt.tries += 1;
+        let (target, number, tries) = (Arc::clone(&attempt.target), attempt.number, attempt.tries);
+        if let Some(record) = self.record.attempts.iter_mut().find(|record| record.attempt == number) {
+            record.leg = format!("human-{number}.{tries}");
+        }
+        step.rename(Timer::Ring(old), Timer::Ring(new));
+        Some((target, number, tries))
     }
 
     fn give_up(&mut self, step: &mut Step<'_>, leg: LegId, cause: Cause, acts: &mut Acts) {

@@ -103,7 +103,7 @@ impl Events {
         };
         let entry = Entry {
             seq: event.seq,
-            call: event.call.to_string(),
+            call: event.call.map(|call| call.to_string()).unwrap_or_default(),
             line: event.line.clone(),
             kind: event.what.name(),
             text: text.into(),

@@ -122,6 +122,11 @@ pub(crate) async fn decline(State(shared): State<Arc<Shared>>, Path(tid): At, re
     answer(StatusCode::OK, &ask(&shared, calls::Request::DeclineTransfer { transfer, attempt }).await?)
 }
 
+pub(crate) async fn trunks(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
+    Query::of(&request, &[])?;
+    answer(StatusCode::OK, &ask(&shared, calls::Request::Trunks).await?)
+}
+
 pub(crate) async fn calls(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
     let query = Query::of(&request, &["sip_call_id", "state", "limit"])?;
     let active = match query.get("state") {

@@ -208,6 +208,17 @@ const DESCRIBED: &[Described] = &[
     },
     Described {
         method: HttpMethod::Get,
+        path: "/v1/trunks",
+        id: "listTrunks",
+        tag: "daemon",
+        summary: "Every trunk: whether it takes calls, what its last ping and its registration showed, how many calls it carries",
+        parameters: &[],
+        body: None,
+        success: &[("200", "The trunks", "TrunkList")],
+        refusals: &["422", "503"],
+    },
+    Described {
+        method: HttpMethod::Get,
         path: "/v1/rules",
         id: "getRules",
         tag: "rules",

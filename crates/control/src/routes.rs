@@ -59,6 +59,7 @@ fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<Shared>>)> {
         (Method::DELETE, "/v1/transfers/{tid}", delete(handlers::cancel)),
         (Method::POST, "/v1/transfers/{tid}/accept", post(handlers::accept)),
         (Method::POST, "/v1/transfers/{tid}/decline", post(handlers::decline)),
+        (Method::GET, "/v1/trunks", get(handlers::trunks)),
         (Method::GET, "/v1/rules", get(handlers::rules)),
         (Method::POST, "/v1/rules/evaluate", post(handlers::evaluate)),
         (Method::POST, "/v1/rules/reload", post(handlers::reload)),

@@ -10,7 +10,12 @@ use bytes::Bytes;
 use clock::{Monotonic, Now, Timers};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rustc_hash::FxHashMap;
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long a peer that refused a connection gets its long requests over UDP without being asked again.
 const STREAMLESS: Duration = Duration::from_secs(600);
@@ -28,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) guard: Guard,
     /// Where phones register; taken out while it works.
     pub(crate) registrar: Option<Box<Registrar>>,
+    /// Where trunks that are known by name were found.
+    pub(crate) located: BTreeMap<crate::OutsideId, Vec<IpAddr>>,
     outputs: VecDeque<Output>,
     random: StdRng,
     /// Peers that refused a connection, and until when that counts.
@@ -52,6 +59,7 @@ impl Context {
             now: now.monotonic,
             counters: Counters::default(),
             timers: Timers::default(),
+            located: BTreeMap::new(),
             outputs: VecDeque::new(),
             random,
             streamless: FxHashMap::default(),
@@ -120,6 +128,7 @@ impl Context {
 
     pub(crate) fn allowed(&self, source: SocketAddr) -> bool {
         self.config.allowed.iter().any(|network| network.contains(source.ip()))
+            || self.located.values().flatten().any(|address| *address == source.ip())
     }
 
     pub(crate) fn random(&mut self) -> u64 {

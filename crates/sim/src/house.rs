@@ -254,7 +254,10 @@ impl House {
                     signaling::Output::Event { leg, event } => {
                         self.calls.handle_input(now, Input::Signaling { leg, event });
                     }
-                    signaling::Output::Outside { .. } | signaling::Output::Contacts { .. } => {}
+                    signaling::Output::Outside { id, event } => {
+                        self.calls.handle_input(now, Input::Outside { id, event });
+                    }
+                    signaling::Output::Contacts { .. } => {}
                 }
             }
             while let Some(event) = self.media_event() {
@@ -297,6 +300,7 @@ impl House {
             Output::Signaling(command) => {
                 self.signaling.handle_input(now, signaling::Input::Command(command));
             }
+            Output::Outside(command) => self.signaling.handle_input(now, signaling::Input::Outside(command)),
             Output::Media(command) => self.media_command(now, command),
             Output::OpenPort { id, call } => {
                 self.ports += 1;

@@ -105,7 +105,8 @@ impl Outcome {
             party.unwrap_or("tandem").to_owned()
         };
         let tell = |(at, event): &(Monotonic, PublicEvent)| {
-            (*at, format!("{} {}", event.call, serde_json::to_string(&event.what).unwrap_or_default()))
+            let call = event.call.map(|call| call.to_string()).unwrap_or_default();
+            (*at, format!("{call} {}", serde_json::to_string(&event.what).unwrap_or_default()))
         };
         let told: Vec<_> = self.evidence.told.iter().map(tell).collect();
         ladder(self.evidence.start, &self.evidence.wire, &told, &names)
@@ -298,7 +299,8 @@ impl World {
         }
         while let Some((at, event)) = self.house.published.get(self.told) {
             self.told += 1;
-            let (id, name) = (event.call, event.what.name());
+            let Some(id) = event.call else { continue };
+            let name = event.what.name();
             self.hash.bytes(*at, name.as_bytes());
             if let Happening::CallStarted { sip_call_id, .. } = &event.what {
                 let trunk = &self.agents[0];
@@ -407,7 +409,7 @@ impl World {
     fn ask(&mut self, at: usize, ask: Ask) {
         let Some(call) = self.calls[at].1 else { return };
         let transfer = self.house.published.iter().rev().find_map(|(_, event)| match &event.what {
-            Happening::TransferStarted { transfer, .. } if event.call == call => Some(*transfer),
+            Happening::TransferStarted { transfer, .. } if event.call == Some(call) => Some(*transfer),
             _ => None,
         });
         let request = match ask {

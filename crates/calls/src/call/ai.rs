@@ -9,7 +9,7 @@ use crate::{
 use policy::{CallFact, To, TransferOptions};
 use sdp::Codec;
 use signaling::LegId;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 /// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
 const TIMER_FIRST: core::time::Duration = core::time::Duration::from_secs(5);
@@ -41,26 +41,48 @@ impl Call {
         let Some(profile) = config.ai.get(&self.profile).filter(|_| self.legs.len() < MOST_LEGS) else {
             return self.ai_lost(step, AiLoss::Unreachable, None);
         };
-        let Ok(route) = dial::ai(&profile.uri, profile.proxy.as_deref(), &self.profile) else {
+        let Ok(routes) = dial::ai(&config, profile, &self.profile) else {
             return self.ai_lost(step, AiLoss::Unreachable, None);
         };
-        self.ai_dials += 1;
+        let mut ways = self.ordered(step, routes);
         let id = step.new_leg();
+        let Some(route) = Self::first_free(step, id, &mut ways) else {
+            step.shared.legs.remove(&id);
+            return self.ai_lost(step, AiLoss::Unreachable, None);
+        };
+        step.arm(Timer::AiAnswer(id), profile.answer_timeout);
+        self.ai = Some(id);
+        self.dial_ai_by(step, id, told, route, ways);
+    }
+
+    /// Dials the AI of the profile in charge by one of its ways; the others are kept for the case that its trunk fails.
+    pub(super) fn dial_ai_by(
+        &mut self,
+        step: &mut Step<'_>,
+        id: LegId,
+        told: &[(&str, String)],
+        route: dial::Route,
+        ways: VecDeque<dial::Route>,
+    ) {
+        let config = Arc::clone(step.config);
+        let Some(profile) = config.ai.get(&self.profile) else { return };
+        self.ai_dials += 1;
         let name = format!("ai-{}", self.ai_dials);
         let record = self.leg_record(step, name, Party::Ai, &profile.uri, &self.profile);
         let order = Order {
             target: profile.uri.as_str().into(),
             hop: route.hop,
             from: self.caller_id_for(step, &route.peer),
+            first_response: Self::first_response(step, &route.peer, &ways),
             peer: route.peer,
             headers: self.headers_for_ai(profile, told),
             max_forwards: self.about.max_forwards.saturating_sub(1),
             timeout: profile.answer_timeout + TIMER_FIRST,
             codecs: self.codecs_for(step),
+            routes: route.routes,
         };
-        step.arm(Timer::AiAnswer(id), profile.answer_timeout);
-        self.ai = Some(id);
-        let leg = Leg::outgoing(step, id, record, order, profile.nat);
+        let mut leg = Leg::outgoing(step, id, record, order, profile.nat);
+        leg.ways = ways;
         self.legs.push(leg);
     }
 

@@ -3,7 +3,7 @@
 use super::{Call, MOST_LEGS, Stage};
 use crate::{
     EndCause, Happening, Observation, Party, Source, TransferId, TransferState,
-    dial::{self, Sees},
+    dial::{self, Route, Sees},
     headers,
     leg::{Leg, Order},
     step::{Step, Timer},
@@ -114,7 +114,7 @@ impl Call {
     }
 
     fn dial_human(&mut self, step: &mut Step<'_>, leg: LegId, target: &Arc<str>, attempt: u32) -> Acts {
-        let Some(transfer) = &mut self.transfer else {
+        let Some(transfer) = &self.transfer else {
             step.shared.legs.remove(&leg);
             return Acts::new();
         };
@@ -124,18 +124,46 @@ impl Call {
             policy::Place::Dial(dial) => dial.trunk.clone(),
             policy::Place::Ai { .. } => None,
         };
-        let route = dial::human(step.config, target, through.as_deref(), &self.about.trunk, named);
+        let routes = dial::human(step.config, target, through.as_deref(), &self.about.trunk, named);
         let full = self.legs.len() >= MOST_LEGS;
-        let route = match route {
-            Ok(route) if !full => route,
-            other => {
-                tracing::debug!(call = %step.id, attempt, why = other.err().unwrap_or("too many legs"), "not dialled");
+        let (id, destination) = (transfer.id(), spec.to.to_string());
+        let found = match routes {
+            Ok(routes) if !full => {
+                let mut ways = self.ordered(step, routes);
+                Self::first_free(step, leg, &mut ways).map(|route| (route, ways)).ok_or("every trunk is full")
+            }
+            Ok(_) => Err("too many legs"),
+            Err(why) => Err(why),
+        };
+        let (route, ways) = match found {
+            Ok(found) => found,
+            Err(why) => {
+                tracing::debug!(call = %step.id, attempt, why, "not dialled");
                 step.shared.legs.remove(&leg);
+                let Some(transfer) = &mut self.transfer else { return Acts::new() };
                 return transfer.leg_gone(step, leg, Cause::Unreachable, None);
             }
         };
-        let (keys, timeout) = (spec.context.clone(), spec.ring_timeout + TIMER_FIRST);
-        let (id, destination) = (transfer.id(), spec.to.to_string());
+        let context = self.facts.context().clone();
+        // The whole context is on the agent's screen before the INVITE leaves.
+        let target_text = target.to_string();
+        step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target: target_text, context });
+        self.dial_human_by(step, leg, target, &format!("human-{attempt}"), route, ways);
+        Acts::new()
+    }
+
+    /// Dials a target by one of its ways; the others are kept for the case that its trunk fails.
+    pub(super) fn dial_human_by(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        target: &Arc<str>,
+        name: &str,
+        route: Route,
+        ways: VecDeque<Route>,
+    ) {
+        let Some(spec) = self.transfer.as_ref().map(|transfer| &transfer.spec) else { return };
+        let (keys, timeout, via) = (spec.context.clone(), spec.ring_timeout + TIMER_FIRST, spec.to.to_string());
         let from = self.caller_id_for(step, &route.peer);
         let mut list = Vec::new();
         if route.sees != Sees::Nothing {
@@ -145,29 +173,26 @@ impl Call {
             let context = headers::context(self.facts.context(), keys.as_deref(), target, &from.uri, &list);
             list.extend(context);
         }
-        let context = self.facts.context().clone();
-        // The whole context is on the agent's screen before the INVITE leaves.
-        let target_text = target.to_string();
-        step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target: target_text, context });
-        let via = self.transfer.as_ref().map(|transfer| transfer.spec.to.to_string()).unwrap_or_default();
-        let record = self.leg_record(step, format!("human-{attempt}"), Party::Human, target, &via);
-        let nat = match &route.peer {
-            crate::leg::Peer::Trunk(name) => step.config.trunks.get(name).map(|trunk| trunk.nat).unwrap_or_default(),
-            _ => step.config.media.nat,
+        let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
+        let nat = match route.peer.trunk() {
+            Some(name) => step.config.trunks.get(name).map(|trunk| trunk.nat).unwrap_or_default(),
+            None => step.config.media.nat,
         };
         let order = Order {
             target: Arc::clone(target),
             hop: route.hop,
+            first_response: Self::first_response(step, &route.peer, &ways),
             peer: route.peer,
             from,
             headers: list,
             max_forwards: self.about.max_forwards.saturating_sub(1),
             timeout,
             codecs: self.codecs_for(step),
+            routes: route.routes,
         };
-        let leg = Leg::outgoing(step, leg, record, order, nat);
+        let mut leg = Leg::outgoing(step, leg, record, order, nat);
+        leg.ways = ways;
         self.legs.push(leg);
-        Acts::new()
     }
 
     /// Caller and human hear each other, by one command to the relay; whoever is not needed any more leaves after it.

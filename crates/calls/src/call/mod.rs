@@ -19,6 +19,7 @@ mod decide;
 mod end;
 mod handoff;
 mod request;
+mod ways;
 
 use crate::{
     CallId, CallState, EndCause, Gauges, LegRecord, Party, RequestId, Time, TransferBody, TransferId, cause,
@@ -29,6 +30,7 @@ use crate::{
     transfer::Transfer,
 };
 use clock::Monotonic;
+use core::time::Duration;
 use media_relay::{MeasureId, PortId};
 use policy::Facts;
 use serde::{Deserialize, Serialize};
@@ -220,6 +222,7 @@ impl Call {
             News::Nothing => {}
             News::Ready => self.arrived(step),
             News::Ringing(status) => {
+                self.trunk_worked(step, leg);
                 if self.ai == Some(leg) {
                     self.caller_rings(step);
                 } else if let Some(transfer) = &mut self.transfer {
@@ -227,16 +230,25 @@ impl Call {
                     self.caller_rings(step);
                 }
             }
-            News::Answered if self.ai == Some(leg) => self.ai_answered(step, leg),
-            News::Answered => self.with_transfer(step, |transfer, step| transfer.answered(step, leg)),
+            News::Answered => {
+                self.trunk_worked(step, leg);
+                if self.ai == Some(leg) {
+                    self.ai_answered(step, leg);
+                } else {
+                    self.with_transfer(step, |transfer, step| transfer.answered(step, leg));
+                }
+            }
             News::Hold => self.hold_changed(step, leg),
             News::Digit(digit, duration) => self.digit(step, leg, digit, duration),
             News::Failed { cause, sip_code } => self.leg_failed(step, leg, cause, sip_code),
-            News::Ended { by, sip_code } => self.leg_ended(step, leg, by, sip_code),
+            News::Ended { by, sip_code, retry_after } => self.leg_ended(step, leg, by, sip_code, retry_after),
         }
     }
 
     fn leg_failed(&mut self, step: &mut Step<'_>, leg: LegId, cause: policy::Cause, sip_code: Option<u16>) {
+        if self.fails_over(step, leg, ways::Failure::Unsent(cause)) {
+            return self.drop_leg(step, leg);
+        }
         self.drop_leg(step, leg);
         if leg == self.caller {
             self.end(step, EndCause::Refused, "us", sip_code);
@@ -247,9 +259,20 @@ impl Call {
         }
     }
 
-    fn leg_ended(&mut self, step: &mut Step<'_>, leg: LegId, by: EndedBy, sip_code: Option<u16>) {
+    fn leg_ended(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        by: EndedBy,
+        sip_code: Option<u16>,
+        retry_after: Option<Duration>,
+    ) {
         let answered = self.leg(leg).is_some_and(|it| it.record.answered.is_some());
+        let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, retry_after });
         self.remove_leg(step, leg);
+        if failed_over {
+            return;
+        }
         if leg == self.caller {
             let (cause, who) = match by {
                 EndedBy::Peer | EndedBy::Cancel => (EndCause::CallerHungUp, "caller"),
@@ -332,6 +355,7 @@ impl Call {
         }
         leg.close_port(step);
         step.shared.legs.remove(&leg.usage);
+        step.shared.trunks.release(id);
         step.disarm(Timer::AiAnswer(id));
         step.story.leg_gone(leg.record);
     }
@@ -391,6 +415,11 @@ impl Call {
         // A transfer numbers its whispers above its own number, one an attempt.
         self.players = self.players.wrapping_add(1_000);
         self.players
+    }
+
+    /// Every leg that is there.
+    pub(crate) fn leg_ids(&self) -> impl Iterator<Item = LegId> {
+        self.legs.iter().map(|leg| leg.id)
     }
 
     fn live_legs(&self) -> SmallVec<[LegId; 4]> {

@@ -14,4 +14,5 @@ mod limits;
 mod random;
 mod sessions;
 mod targets;
+mod trunks;
 mod world;

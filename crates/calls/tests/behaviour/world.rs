@@ -10,7 +10,7 @@ use clock::Now;
 use media_relay::{PortId, Source};
 use policy::{Environment, RuleSet, SourceFile};
 use signaling::{
-    Command, Dial, EndedBy, Event, Incoming, LegId,
+    Command, Dial, EndedBy, Event, Incoming, LegId, OutsideCommand,
     locate::{Target, Wanted},
 };
 use std::{
@@ -83,6 +83,7 @@ pub(crate) struct World {
     pub(crate) plan: BTreeMap<PortId, Source>,
     pub(crate) plans: Vec<(Now, BTreeMap<PortId, Source>)>,
     pub(crate) published: Vec<PublicEvent>,
+    pub(crate) outside: Vec<OutsideCommand>,
     pub(crate) replies: BTreeMap<u64, Result<Reply, Problem>>,
     pub(crate) cdrs: Vec<Cdr>,
     pub(crate) measures: Vec<media_relay::MeasureId>,
@@ -154,6 +155,7 @@ impl World {
             plan: BTreeMap::new(),
             plans: Vec::new(),
             published: Vec::new(),
+            outside: Vec::new(),
             replies: BTreeMap::new(),
             cdrs: Vec::new(),
             measures: Vec::new(),
@@ -215,7 +217,7 @@ impl World {
         self.legs.insert(leg, far);
         self.opening.push(leg);
         self.tell(leg, Event::Incoming(Box::new(incoming)));
-        if let Some(PublicEvent { call, .. }) =
+        if let Some(PublicEvent { call: Some(call), .. }) =
             self.published.iter().rev().find(|event| matches!(event.what, Happening::CallStarted { .. }))
         {
             self.call = *call;
@@ -376,6 +378,7 @@ impl World {
     fn take(&mut self, output: Output) {
         match output {
             Output::Signaling(command) => self.command(command),
+            Output::Outside(command) => self.outside.push(command),
             Output::Media(command) => self.relay(command),
             Output::OpenPort { id, .. } => {
                 if self.no_ports {

@@ -253,7 +253,7 @@ impl House {
     // ---- the API
 
     pub(crate) fn call(&self) -> calls::CallId {
-        self.published[0].call
+        self.published[0].call.expect("a call comes first")
     }
 
     pub(crate) fn ask(&mut self, request: calls::Request) -> Result<calls::Reply, calls::Problem> {
@@ -391,6 +391,7 @@ impl House {
 
     fn take(&mut self, output: Output) {
         match output {
+            Output::Outside(_) => {}
             Output::Signaling(command) => {
                 self.near.handle_input(self.now, signaling::Input::Command(command));
             }

@@ -27,6 +27,7 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     one::<Done>(&mut shapes);
     one::<CallList>(&mut shapes);
     one::<Call>(&mut shapes);
+    one::<TrunkList>(&mut shapes);
     one::<Rules>(&mut shapes);
     one::<Reloaded>(&mut shapes);
     one::<Evaluate>(&mut shapes);
@@ -247,6 +248,34 @@ shapes! {
         ended: Option<String>,
         /// The active transfer.
         transfer: Option<String>,
+    }
+
+    /// Trunks.
+    struct TrunkList {
+        /// By name.
+        trunks: Vec<TrunkSummary>,
+    }
+
+    /// A trunk as it is now.
+    struct TrunkSummary {
+        /// Its name.
+        name: String,
+        /// Whether it takes calls: pings and registration, where there are any, are answered.
+        up: bool,
+        /// Since when (RFC 3339).
+        since: String,
+        /// Where calls to it are sent; null: it takes none.
+        address: Option<String>,
+        /// What its last OPTIONS showed: a status, `silent`, `unreachable`; null: none was sent.
+        ping: Option<String>,
+        /// `registered`, `pending`, `refused: STATUS` or `no answer`; null: none is configured.
+        registration: Option<String>,
+        /// Until when it stands.
+        registered_until: Option<String>,
+        /// Calls it brought that are up.
+        calls_in: u64,
+        /// Calls to it that are up or being dialled.
+        calls_out: u64,
     }
 
     /// Everything about one call.

@@ -111,6 +111,7 @@ impl Fake {
                 Ok(Reply::Context(ContextReply { context: context.clone() }))
             }
             Request::Calls { .. } => Ok(Reply::Calls(CallList { calls: vec![summary()] })),
+            Request::Trunks => Ok(Reply::Trunks(calls::TrunkList { trunks: Vec::new() })),
             Request::Call { call } => {
                 known(call)?;
                 Ok(Reply::Calls(CallList { calls: vec![summary()] }))
@@ -307,7 +308,13 @@ impl Answer {
 }
 
 pub(crate) fn event(seq: u64, call: &str, what: Happening) -> PublicEvent {
-    PublicEvent { seq, time: Time(1_795_000_000_000 + seq), call: call.parse().unwrap(), line: "support".into(), what }
+    PublicEvent {
+        seq,
+        time: Time(1_795_000_000_000 + seq),
+        call: Some(call.parse().unwrap()),
+        line: "support".into(),
+        what,
+    }
 }
 
 pub(crate) fn digit(seq: u64, call: &str) -> PublicEvent {

@@ -2,7 +2,7 @@
 
 use crate::{Credentials, EndedBy, Flow, Party};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// One OPTIONS under way, or one registration that is kept. Chosen by who asks; free again once it is over.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +28,14 @@ pub enum OutsideCommand {
         id: OutsideId,
         /// Where, as whom, and how.
         order: Box<Register>,
+    },
+    /// Requests from these addresses are let in, beside [`crate::Config::allowed`]: a trunk that is known by name was found
+    /// there. Replaces what was let in under this id; there is no event.
+    Allow {
+        /// Its name.
+        id: OutsideId,
+        /// At most sixteen count.
+        addresses: Vec<IpAddr>,
     },
     /// Take a registration back. [`OutsideEvent::Unregistered`] follows, whatever the peer says.
     Unregister {

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Usages at once; beyond it nothing is sent. They are ours alone: trunks, not calls, make them.
 const MOST: usize = 4_096;
+/// Addresses that one name may let in.
+const MOST_ADDRESSES: usize = 16;
 
 /// All usages.
 #[derive(Debug, Default)]
@@ -54,6 +56,11 @@ impl Outside {
         match command {
             OutsideCommand::Ping { id, ping } => self.ping(w, id, &ping),
             OutsideCommand::Register { id, order } => self.register(w, id, *order),
+            OutsideCommand::Allow { id, addresses } => {
+                if w.cx.located.len() < MOST || w.cx.located.contains_key(&id) {
+                    w.cx.located.insert(id, addresses.into_iter().take(MOST_ADDRESSES).collect());
+                }
+            }
             OutsideCommand::Unregister { id } => match self.by_id.get(&id).copied() {
                 Some(slot) => self.with(w, slot, |usage, w| match &mut usage.kind {
                     Kind::Registration(registration) => registration.leave(w, usage.id, slot),

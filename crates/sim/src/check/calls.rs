@@ -13,7 +13,8 @@ pub(super) fn every_call_ends(evidence: &Evidence) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut live: BTreeMap<CallId, bool> = BTreeMap::new();
     for (at, event) in &evidence.told {
-        let (id, name) = (event.call, event.what.name());
+        let Some(id) = event.call else { continue };
+        let name = event.what.name();
         match (&event.what, live.get(&id).copied()) {
             (Happening::CallStarted { .. }, None) => drop(live.insert(id, true)),
             (Happening::CallEnded { .. }, Some(true)) => drop(live.insert(id, false)),
@@ -48,7 +49,7 @@ pub(super) fn everybody_is_gone_within_200_ms(evidence: &Evidence) -> Vec<String
         .told
         .iter()
         .filter(|(_, event)| matches!(event.what, Happening::CallEnded { .. }))
-        .map(|(at, event)| (event.call, *at))
+        .filter_map(|(at, event)| Some((event.call?, *at)))
         .collect();
     for (call_id, dialled) in dialled(evidence) {
         let Some(end) = dialled.call.and_then(|call| ends.get(&call)) else { continue };
@@ -70,7 +71,7 @@ pub(super) fn one_cdr_per_call(evidence: &Evidence) -> Vec<String> {
         .told
         .iter()
         .filter(|(_, event)| matches!(event.what, Happening::CallStarted { .. }))
-        .map(|(_, event)| event.call)
+        .filter_map(|(_, event)| event.call)
         .collect();
     let mut wrong = Vec::new();
     let mut written = BTreeSet::new();

@@ -94,7 +94,7 @@ fn during(evidence: &Evidence, call: CallId, from: Monotonic, until: Monotonic) 
     let mut scene = Scene::Nobody;
     let mut scenes = Vec::new();
     let mut since = evidence.start;
-    for (at, event) in evidence.told.iter().filter(|(_, event)| event.call == call) {
+    for (at, event) in evidence.told.iter().filter(|(_, event)| event.call == Some(call)) {
         let next = match &event.what {
             Happening::AiConnected { .. } => Scene::Ai,
             Happening::TransferStarted { .. } => match scene {

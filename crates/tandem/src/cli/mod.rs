@@ -7,6 +7,7 @@ mod completions;
 mod event;
 mod terminal;
 mod transfer;
+mod trunks;
 
 use clap::{Args, Parser, Subcommand};
 use std::{
@@ -31,6 +32,8 @@ enum Command {
     Check(check::CheckArgs),
     /// List live and recent calls, or show one.
     Calls(calls::CallsArgs),
+    /// List the trunks: which take calls, what pings and registrations showed.
+    Trunks(trunks::TrunksArgs),
     /// Post an event about a call, as its AI would.
     Event(event::EventArgs),
     /// Transfer a caller to a destination or a URI.
@@ -88,6 +91,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => crate::serve::run(&args.config.path(), args.demo),
         Command::Check(args) => check::run(&args),
         Command::Calls(args) => calls::run(&args),
+        Command::Trunks(args) => trunks::run(&args),
         Command::Event(args) => event::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::Reload(args) => reload(&args),

@@ -8,6 +8,7 @@ mod problem;
 mod reader;
 mod sections;
 mod tree;
+mod trunks;
 mod types;
 mod values;
 
@@ -15,7 +16,7 @@ pub use problem::{Place, Problem, Problems, Source, Sources};
 pub use sections::Places;
 pub use types::{
     AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Format, Limits, Logging, Media, Numbers, Pattern,
-    Profile, Refuge, Route, Sentiment, Sip, Strangers, Trunk,
+    Ping, Profile, Refuge, Register, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 

@@ -3,6 +3,7 @@
 use super::{
     reader::{Section, Wrong},
     sections::Places,
+    trunks as trunk_keys,
     types::{AfterHuman, Auth, CallerId, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
     values::{self, Host, Network},
 };
@@ -15,18 +16,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
-        section.later(&[
-            "register",
-            "srtp",
-            "codecs",
-            "refer",
-            "limits",
-            "weight",
-            "priority",
-            "ping",
-            "transport",
-            "session_timer",
-        ]);
+        section.later(&["srtp", "codecs", "refer", "transport", "session_timer"]);
         let address = section.optional("address", values::host);
         let allowed = section.list("allowed", values::network);
         let auth = auth(&mut section, places);
@@ -44,7 +34,15 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         let numbers = numbers(&mut section);
         let max_calls = section.number("max_calls", 100_000, 1..=100_000);
         let learn = nat(&mut section);
+        let ping = trunk_keys::ping(&mut section);
+        let limits = trunk_keys::limits(&mut section);
+        let (priority, weight) = trunk_keys::place(&mut section);
+        let first_response = section.duration("first_response", SECOND * 3, SECOND / 2..=SECOND * 32);
         let sending = address.as_ref().map(|placed| placed.value.clone());
+        let username = auth.as_ref().map(|auth| auth.username.as_str());
+        let register = trunk_keys::register(&mut section, sending.as_ref(), username);
+        // Somebody we register with brings calls from where we find them.
+        let allow_located = register.is_some() || (allowed.is_none() && matches!(sending, Some(Host::Name(..))));
         let allowed: Vec<Network> = match (allowed, &sending) {
             (Some(list), _) => list.into_iter().map(|placed| placed.value).collect(),
             (None, Some(Host::Address(address))) => {
@@ -67,7 +65,25 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         let tel = tel.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
         section.done();
         let max_calls = usize::try_from(max_calls).unwrap_or(usize::MAX);
-        all.push(Trunk { name, address: sending, allowed, auth, trusted, caller_id, tel, numbers, max_calls, learn });
+        all.push(Trunk {
+            name,
+            address: sending,
+            allowed,
+            auth,
+            trusted,
+            caller_id,
+            tel,
+            numbers,
+            max_calls,
+            learn,
+            ping,
+            register,
+            allow_located,
+            limits,
+            priority,
+            weight,
+            first_response,
+        });
     }
     all
 }
@@ -141,7 +157,7 @@ fn password_of(path: &Path) -> Result<String, Wrong> {
 }
 
 /// Section `ai`: the profiles that are right, and the names of all.
-pub(super) fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>, Vec<String>) {
+pub(super) fn profiles(root: &mut Section<'_>, places: &Places, trunks: &[Trunk]) -> (Vec<Profile>, Vec<String>) {
     let mut all: Vec<Profile> = Vec::new();
     let sections = root.sections("ai");
     let names: Vec<String> = sections.iter().map(|(name, _)| name.clone()).collect();
@@ -149,7 +165,16 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>
         check_name(&name, &section);
         section.later(&["url", "dialect", "websocket", "greeting", "handoff"]);
         let uri = section.required("uri", values::sip_uri);
-        let proxy = section.optional("proxy", values::host).map(|placed| placed.value);
+        let proxy = section.optional("proxy", values::host);
+        let by = section.list("trunks", |text| {
+            let sending = trunks.iter().filter(|trunk| trunk.address.is_some());
+            known(text, sending.map(|trunk| trunk.name.as_str()), "trunk with an `address`")
+        });
+        if let (Some(proxy), Some(_)) = (&proxy, &by) {
+            section.wrong(proxy.place, "`proxy` and `trunks` both say where the calls go", Some("keep one of them"));
+        }
+        let proxy = proxy.map(|placed| placed.value);
+        let by = by.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
         let auth = auth(&mut section, places);
         let headers = headers(&mut section);
         let ring_timeout = section.duration("ring_timeout", SECOND * 10, SECOND..=SECOND * 120);
@@ -178,6 +203,7 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places) -> (Vec<Profile>
             name,
             uri,
             proxy,
+            trunks: by,
             auth,
             headers,
             ring_timeout,

@@ -47,7 +47,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
     let trunks = people::trunks(&mut root, places);
-    let (profiles, names) = people::profiles(&mut root, places);
+    let (profiles, names) = people::profiles(&mut root, places, &trunks);
     let routes = people::routes(&mut root, &trunks, &names);
     root.done();
     Configuration { sip, trunks, routes, profiles, media, rules, control, cdr, logging, limits }

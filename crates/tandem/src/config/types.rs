@@ -83,6 +83,59 @@ pub struct Trunk {
     pub max_calls: usize,
     /// Whether its media's source is learned from its packets.
     pub learn: bool,
+    /// OPTIONS ping, if it is asked.
+    pub ping: Option<Ping>,
+    /// A registration, if there is one.
+    pub register: Option<Register>,
+    /// Whether the address that its name leads to may bring calls.
+    pub allow_located: bool,
+    /// How much it carries.
+    pub limits: TrunkLimits,
+    /// Lower numbers are tried first.
+    pub priority: u16,
+    /// Its share among those of one priority.
+    pub weight: u16,
+    /// How long it may leave an INVITE without any response where another trunk could take it.
+    pub first_response: Duration,
+}
+
+/// OPTIONS ping of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// Between two.
+    pub interval: Duration,
+    /// When one is missed.
+    pub timeout: Duration,
+    /// Misses in a row that take it down.
+    pub down_after: u32,
+    /// Answers in a row that bring it back.
+    pub up_after: u32,
+}
+
+/// A registration with a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// The registrar's domain.
+    pub domain: String,
+    /// The user of the address-of-record and of the Contact.
+    pub user: String,
+    /// How long it is asked for.
+    pub expires: Duration,
+    /// How long to wait after a first failure.
+    pub retry: Duration,
+}
+
+/// How much a trunk carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrunkLimits {
+    /// Calls in both directions at once.
+    pub calls: usize,
+    /// Calls to it at once.
+    pub calls_out: usize,
+    /// New calls from it a second; 0: no limit.
+    pub per_second_in: u32,
+    /// New calls to it a second; 0: no limit.
+    pub per_second_out: u32,
 }
 
 /// Digest credentials.
@@ -159,6 +212,8 @@ pub struct Profile {
     pub uri: String,
     /// Where its INVITE is sent instead of the URI's host.
     pub proxy: Option<Host>,
+    /// Trunks that carry its calls instead.
+    pub trunks: Vec<String>,
     /// For its challenges.
     pub auth: Option<Auth>,
     /// Headers of our own on its INVITE.

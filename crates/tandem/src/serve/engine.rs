@@ -275,7 +275,9 @@ impl Turning {
                 match output {
                     signaling::Output::Transmit { flow, bytes, .. } => self.sockets.send(&flow, bytes),
                     signaling::Output::Event { leg, event } => self.tell_calls(now, leg, event),
-                    signaling::Output::Outside { id, event } => tracing::debug!(?id, ?event, "nobody asked"),
+                    signaling::Output::Outside { id, event } => {
+                        self.calls.handle_input(now, Input::Outside { id, event });
+                    }
                     signaling::Output::Contacts { .. } => {}
                 }
             } else if let Some(output) = self.calls.poll_output() {
@@ -307,6 +309,7 @@ impl Turning {
     fn carry_out(&mut self, now: Now, output: Output) {
         match output {
             Output::Signaling(command) => self.signaling.handle_input(now, signaling::Input::Command(command)),
+            Output::Outside(command) => self.signaling.handle_input(now, signaling::Input::Outside(command)),
             Output::Media(command) => self.relay.command(command),
             Output::OpenPort { id, call } => {
                 let input = match self.relay.open(call) {
@@ -394,6 +397,9 @@ impl Turning {
                 Way::Out => Direction::Out,
             };
             metrics.sip_messages_are(method, direction, (status != 0).then_some(status), total);
+        }
+        for (trunk, up) in self.calls.trunks_up() {
+            metrics.trunk_up.set([trunk], u64::from(up));
         }
         self.relay.show(metrics);
         let _ = told.send(());

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 /// Tells one event. Numbers and URIs are hidden by the log's own format, as configured.
 pub(crate) fn tell(event: &PublicEvent) {
-    let call = event.call;
+    let Some(call) = event.call else { return tell_trunk(&event.what) };
     match &event.what {
         Happening::CallStarted { trunk, line, ai, from, to, sip_call_id } => {
             let from = from.as_deref().unwrap_or("anonymous");
@@ -48,10 +48,20 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::LegHold { leg, holds } => {
             info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" });
         }
+        Happening::TrunkUp { .. } | Happening::TrunkDown { .. } => tell_trunk(&event.what),
         Happening::AnnouncementStarted { prompt } => info!(%call, "caller hears {prompt}"),
         Happening::CallEnded { cause, by, sip_code, duration_ms } => {
             info!(%call, by, sip_code, duration_ms, "ended: {}", word(cause));
         }
+    }
+}
+
+/// What happens to a trunk, whoever calls.
+fn tell_trunk(what: &Happening) {
+    match what {
+        Happening::TrunkUp { trunk, reason } => info!(trunk, reason, "trunk up"),
+        Happening::TrunkDown { trunk, reason } => warn!(trunk, reason, "trunk down"),
+        _ => {}
     }
 }
 

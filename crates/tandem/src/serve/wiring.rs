@@ -94,6 +94,28 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
             national_prefix: trunk.numbers.national_prefix.clone(),
             international_prefix: trunk.numbers.international_prefix.clone(),
         },
+        ping: trunk.ping.as_ref().map(|ping| calls::TrunkPing {
+            interval: ping.interval,
+            timeout: ping.timeout,
+            down_after: ping.down_after,
+            up_after: ping.up_after,
+        }),
+        register: trunk.register.as_ref().map(|register| calls::TrunkRegistration {
+            domain: register.domain.clone(),
+            user: register.user.clone(),
+            expires: register.expires,
+            retry: register.retry,
+        }),
+        allow_located: trunk.allow_located,
+        priority: trunk.priority,
+        weight: trunk.weight,
+        first_response: trunk.first_response,
+        limits: calls::TrunkLimits {
+            calls: trunk.limits.calls,
+            calls_out: trunk.limits.calls_out,
+            per_second_in: trunk.limits.per_second_in,
+            per_second_out: trunk.limits.per_second_out,
+        },
     }
 }
 
@@ -114,6 +136,7 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
     calls::AiProfile {
         uri: profile.uri.clone(),
         proxy: profile.proxy.as_ref().map(ToString::to_string),
+        trunks: profile.trunks.clone(),
         headers: profile.headers.clone(),
         credentials: profile.auth.as_ref().map(credentials),
         answer_timeout: profile.ring_timeout,
