@@ -4,6 +4,7 @@ use crate::{
     CallDetail, CallId, CallList, CallState, CallSummary, Config, Gauges, Input, LegRecord, Observation, Output, Party,
     Problem, PublicEvent, Reply, Request, RequestId,
     call::{About, Call},
+    identity::Identity,
     leg::Leg,
     step::{Shared, Step, Timer},
     story::Story,
@@ -182,7 +183,10 @@ impl Core {
         let allowed = |name: &str, trunk: &crate::Trunk| {
             let within = trunk.allowed.iter().filter(|network| network.contains(address));
             let located = trunk.allow_located && trunks.is_located_at(name, address);
-            within.map(|network| network.prefix).chain(located.then_some(u8::MAX)).max()
+            // A trunk that shows a password is never known by its address alone, and its password opens no other.
+            let shown =
+                trunk.gated == (incoming.gate.as_deref() == Some(name)) && (trunk.gated || incoming.gate.is_none());
+            within.map(|network| network.prefix).chain(located.then_some(u8::MAX)).max().filter(|_| shown)
         };
         // The narrowest network decides where several trunks share an address block.
         let found = self.config.trunks.iter().filter_map(|(name, trunk)| Some((allowed(name, trunk)?, name, trunk)));
@@ -199,8 +203,8 @@ impl Core {
             called = incoming.to.user().map(unescape).unwrap_or(called);
         }
         let called = trunk.numbers.canonical(&called);
-        let from = incoming.from.user().filter(|user| !user.eq_ignore_ascii_case("anonymous"));
-        let from = from.map(|user| trunk.numbers.canonical(&unescape(user)));
+        let identity = Identity::read(incoming, trunk);
+        let from = identity.number.clone();
         let Some(route) = self.config.routes.iter().find(|route| route.matches(&called, &name)) else {
             return self.refuse(leg, Some(name), 404);
         };
@@ -218,7 +222,7 @@ impl Core {
             trunk: name.clone(),
             ai: ai.clone(),
             from: from.clone(),
-            display: incoming.from.display.clone(),
+            identity,
             to: called.clone(),
             sip_call_id: incoming.call_id.clone(),
             local: incoming.flow.local,
@@ -229,7 +233,7 @@ impl Core {
         let record = LegRecord {
             name: "caller".to_owned(),
             party: Party::Caller,
-            peer: incoming.from.uri.clone(),
+            peer: plain(&incoming.from.uri),
             via: name.clone(),
             setup: now.into(),
             ringing: None,
@@ -475,6 +479,11 @@ fn owned<K: Copy + Ord>(index: &FxHashMap<K, CallKey>, key: CallKey) -> Vec<K> {
     owned
 }
 
+/// What a peer wrote, without control characters and not too long for a record.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(512).collect()
+}
+
 /// The user of a request URI.
 fn user_of(uri: &str) -> Option<String> {
     let party = signaling::Party { display: String::new(), uri: uri.to_owned() };
@@ -482,7 +491,7 @@ fn user_of(uri: &str) -> Option<String> {
 }
 
 /// `%2B49…` as some peers write it. Anything that is not a plain character afterwards stays as it was.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
@@ -532,6 +541,7 @@ mod tests {
         let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
         let incoming = Incoming {
             account: None,
+            gate: None,
             flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.10:5060".parse().unwrap()),
             request_uri: "sip:1@192.0.2.1".into(),
             from: party("sip:2@192.0.2.10"),

@@ -60,6 +60,10 @@ pub struct Trunk {
     pub first_response: Duration,
     /// How much it carries.
     pub limits: crate::TrunkLimits,
+    /// What it is told of who calls and whom, and what it may pass on.
+    pub identity: crate::TrunkIdentity,
+    /// It shows a password for each call it brings: its address alone is not enough.
+    pub gated: bool,
 }
 
 impl Default for Trunk {
@@ -82,6 +86,8 @@ impl Default for Trunk {
             weight: 1,
             first_response: Duration::from_secs(3),
             limits: crate::TrunkLimits::default(),
+            identity: crate::TrunkIdentity::default(),
+            gated: false,
         }
     }
 }
@@ -147,6 +153,8 @@ pub enum CallerId {
     Fixed(String),
     /// The number the caller dialled.
     Called,
+    /// Text with `{caller}`, `{caller_digits}`, `{called}` and `{called_digits}` in it; a withheld caller makes it anonymous.
+    Template(String),
     /// None.
     Anonymous,
 }
@@ -224,6 +232,8 @@ pub struct AiProfile {
     pub proxy: Option<String>,
     /// Trunks that carry its calls instead, by priority and weight, each failing over to the next.
     pub trunks: Vec<String>,
+    /// Headers of the caller's INVITE, let through by their trunk, that its INVITE carries.
+    pub pass_headers: Vec<String>,
     /// Headers added to its INVITE, as configured; names start with `X-`.
     pub headers: Vec<(String, String)>,
     /// Digest credentials.
@@ -250,6 +260,7 @@ impl Default for AiProfile {
             uri: String::new(),
             proxy: None,
             trunks: Vec::new(),
+            pass_headers: Vec::new(),
             headers: Vec::new(),
             credentials: None,
             answer_timeout: Duration::from_secs(10),

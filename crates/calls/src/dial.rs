@@ -1,6 +1,6 @@
 //! From a target's URI to where its INVITE goes, through which trunk, and what that peer may see.
 
-use crate::{CallerId, Config, leg::Peer};
+use crate::{Config, RequestUri, Trunk, leg::Peer};
 use serde::{Deserialize, Serialize};
 use signaling::{
     Transport,
@@ -100,30 +100,18 @@ pub(crate) fn ai(config: &Config, profile: &crate::AiProfile, name: &str) -> Res
     Ok(vec![Route { hop: hop(host, port), peer, sees: Sees::Context, routes: Vec::new() }])
 }
 
-/// Who a dialled leg says is calling.
-pub(crate) fn caller_id(
-    config: &Config,
-    peer: &Peer,
-    from: Option<&str>,
-    display: &str,
-    called: &str,
-    local: SocketAddr,
-) -> signaling::Party {
-    let policy = match peer {
-        Peer::Trunk(name) => config.trunks.get(name).map_or(&CallerId::PassThrough, |trunk| &trunk.caller_id),
-        Peer::Ai(_) | Peer::Direct => &CallerId::PassThrough,
-    };
-    let (user, display) = match policy {
-        CallerId::PassThrough => (from, display),
-        CallerId::Fixed(number) => (Some(number.as_str()), ""),
-        CallerId::Called => (Some(called), ""),
-        CallerId::Anonymous => (None, ""),
-    };
-    match user {
-        Some(user) => signaling::Party { display: display.to_owned(), uri: format!("sip:{user}@{}", host_text(local)) },
-        // RFC 3323, section 4.1.1.3.
-        None => signaling::Party { display: "Anonymous".to_owned(), uri: "sip:anonymous@anonymous.invalid".to_owned() },
+/// The host of the addresses we write on a listener, as peers see it.
+pub(crate) fn own_host(config: &Config, local: SocketAddr) -> String {
+    let listener = config.listeners.iter().find(|listener| listener.local == local);
+    host_text(listener.map_or(local, |listener| listener.advertised)).into_owned()
+}
+
+/// The Request-URI of a target as a trunk wants it (RFC 3261, section 19.1.6).
+pub(crate) fn request_uri(trunk: &Trunk, target: &str) -> String {
+    if scheme(target) != Some("tel") || trunk.identity.request_uri == RequestUri::Tel {
+        return target.to_owned();
     }
+    format!("sip:{}@{};user=phone", trunk.written(&number(target)), crate::trunks::authority(trunk))
 }
 
 fn host_text(address: SocketAddr) -> Cow<'static, str> {
@@ -226,7 +214,6 @@ pub(crate) fn fault(uri: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Trunk;
 
     fn trunk(host: &str, trusted: bool) -> Trunk {
         Trunk { host: host.into(), trusted, ..Trunk::default() }
@@ -277,6 +264,20 @@ mod tests {
         assert_eq!(sees("sip:100@198.51.100.9", true), Sees::Context);
         assert_eq!(sees("sip:100@198.51.100.9", false), Sees::CallId);
         assert_eq!(sees("sip:100@192.0.2.2", false), Sees::Context);
+    }
+
+    #[test]
+    fn rfc3261_19_1_6_a_number_is_dialled_as_its_trunk_wants_it() {
+        let mut carrier = trunk("sip.carrier.example", false);
+        assert_eq!(request_uri(&carrier, "tel:+49-30-123"), "tel:+49-30-123");
+        carrier.identity.request_uri = RequestUri::Sip;
+        assert_eq!(request_uri(&carrier, "tel:+49-30-123"), "sip:+4930123@sip.carrier.example;user=phone");
+        carrier.numbers.country = Some("49".into());
+        carrier.numbers.national_prefix = "0".into();
+        carrier.identity.format = crate::NumberFormat::National;
+        (carrier.host, carrier.port) = ("2001:db8::1".into(), Some(5080));
+        assert_eq!(request_uri(&carrier, "tel:+4930123"), "sip:030123@[2001:db8::1]:5080;user=phone");
+        assert_eq!(request_uri(&carrier, "sip:anna@pbx"), "sip:anna@pbx");
     }
 
     #[test]

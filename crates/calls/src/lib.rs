@@ -19,6 +19,7 @@ mod dial;
 mod dry_run;
 mod happening;
 mod headers;
+mod identity;
 mod ids;
 mod leg;
 mod outputs;
@@ -43,6 +44,7 @@ pub use config::{
     TrunkCredentials,
 };
 pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent};
+pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId};
 pub use outputs::{Gauges, Input, Observation, Opened, Output};
 pub use problem::Problem;

@@ -417,6 +417,8 @@ pub enum EndedBy {
 pub struct Incoming {
     /// Which way the INVITE came: to which listener, from whom.
     pub flow: Flow,
+    /// The trunk that has shown its password; none for a call that comes from an allowed network.
+    pub gate: Option<String>,
     /// The account that a registered phone has shown its password for; none for a call that comes from an allowed network.
     pub account: Option<String>,
     /// The Request-URI as written.

@@ -18,6 +18,8 @@ pub struct Config {
     pub user_agent: String,
     /// Who may send us requests that open something: trunks, AI servers, phones.
     pub allowed: Vec<Network>,
+    /// Trunks that show a password for each call they bring.
+    pub gates: Vec<crate::Gate>,
     /// What anyone else gets.
     pub unknown: Unknown,
     /// How anyone else's requests are bounded.
@@ -50,6 +52,7 @@ impl Default for Config {
             listeners: Vec::new(),
             user_agent: String::new(),
             allowed: Vec::new(),
+            gates: Vec::new(),
             unknown: Unknown::Silent,
             abuse: Abuse::default(),
             registration: None,

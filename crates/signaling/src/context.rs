@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Contact, Counters, Event, Flow, LegId, Listener, Output, Transport,
+    gates::Gates,
     guard::Guard,
     registrar::Registrar,
     timer::{Owner, Timer, Timing},
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) guard: Guard,
     /// Where phones register; taken out while it works.
     pub(crate) registrar: Option<Box<Registrar>>,
+    pub(crate) gates: Gates,
     /// Where trunks that are known by name were found.
     pub(crate) located: BTreeMap<crate::OutsideId, Vec<IpAddr>>,
     outputs: VecDeque<Output>,
@@ -54,6 +56,7 @@ impl Context {
         Self {
             guard: Guard::new(config.abuse, (keys.next_u64(), keys.next_u64()), now.monotonic),
             registrar,
+            gates: Gates::new(&config.gates, || keys.next_u64()),
             config,
             timing,
             now: now.monotonic,

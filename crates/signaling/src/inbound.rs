@@ -4,6 +4,7 @@
 use crate::{
     Flow, Transport, Unknown, Way,
     compose::{self, ALLOW, Response, SUPPORTED, SUPPORTED_TEXT},
+    gates,
     guard::Offence,
     legs::{Legs, Named, World},
     message::{Broken, Request, method_name, reply_to},
@@ -107,7 +108,8 @@ fn unknown(w: &mut World<'_>, legs: &mut Legs, mut request: Request) {
     if !lets_in(w, source, phone) {
         return;
     }
-    if !phone || request.to_tag().is_some() || !registrar::may_begin(request.method) {
+    let gated = w.cx.gates.covers(source);
+    if !(phone || gated) || request.to_tag().is_some() || !registrar::may_begin(request.method) {
         return stranger(w, &request.message, request.flow, request.reply_to);
     }
     if w.transactions.overfull(w.cx) {
@@ -116,7 +118,10 @@ fn unknown(w: &mut World<'_>, legs: &mut Legs, mut request: Request) {
         answer_bare(w, &request.message, request.flow, request.reply_to, &response);
         return;
     }
-    if request.is_invite() {
+    if request.is_invite() && gated {
+        let Some(gate) = gates::caller(w, &request) else { return };
+        request.gate = Some(gate);
+    } else if request.is_invite() {
         let Some(account) = registrar::caller(w, &request) else { return };
         request.account = Some(account);
     }

@@ -18,6 +18,7 @@ mod context;
 mod core;
 mod counters;
 mod dialog;
+mod gates;
 mod guard;
 mod inbound;
 #[cfg(feature = "io")]
@@ -40,6 +41,7 @@ pub use crate::{
     config::{Config, Limits, Listener, Network, NetworkError, Unknown},
     core::Core,
     counters::{Counters, Gauges, Way},
+    gates::Gate,
     guard::{Abuse, Offence},
     outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
     refer::{Refer, ReferRequest, Referral, Replaces},

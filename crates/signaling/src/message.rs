@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) max_forwards: Option<u8>,
     /// Whose credentials it brought, once they were found right.
     pub(crate) account: Option<String>,
+    /// The trunk whose password it showed.
+    pub(crate) gate: Option<String>,
     key: Key,
     sender_tag: Option<Bytes>,
     to_tag: Option<Bytes>,
@@ -70,7 +72,19 @@ impl Request {
         key.push(0);
         key.extend(core.via.host.iter().map(u8::to_ascii_lowercase));
         key.extend_from_slice(&core.via.port.unwrap_or(5060).to_be_bytes());
-        Ok(Self { message, method, flow, reply_to, cseq, max_forwards, account: None, key, sender_tag, to_tag })
+        Ok(Self {
+            message,
+            method,
+            flow,
+            reply_to,
+            cseq,
+            max_forwards,
+            account: None,
+            gate: None,
+            key,
+            sender_tag,
+            to_tag,
+        })
     }
 
     /// The same request at another time of reading: what a response is made from.

@@ -2,7 +2,7 @@
 
 use super::{Call, MOST_AI_LOSSES, MOST_LEGS, Stage};
 use crate::{
-    AfterHuman, AiFailureStep, AiLoss, EndCause, Happening, Observation, Party, Source, dial, headers,
+    AfterHuman, AiFailureStep, AiLoss, EndCause, Happening, Observation, Party, Source, dial, headers, identity,
     leg::{Leg, Order, Peer},
     step::{Step, Timer},
 };
@@ -69,13 +69,16 @@ impl Call {
         self.ai_dials += 1;
         let name = format!("ai-{}", self.ai_dials);
         let record = self.leg_record(step, name, Party::Ai, &profile.uri, &self.profile);
+        let shown = self.shown_to(step, &route.peer, None, &profile.pass_headers);
+        let mut headers = shown.headers;
+        headers.extend(self.headers_for_ai(profile, told));
         let order = Order {
             target: profile.uri.as_str().into(),
             hop: route.hop,
-            from: self.caller_id_for(step, &route.peer),
+            from: shown.from,
             first_response: Self::first_response(step, &route.peer, &ways),
             peer: route.peer,
-            headers: self.headers_for_ai(profile, told),
+            headers,
             max_forwards: self.about.max_forwards.saturating_sub(1),
             timeout: profile.answer_timeout + TIMER_FIRST,
             codecs: self.codecs_for(step),
@@ -104,9 +107,18 @@ impl Call {
         list
     }
 
-    pub(super) fn caller_id_for(&self, step: &Step<'_>, peer: &Peer) -> signaling::Party {
-        let About { from, display, to, local, .. } = &self.about;
-        dial::caller_id(step.config, peer, from.as_deref(), display, to, *local)
+    /// What the peer of a leg is told of the caller. `forwarded_to` is where a call that is handed on goes.
+    pub(super) fn shown_to(
+        &self,
+        step: &Step<'_>,
+        peer: &Peer,
+        forwarded_to: Option<&str>,
+        passes: &[String],
+    ) -> identity::Shown {
+        let trunk = peer.trunk().and_then(|name| step.config.trunks.get(name));
+        let host = dial::own_host(step.config, self.about.local);
+        let whom = identity::Whom { trunk, called: &self.about.to, host: &host, forwarded_to, passes };
+        identity::show(&self.about.identity, &whom)
     }
 
     /// What to offer: the caller's codecs first, so that both legs agree on one where they can.
@@ -271,5 +283,3 @@ impl Call {
         }
     }
 }
-
-use super::About;

@@ -164,13 +164,16 @@ impl Call {
     ) {
         let Some(spec) = self.transfer.as_ref().map(|transfer| &transfer.spec) else { return };
         let (keys, timeout, via) = (spec.context.clone(), spec.ring_timeout + TIMER_FIRST, spec.to.to_string());
-        let from = self.caller_id_for(step, &route.peer);
-        let mut list = Vec::new();
+        let trunk = route.peer.trunk().and_then(|name| step.config.trunks.get(name));
+        let target_there = trunk.map_or_else(|| Arc::clone(target), |trunk| dial::request_uri(trunk, target).into());
+        let passes = trunk.map_or(&[][..], |trunk| &trunk.identity.headers_out);
+        let shown = self.shown_to(step, &route.peer, Some(&target_there), passes);
+        let (from, mut list) = (shown.from, shown.headers);
         if route.sees != Sees::Nothing {
             list.push(headers::call_id(self.about.id));
         }
         if route.sees == Sees::Context {
-            let context = headers::context(self.facts.context(), keys.as_deref(), target, &from.uri, &list);
+            let context = headers::context(self.facts.context(), keys.as_deref(), &target_there, &from.uri, &list);
             list.extend(context);
         }
         let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
@@ -179,7 +182,7 @@ impl Call {
             None => step.config.media.nat,
         };
         let order = Order {
-            target: Arc::clone(target),
+            target: target_there,
             hop: route.hop,
             first_response: Self::first_response(step, &route.peer, &ways),
             peer: route.peer,

@@ -23,6 +23,7 @@ mod ways;
 
 use crate::{
     CallId, CallState, EndCause, Gauges, LegRecord, Party, RequestId, Time, TransferBody, TransferId, cause,
+    identity::Identity,
     leg::{Leg, News},
     outputs::Opened,
     plan::{Plan, Playing},
@@ -85,7 +86,7 @@ pub(crate) struct About {
     pub(crate) trunk: String,
     pub(crate) ai: String,
     pub(crate) from: Option<String>,
-    pub(crate) display: String,
+    pub(crate) identity: Identity,
     pub(crate) to: String,
     pub(crate) sip_call_id: String,
     pub(crate) local: SocketAddr,

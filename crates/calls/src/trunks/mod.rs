@@ -116,7 +116,7 @@ impl State {
 }
 
 /// A trunk's host, and its port where one is written, as in a URI.
-fn authority(trunk: &Trunk) -> String {
+pub(crate) fn authority(trunk: &Trunk) -> String {
     let host = if trunk.host.contains(':') { format!("[{}]", trunk.host) } else { trunk.host.clone() };
     match trunk.port {
         Some(port) => format!("{host}:{port}"),

@@ -450,6 +450,7 @@ fn calls_through_a_registration_come_from_where_the_registrar_is_to_the_number_i
     let incoming = signaling::Incoming {
         flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.51:5060".parse().unwrap()),
         account: None,
+        gate: None,
         request_uri: "sip:4930100@192.0.2.1:5060".into(),
         from: party("sip:+493055512345@carrier.example"),
         to: party("sip:+4930101@carrier.example"),

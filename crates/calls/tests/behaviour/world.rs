@@ -196,6 +196,7 @@ impl World {
         let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
         let incoming = Incoming {
             account: None,
+            gate: None,
             flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.10:5060".parse().unwrap()),
             request_uri: "sip:+4930900@192.0.2.1".into(),
             from: party("sip:+493055512345@192.0.2.10"),

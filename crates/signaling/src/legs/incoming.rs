@@ -39,6 +39,7 @@ impl Legs {
         let incoming = Incoming {
             flow: request.flow,
             account: request.account.clone(),
+            gate: request.gate.clone(),
             request_uri: text(message.uri_bytes().unwrap_or_default()),
             from: compose::party(message, Name::From),
             to: compose::party(message, Name::To),

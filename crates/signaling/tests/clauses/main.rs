@@ -4,6 +4,7 @@
 
 mod abuse;
 mod broken_messages;
+mod identity_headers;
 mod limits;
 mod phone;
 mod random_calls;
@@ -25,5 +26,6 @@ mod rfc3515_refer_sent;
 mod rfc3891_replaces;
 mod rfc4488_norefersub;
 mod trunk_dials;
+mod trunk_gates;
 mod unknown_sources;
 mod world;

@@ -4,7 +4,7 @@ use super::{
     reader::{Section, Wrong},
     sections::Places,
     trunks as trunk_keys,
-    types::{AfterHuman, Auth, CallerId, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
+    types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
     values::{self, Host, Network},
 };
 use std::{fs, path::Path, time::Duration};
@@ -19,19 +19,21 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         section.later(&["srtp", "codecs", "refer", "transport", "session_timer"]);
         let address = section.optional("address", values::host);
         let allowed = section.list("allowed", values::network);
-        let auth = auth(&mut section, places);
+        let own = auth(&mut section, "auth", places);
         let trusted = section.flag("trusted", false);
         let caller_id = section.or("caller_id", CallerId::Caller, |text| match text {
             "caller" => Ok(CallerId::Caller),
             "called" => Ok(CallerId::Called),
             "anonymous" => Ok(CallerId::Anonymous),
-            number => values::e164(number).map(CallerId::Number).map_err(|_| {
-                Wrong::new(format!("`{number}` is no caller id"))
-                    .help("`caller`, `called`, `anonymous` or a number like \"+49301234567\"")
-            }),
+            text => match values::e164(text) {
+                Ok(number) => Ok(CallerId::Number(number)),
+                Err(_) => trunk_keys::template(text).map(CallerId::Template),
+            },
         });
         let tel = section.list("tel", values::number_prefix);
-        let numbers = numbers(&mut section);
+        let (numbers, format) = numbers(&mut section);
+        let identity = trunk_keys::identity(&mut section, format);
+        let digest = auth(&mut section, "digest", places);
         let max_calls = section.number("max_calls", 100_000, 1..=100_000);
         let learn = nat(&mut section);
         let ping = trunk_keys::ping(&mut section);
@@ -39,7 +41,8 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         let (priority, weight) = trunk_keys::place(&mut section);
         let first_response = section.duration("first_response", SECOND * 3, SECOND / 2..=SECOND * 32);
         let sending = address.as_ref().map(|placed| placed.value.clone());
-        let username = auth.as_ref().map(|auth| auth.username.as_str());
+        let digest = trunk_keys::gate(&section, digest, allowed.as_ref().is_some_and(|list| !list.is_empty()));
+        let username = own.as_ref().map(|auth| auth.username.as_str());
         let register = trunk_keys::register(&mut section, sending.as_ref(), username);
         // Somebody we register with brings calls from where we find them.
         let allow_located = register.is_some() || (allowed.is_none() && matches!(sending, Some(Host::Name(..))));
@@ -69,7 +72,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
             name,
             address: sending,
             allowed,
-            auth,
+            auth: own,
             trusted,
             caller_id,
             tel,
@@ -83,6 +86,8 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
             priority,
             weight,
             first_response,
+            identity,
+            digest,
         });
     }
     all
@@ -93,7 +98,7 @@ pub(super) fn nat(section: &mut Section<'_>) -> bool {
     section.word("nat", false, &[("sdp", false), ("learn", true)])
 }
 
-fn numbers(section: &mut Section<'_>) -> Numbers {
+fn numbers(section: &mut Section<'_>) -> (Numbers, NumberFormat) {
     let mut numbers = section.section("numbers");
     let digits = |text: &str| {
         let good = !text.is_empty() && text.len() <= 5 && text.chars().all(|c| c.is_ascii_digit());
@@ -106,12 +111,13 @@ fn numbers(section: &mut Section<'_>) -> Numbers {
     let country = numbers.optional("country", digits).map(|placed| placed.value);
     let national_prefix = numbers.or("national_prefix", "0".to_owned(), digits);
     let international_prefix = numbers.or("international_prefix", "00".to_owned(), digits);
+    let format = trunk_keys::format(&mut numbers);
     numbers.done();
-    Numbers { country, national_prefix, international_prefix }
+    (Numbers { country, national_prefix, international_prefix }, format)
 }
 
-fn auth(section: &mut Section<'_>, places: &Places) -> Option<Auth> {
-    let mut auth = section.section("auth");
+fn auth(section: &mut Section<'_>, key: &'static str, places: &Places) -> Option<Auth> {
+    let mut auth = section.section(key);
     if !auth.is_present() {
         return None;
     }
@@ -175,7 +181,8 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places, trunks: &[Trunk]
         }
         let proxy = proxy.map(|placed| placed.value);
         let by = by.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
-        let auth = auth(&mut section, places);
+        let auth = auth(&mut section, "auth", places);
+        let pass_headers = trunk_keys::passed(&mut section, "pass_headers");
         let headers = headers(&mut section);
         let ring_timeout = section.duration("ring_timeout", SECOND * 10, SECOND..=SECOND * 120);
         let silence_limit = section.duration("silence_limit", SECOND * 15, SECOND..=SECOND * 600);
@@ -204,6 +211,7 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places, trunks: &[Trunk]
             uri,
             proxy,
             trunks: by,
+            pass_headers,
             auth,
             headers,
             ring_timeout,

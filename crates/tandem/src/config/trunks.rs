@@ -2,7 +2,7 @@
 
 use super::{
     reader::{Section, Wrong},
-    types::{Ping, Register, TrunkLimits},
+    types::{Auth, Forwarded, Identity, NumberFormat, Ping, Register, RequestUri, TrunkLimits},
     values::{self, Host},
 };
 use std::time::Duration;
@@ -75,6 +75,98 @@ pub(super) fn place(section: &mut Section<'_>) -> (u16, u16) {
     let most = u64::from(u16::MAX);
     let read = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
     (read(section.number("priority", 0, 0..=most)), read(section.number("weight", 1, 0..=most)))
+}
+
+/// `domain`, `request_uri`, `forwarded`, `headers_in`, `headers_out` and `numbers.format`.
+pub(super) fn identity(section: &mut Section<'_>, format: NumberFormat) -> Identity {
+    let domain = section.optional("domain", domain).map(|placed| placed.value);
+    let request_uri =
+        section.word("request_uri", RequestUri::Tel, &[("tel", RequestUri::Tel), ("sip", RequestUri::Sip)]);
+    let forwarded = section.word(
+        "forwarded",
+        Forwarded::Untold,
+        &[
+            ("untold", Forwarded::Untold),
+            ("diversion", Forwarded::Diversion),
+            ("history_info", Forwarded::HistoryInfo),
+            ("both", Forwarded::Both),
+        ],
+    );
+    let headers_in = passed(section, "headers_in");
+    let headers_out = passed(section, "headers_out");
+    Identity { domain, format, request_uri, forwarded, headers_in, headers_out }
+}
+
+/// `numbers.format`.
+pub(super) fn format(numbers: &mut Section<'_>) -> NumberFormat {
+    numbers.word(
+        "format",
+        NumberFormat::E164,
+        &[
+            ("e164", NumberFormat::E164),
+            ("digits", NumberFormat::Digits),
+            ("international", NumberFormat::International),
+            ("national", NumberFormat::National),
+        ],
+    )
+}
+
+/// Headers that may be passed on: not those that Tandem writes itself, nor those that say who somebody is.
+pub(super) fn passed(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let identity = [
+        "p-asserted-identity",
+        "p-preferred-identity",
+        "remote-party-id",
+        "privacy",
+        "diversion",
+        "history-info",
+        "identity",
+        "reason",
+        "retry-after",
+        "session-expires",
+        "replaces",
+        "refer-to",
+        "referred-by",
+        "date",
+    ];
+    let header = |text: &str| {
+        let name = values::header_name(text)?;
+        let lower = name.to_ascii_lowercase();
+        if identity.contains(&lower.as_str()) {
+            return Err(Wrong::new(format!("`{text}` is not passed on by a list"))
+                .help("who calls is told by `trusted`, `caller_id` and `forwarded`"));
+        }
+        if lower.starts_with("x-tandem") {
+            return Err(Wrong::new(format!("`{text}` is written by Tandem itself")).help("`trusted` says who sees it"));
+        }
+        Ok(name)
+    };
+    section.list(key, header).unwrap_or_default().into_iter().map(|placed| placed.value).collect()
+}
+
+/// The template of a caller id: digits, `+`, and what stands for a number.
+pub(super) fn template(text: &str) -> Result<String, Wrong> {
+    let known = ["{caller}", "{caller_digits}", "{called}", "{called_digits}"];
+    let bare = known.iter().fold(text.to_owned(), |text, name| text.replace(name, ""));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+-_.*#".contains(c);
+    if !text.contains('{') || text.len() > 64 || !bare.chars().all(plain) {
+        return Err(Wrong::new(format!("`{text}` is no caller id")).help(
+            "`caller`, `called`, `anonymous`, a number like \"+49301234567\", or text with {caller}, {caller_digits}, {called}, {called_digits}",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A trunk that shows a password for each call needs to say from where.
+pub(super) fn gate(section: &Section<'_>, gate: Option<Auth>, allowed: bool) -> Option<Auth> {
+    if gate.is_some() && !allowed {
+        section.wrong(
+            None,
+            "`digest` is for the calls that a trunk brings, and no `allowed` says from where",
+            Some("`allowed: [0.0.0.0/0]` is everywhere"),
+        );
+    }
+    gate
 }
 
 /// A host name or an address as the host of a URI.

@@ -97,6 +97,62 @@ pub struct Trunk {
     pub weight: u16,
     /// How long it may leave an INVITE without any response where another trunk could take it.
     pub first_response: Duration,
+    /// How identities, numbers and headers cross it.
+    pub identity: Identity,
+    /// What it shows for each call it brings.
+    pub digest: Option<Auth>,
+}
+
+/// How identities, numbers and headers cross a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The domain of the addresses we write to it.
+    pub domain: Option<String>,
+    /// How it is written numbers.
+    pub format: NumberFormat,
+    /// What a number is dialled as.
+    pub request_uri: RequestUri,
+    /// How it is told that a call was handed on.
+    pub forwarded: Forwarded,
+    /// Headers of calls it brings that may be passed on.
+    pub headers_in: Vec<String>,
+    /// Of those, the ones that calls to it carry.
+    pub headers_out: Vec<String>,
+}
+
+/// How a number is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberFormat {
+    /// `+49301234567`.
+    E164,
+    /// `49301234567`.
+    Digits,
+    /// `0049301234567`.
+    International,
+    /// `0301234567` at home, else international.
+    National,
+}
+
+/// What a number is dialled as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestUri {
+    /// `tel:`.
+    Tel,
+    /// `sip:` with `user=phone`.
+    Sip,
+}
+
+/// How a trunk is told that a call was handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// Not at all.
+    Untold,
+    /// RFC 5806.
+    Diversion,
+    /// RFC 7044.
+    HistoryInfo,
+    /// Both.
+    Both,
 }
 
 /// OPTIONS ping of a trunk.
@@ -164,6 +220,8 @@ pub enum CallerId {
     Called,
     /// Always this one.
     Number(String),
+    /// Text with numbers in it.
+    Template(String),
     /// None.
     Anonymous,
 }
@@ -214,6 +272,8 @@ pub struct Profile {
     pub proxy: Option<Host>,
     /// Trunks that carry its calls instead.
     pub trunks: Vec<String>,
+    /// Headers of the caller's INVITE that its own carries.
+    pub pass_headers: Vec<String>,
     /// For its challenges.
     pub auth: Option<Auth>,
     /// Headers of our own on its INVITE.

@@ -5,23 +5,19 @@ use std::{net::SocketAddr, sync::Arc};
 
 /// What `signaling` is told.
 pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> signaling::Config {
-    let external = configuration.sip.external_address;
-    let listeners = bound
-        .iter()
-        .map(|local| {
-            let advertised = match external {
-                Some(ip) if ip.is_ipv4() == local.is_ipv4() => SocketAddr::new(ip, local.port()),
-                _ => *local,
-            };
-            signaling::Listener { transport: signaling::Transport::Udp, local: *local, advertised }
-        })
-        .collect();
-    let networks = configuration.trunks.iter().flat_map(|trunk| &trunk.allowed);
+    let listeners = listeners(configuration, bound);
+    // What a trunk shows its password for is no allowed address.
+    let open = configuration.trunks.iter().filter(|trunk| trunk.digest.is_none());
+    let mut passed_headers = signaling::Config::default().passed_headers;
+    passed_headers.push("History-Info".to_owned());
+    passed_headers.extend(configuration.trunks.iter().flat_map(|trunk| trunk.identity.headers_in.iter().cloned()));
     let defaults = signaling::Limits::default();
     signaling::Config {
         listeners,
         user_agent: configuration.sip.user_agent.clone(),
-        allowed: networks.filter_map(|network| signaling::Network::new(network.address, network.prefix)).collect(),
+        allowed: open.flat_map(networks).collect(),
+        gates: configuration.trunks.iter().filter_map(gate).collect(),
+        passed_headers,
         unknown: match configuration.sip.unknown_sources {
             Strangers::Silent => signaling::Unknown::Silent,
             Strangers::Forbid => signaling::Unknown::Forbid,
@@ -38,11 +34,24 @@ pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> 
     }
 }
 
+/// Our listeners, and what peers are told of each.
+fn listeners(configuration: &Configuration, bound: &[SocketAddr]) -> Vec<signaling::Listener> {
+    let external = configuration.sip.external_address;
+    let listener = |local: &SocketAddr| {
+        let advertised = match external {
+            Some(ip) if ip.is_ipv4() == local.is_ipv4() => SocketAddr::new(ip, local.port()),
+            _ => *local,
+        };
+        signaling::Listener { transport: signaling::Transport::Udp, local: *local, advertised }
+    };
+    bound.iter().map(listener).collect()
+}
+
 /// What `calls` is told.
 pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> calls::Config {
     let media = &configuration.media;
     calls::Config {
-        listeners: bound.iter().copied().map(signaling::Listener::from).collect(),
+        listeners: listeners(configuration, bound),
         trunks: configuration.trunks.iter().map(|trunk| (trunk.name.clone(), self::trunk(trunk))).collect(),
         routes: configuration.routes.iter().map(route).collect(),
         ai: configuration.profiles.iter().map(|profile| (profile.name.clone(), self::profile(profile))).collect(),
@@ -82,6 +91,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
             CallerId::Caller => calls::CallerId::PassThrough,
             CallerId::Called => calls::CallerId::Called,
             CallerId::Number(number) => calls::CallerId::Fixed(number.clone()),
+            CallerId::Template(template) => calls::CallerId::Template(template.clone()),
             CallerId::Anonymous => calls::CallerId::Anonymous,
         },
         credentials: trunk.auth.as_ref().map(credentials),
@@ -116,7 +126,48 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
             per_second_in: trunk.limits.per_second_in,
             per_second_out: trunk.limits.per_second_out,
         },
+        identity: identity(&trunk.identity),
+        gated: trunk.digest.is_some(),
     }
+}
+
+fn identity(identity: &config::Identity) -> calls::TrunkIdentity {
+    calls::TrunkIdentity {
+        domain: identity.domain.clone(),
+        format: match identity.format {
+            config::NumberFormat::E164 => calls::NumberFormat::E164,
+            config::NumberFormat::Digits => calls::NumberFormat::Digits,
+            config::NumberFormat::International => calls::NumberFormat::International,
+            config::NumberFormat::National => calls::NumberFormat::National,
+        },
+        request_uri: match identity.request_uri {
+            config::RequestUri::Tel => calls::RequestUri::Tel,
+            config::RequestUri::Sip => calls::RequestUri::Sip,
+        },
+        forwarded: match identity.forwarded {
+            config::Forwarded::Untold => calls::Forwarded::Untold,
+            config::Forwarded::Diversion => calls::Forwarded::Diversion,
+            config::Forwarded::HistoryInfo => calls::Forwarded::HistoryInfo,
+            config::Forwarded::Both => calls::Forwarded::Both,
+        },
+        headers_in: identity.headers_in.clone(),
+        headers_out: identity.headers_out.clone(),
+    }
+}
+
+fn gate(trunk: &config::Trunk) -> Option<signaling::Gate> {
+    let digest = trunk.digest.as_ref()?;
+    Some(signaling::Gate {
+        name: trunk.name.clone(),
+        networks: networks(trunk).collect(),
+        realm: digest.realm.clone().unwrap_or_else(|| "tandem".to_owned()),
+        username: digest.username.clone(),
+        password: digest.password.clone(),
+    })
+}
+
+fn networks(trunk: &config::Trunk) -> impl Iterator<Item = signaling::Network> {
+    trunk.allowed.iter().filter_map(|network| signaling::Network::new(network.address, network.prefix))
 }
 
 fn route(route: &config::Route) -> calls::Route {
@@ -137,6 +188,7 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
         uri: profile.uri.clone(),
         proxy: profile.proxy.as_ref().map(ToString::to_string),
         trunks: profile.trunks.clone(),
+        pass_headers: profile.pass_headers.clone(),
         headers: profile.headers.clone(),
         credentials: profile.auth.as_ref().map(credentials),
         answer_timeout: profile.ring_timeout,
