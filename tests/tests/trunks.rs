@@ -200,19 +200,90 @@ async fn a_trunk_that_wants_a_registration_gets_it_with_digest_and_it_is_taken_b
     Ok(())
 }
 
+/// A PBX by hand: sends an INVITE and takes what comes first that is no 100.
+async fn invited(pbx: &UdpSocket, daemon: SocketAddr, number: u32, authorization: Option<&str>) -> Result<Message> {
+    let local = pbx.local_addr()?;
+    let mut headers = vec![
+        ("Via", format!("SIP/2.0/UDP {local};branch=z9hG4bKpbx{number};rport")),
+        ("Max-Forwards", "70".to_owned()),
+        ("From", format!("<sip:+493055512345@{local}>;tag=pbx")),
+        ("To", format!("<sip:support@{daemon}>")),
+        ("Call-ID", format!("pbx-{local}")),
+        ("CSeq", format!("{number} INVITE")),
+        ("Contact", format!("<sip:pbx@{local}>")),
+        ("User-Agent", "a branch's PBX with a name as long as such names are, so that no answer is a lever".to_owned()),
+    ];
+    headers.extend(authorization.map(|value| ("Proxy-Authorization", value.to_owned())));
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let invite = Message { start: format!("INVITE sip:support@{daemon} SIP/2.0"), headers, body: String::new() };
+    pbx.send_to(&invite.write(), daemon).await?;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (length, _) =
+            tokio::time::timeout(SOON, pbx.recv_from(&mut buffer)).await.context("no answer to the INVITE")??;
+        let message = Message::read(&buffer[..length]).context("no SIP message")?;
+        if message.status().is_some_and(|status| status > 100) {
+            return Ok(message);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_that_shows_a_password_is_taken_by_it_and_by_nothing_else() -> Result<()> {
+    let stage = Stage::with(|files| {
+        let digest = "    allowed: [127.0.0.0/8]\n    digest: { username: branch, password: canary, realm: desk }\n";
+        let configuration = files.configuration.replace("    allowed: [127.0.0.0/8]\n", digest);
+        Files { configuration, ..files }
+    })
+    .await?;
+    let pbx = UdpSocket::bind((own_address(), 5060)).await?;
+    let asked = invited(&pbx, stage.sip(), 1, None).await?;
+    ensure!(asked.status() == Some(407), "{asked:?}");
+    let challenge = asked.header("Proxy-Authenticate").context("no challenge")?.to_owned();
+    let nonce = challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).context("no nonce")?;
+    let uri = format!("sip:support@{}", stage.sip());
+    let authorization = |password: &str| {
+        let a1 = sha256(&format!("branch:desk:{password}"));
+        let response = sha256(&format!("{a1}:{nonce}:00000001:c:auth:{}", sha256(&format!("INVITE:{uri}"))));
+        format!(
+            "Digest username=\"branch\", realm=\"desk\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\", \
+             algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"c\""
+        )
+    };
+    let wrong = invited(&pbx, stage.sip(), 2, Some(&authorization("guess"))).await?;
+    ensure!(wrong.status() == Some(407), "{wrong:?}");
+    let mut events = stage.control.subscribe("").await?;
+    let calling = async {
+        let ai = stage.ai_rings().await?;
+        ai.ring(180);
+        anyhow::Ok(ai)
+    };
+    let right = authorization("canary");
+    let (taken, ai) = tokio::join!(invited(&pbx, stage.sip(), 3, Some(&right)), calling);
+    ensure!(taken?.status() == Some(180), "the call does not ring");
+    let started = events.until("call.started", SOON).await.context("no call")?;
+    ensure!(started["data"]["trunk"] == "carrier", "{started}");
+    ensure!(!stage.daemon.log().contains("canary"), "the password is in the log");
+    drop(ai?);
+    Ok(())
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// RFC 7616, section 3.4.1, computed anew.
 fn check_digest(authorization: &str, method: &str, username: &str, realm: &str, password: &str) -> Result<()> {
-    use sha2::{Digest as _, Sha256};
-    let hash = |text: String| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let value = |name: &str| {
         let rest = authorization.split([' ', ',']).find_map(|part| part.trim().strip_prefix(&format!("{name}=")));
         rest.map(|value| value.trim_matches('"').to_owned()).with_context(|| format!("no {name} in {authorization}"))
     };
     ensure!(value("username")? == username && value("realm")? == realm, "{authorization}");
-    let a1 = hash(format!("{username}:{realm}:{password}"));
-    let a2 = hash(format!("{method}:{}", value("uri")?));
+    let a1 = sha256(&format!("{username}:{realm}:{password}"));
+    let a2 = sha256(&format!("{method}:{}", value("uri")?));
     let (nonce, count, cnonce) = (value("nonce")?, value("nc")?, value("cnonce")?);
-    let expected = hash(format!("{a1}:{nonce}:{count}:{cnonce}:auth:{a2}"));
+    let expected = sha256(&format!("{a1}:{nonce}:{count}:{cnonce}:auth:{a2}"));
     ensure!(value("response")? == expected, "the digest is wrong: {authorization}");
     Ok(())
 }

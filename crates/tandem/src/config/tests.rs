@@ -106,3 +106,56 @@ fn a_password_comes_from_a_file_or_a_credential_and_is_never_shown() {
     assert_eq!(read.trunks[0].auth.as_ref().expect("auth").password, "from-systemd");
     assert!(mistakes(text).contains("cannot read"));
 }
+
+#[test]
+fn a_trunk_says_how_it_is_asked_registered_with_limited_and_what_it_is_told() {
+    let read = reading(
+        &[(
+            "tandem.yaml",
+            "trunks:\n  carrier:\n    address: sip.carrier.example\n    auth: { username: \"4930100\", password: s3cr3t }\n\
+             \x20   ping: {}\n    register: {}\n    limits: { calls: 30, per_second_out: 5 }\n    priority: 2\n    weight: 0\n\
+             \x20   caller_id: \"77{caller_digits}\"\n    domain: carrier.example\n    forwarded: both\n    headers_out: [X-Account]\n\
+             \x20   numbers: { country: \"49\", format: national }\n    request_uri: sip\n\
+             \x20 branch: { allowed: [0.0.0.0/0], digest: { username: b, password: canary }, headers_in: [X-Account] }\n\
+             ai:\n  bot: { uri: \"sip:bot@192.0.2.1\", trunks: [carrier], pass_headers: [X-Account] }\n",
+        )],
+        &[],
+    )
+    .expect("right");
+    let [carrier, branch] = &read.trunks[..] else { panic!("two trunks") };
+    assert_eq!(carrier.ping.as_ref().map(|ping| (ping.interval.as_secs(), ping.down_after)), Some((10, 2)));
+    let register = carrier.register.as_ref().expect("a registration");
+    assert_eq!((register.domain.as_str(), register.user.as_str()), ("sip.carrier.example", "4930100"));
+    assert!(carrier.allow_located, "its calls come from where it is");
+    assert_eq!((carrier.limits.calls, carrier.limits.per_second_out, carrier.priority, carrier.weight), (30, 5, 2, 0));
+    assert_eq!(carrier.caller_id, CallerId::Template("77{caller_digits}".into()));
+    assert_eq!(carrier.identity.forwarded, Forwarded::Both);
+    assert!(branch.digest.is_some() && branch.auth.is_none() && branch.ping.is_none());
+    assert_eq!(read.profiles[0].trunks, ["carrier"]);
+    assert!(!format!("{read:?}").contains("canary"));
+}
+
+#[test]
+fn mistakes_about_a_trunk_are_told_in_the_operators_words() {
+    for (trunk, told) in [
+        ("allowed: [192.0.2.1], register: {}", "no `address` to register with"),
+        ("address: 192.0.2.1, register: {}", "a registration needs a user"),
+        ("address: 192.0.2.1, register: { user: \"a b\" }", "is not the user of an address"),
+        ("address: pbx.example, digest: { username: u, password: p }", "no `allowed` says from where"),
+        ("address: 192.0.2.1, caller_id: \"{caler}\"", "is no caller id"),
+        ("address: 192.0.2.1, caller_id: \"{caller}@evil\"", "is no caller id"),
+        ("address: 192.0.2.1, domain: \"a.example:5060\"", "names a port"),
+        ("address: 192.0.2.1, headers_out: [P-Asserted-Identity]", "is not passed on by a list"),
+        ("address: 192.0.2.1, headers_in: [Via]", "is written by Tandem itself"),
+        ("address: 192.0.2.1, headers_in: [X-Tandem-Call-Id]", "is written by Tandem itself"),
+        ("address: 192.0.2.1, headers_in: [\"X-A\\r\\nB\"]", "control character"),
+        ("address: 192.0.2.1, ping: { interval: 10ms }", "out of range"),
+        ("address: 192.0.2.1, forwarded: maybe", "is not known"),
+    ] {
+        let found = mistakes(&format!("trunks:\n  t: {{ {trunk} }}\n"));
+        assert!(found.contains(told), "{trunk}:\n{found}");
+    }
+    let found =
+        mistakes("trunks:\n  t: { allowed: [192.0.2.1] }\nai:\n  bot: { uri: \"sip:b@192.0.2.1\", trunks: [t] }\n");
+    assert!(found.contains("there is no trunk with an `address` `t`"), "{found}");
+}
