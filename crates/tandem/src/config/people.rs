@@ -44,8 +44,9 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         let digest = trunk_keys::gate(&section, digest, allowed.as_ref().is_some_and(|list| !list.is_empty()));
         let username = own.as_ref().map(|auth| auth.username.as_str());
         let register = trunk_keys::register(&mut section, sending.as_ref(), username);
-        // Somebody we register with brings calls from where we find them.
-        let allow_located = register.is_some() || (allowed.is_none() && matches!(sending, Some(Host::Name(..))));
+        // Somebody we register with brings calls from where we find them; who shows a password is not let in by an address.
+        let by_name = allowed.is_none() && matches!(sending, Some(Host::Name(..)));
+        let allow_located = digest.is_none() && (register.is_some() || by_name);
         let allowed: Vec<Network> = match (allowed, &sending) {
             (Some(list), _) => list.into_iter().map(|placed| placed.value).collect(),
             (None, Some(Host::Address(address))) => {

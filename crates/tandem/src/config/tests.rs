@@ -116,7 +116,7 @@ fn a_trunk_says_how_it_is_asked_registered_with_limited_and_what_it_is_told() {
              \x20   ping: {}\n    register: {}\n    limits: { calls: 30, per_second_out: 5 }\n    priority: 2\n    weight: 0\n\
              \x20   caller_id: \"77{caller_digits}\"\n    domain: carrier.example\n    forwarded: both\n    headers_out: [X-Account]\n\
              \x20   numbers: { country: \"49\", format: national }\n    request_uri: sip\n\
-             \x20 branch: { allowed: [0.0.0.0/0], digest: { username: b, password: canary }, headers_in: [X-Account] }\n\
+             \x20 branch: { address: pbx.example, allowed: [0.0.0.0/0], register: { user: b }, digest: { username: b, password: canary }, headers_in: [X-Account] }\n\
              ai:\n  bot: { uri: \"sip:bot@192.0.2.1\", trunks: [carrier], pass_headers: [X-Account] }\n",
         )],
         &[],
@@ -131,6 +131,7 @@ fn a_trunk_says_how_it_is_asked_registered_with_limited_and_what_it_is_told() {
     assert_eq!(carrier.caller_id, CallerId::Template("77{caller_digits}".into()));
     assert_eq!(carrier.identity.forwarded, Forwarded::Both);
     assert!(branch.digest.is_some() && branch.auth.is_none() && branch.ping.is_none());
+    assert!(!branch.allow_located);
     assert_eq!(read.profiles[0].trunks, ["carrier"]);
     assert!(!format!("{read:?}").contains("canary"));
 }
