@@ -1,0 +1,338 @@
+//! The human's side of a transfer: attempts, whisper, acceptance, and what follows a failure.
+
+use super::{Act, Acts, Attempt, Side, Transfer};
+use crate::{
+    AttemptRecord, Happening, TransferState,
+    step::{Step, Timer},
+    whisper::{self, Whisper},
+};
+use policy::{Cause, Mode, Place, Ring};
+use signaling::LegId;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+impl Transfer {
+    /// Dials the destination under way, or, where it cannot be dialled, what the chain says instead.
+    pub(super) fn reach(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+        self.dialling = true;
+        loop {
+            let unreached = match &self.spec.place {
+                Place::Ai { profile } => {
+                    let profile = profile.clone();
+                    return acts.push(Act::ToAi { profile });
+                }
+                Place::Dial(_) if !step.rules.is_open(self.spec.hours.as_deref(), step.now) => Cause::Closed,
+                Place::Dial(dial) if dial.targets.is_empty() => Cause::Failed,
+                Place::Dial(dial) => {
+                    self.targets = dial.targets.iter().cloned().collect();
+                    self.dial_more(step, acts);
+                    return;
+                }
+            };
+            // Nothing was dialled, so no attempt is counted; the chain still hears of it.
+            self.last = Some((unreached, None));
+            let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let destination = self.spec.to.to_string();
+            let next = self.walk(step, unreached, acts);
+            self.failed(step, number, destination.clone(), destination, unreached, None, next.1);
+            if !next.0 {
+                return;
+            }
+        }
+    }
+
+    /// Dials as many targets as may ring at once.
+    fn dial_more(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+        let at_once = match &self.spec.place {
+            Place::Dial(dial) if dial.ring == Ring::Simultaneous => step.config.limits.ringing_at_once,
+            _ => 1,
+        };
+        while self.attempts.len() < at_once {
+            let Some(target) = self.targets.pop_front() else { return };
+            let leg = step.new_leg();
+            let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+            self.attempts.push(Attempt { number, leg, target: Arc::clone(&target), tries: 1, whisper: None });
+            self.record.attempts.push(AttemptRecord {
+                attempt: number,
+                destination: self.spec.to.to_string(),
+                target: target.to_string(),
+                leg: format!("human-{number}"),
+                started: step.time(),
+                ringing: None,
+                answered: None,
+                accepted: None,
+                ended: None,
+                cause: None,
+                sip_code: None,
+            });
+            step.arm(Timer::Ring(leg), self.spec.ring_timeout);
+            acts.push(Act::Dial { leg, target, attempt: number });
+        }
+        self.restate();
+    }
+
+    /// A target's phone rings.
+    pub(crate) fn ringing(&mut self, step: &mut Step<'_>, leg: LegId, sip_code: u16) {
+        let time = step.time();
+        let Some((attempt, record)) = self.attempt(leg) else { return };
+        if record.ringing.is_none() {
+            record.ringing = Some(time);
+            let happening = (attempt.number, attempt.target.to_string());
+            let transfer = self.record.id;
+            step.publish(Happening::AgentRinging { transfer, attempt: happening.0, target: happening.1, sip_code });
+        }
+    }
+
+    /// A human answered.
+    pub(crate) fn answered(&mut self, step: &mut Step<'_>, leg: LegId) -> Acts {
+        let mut acts = Acts::new();
+        let time = step.time();
+        let Some((attempt, record)) = self.attempt(leg) else { return acts };
+        record.answered = Some(time);
+        let (number, target) = (attempt.number, attempt.target.to_string());
+        step.disarm(Timer::Ring(leg));
+        step.publish(Happening::AgentAnswered { transfer: self.record.id, attempt: number, target });
+        let accept = self.spec.accept.clone();
+        // A cold transfer introduces nobody: its prompt plays only to say which key takes the call.
+        let told = self.spec.mode == Mode::Warm || accept.is_some();
+        let prompt = match &self.spec.whisper {
+            policy::Whisper::Prompt(prompt) if told => Some(Arc::clone(prompt)),
+            _ => None,
+        };
+        if let Some(prompt) = &prompt {
+            let prompt = prompt.to_string();
+            step.publish(Happening::WhisperStarted { transfer: self.record.id, attempt: number, prompt });
+        }
+        if accept.is_none() {
+            // Nothing more is asked: the first answer wins, whatever is whispered.
+            self.drop_others(step, leg, &mut acts);
+        }
+        let (whisper, verdict) = Whisper::begin(step, leg, prompt, accept, self.player + number);
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == leg) {
+            attempt.whisper = Some(whisper);
+        }
+        self.restate();
+        self.judge(step, leg, verdict, &mut acts);
+        acts
+    }
+
+    /// A human's prompt is over.
+    pub(crate) fn play_done(&mut self, step: &mut Step<'_>, leg: LegId, number: u32) -> Acts {
+        self.with_whisper(step, leg, |whisper, step| whisper.play_done(step, leg, number))
+    }
+
+    /// A human pressed a key.
+    pub(crate) fn digit(&mut self, step: &mut Step<'_>, leg: LegId, digit: char) -> Acts {
+        self.with_whisper(step, leg, |whisper, step| whisper.digit(step, leg, digit))
+    }
+
+    /// [`Timer::Whisper`] is due.
+    pub(crate) fn whisper_timeout(&mut self, step: &mut Step<'_>, leg: LegId) -> Acts {
+        self.with_whisper(step, leg, |whisper, step| whisper.timeout(step, leg))
+    }
+
+    /// The screen of a human says yes. `None`: nobody is there to accept.
+    pub(crate) fn accept(&mut self, step: &mut Step<'_>, number: Option<u32>) -> Option<Acts> {
+        let waiting = |attempt: &&Attempt| {
+            attempt.whisper.is_some() && Some(attempt.leg) != self.won && number.is_none_or(|it| it == attempt.number)
+        };
+        let leg = self.attempts.iter().find(waiting)?.leg;
+        Some(self.with_whisper(step, leg, |whisper, step| whisper.command(step, leg)))
+    }
+
+    /// The screen of a human says no. `None`: nobody is there to decline.
+    pub(crate) fn decline(&mut self, step: &mut Step<'_>, number: Option<u32>) -> Option<Acts> {
+        let legs: SmallVec<[LegId; 4]> = self
+            .attempts
+            .iter()
+            .filter(|attempt| number.is_none_or(|it| it == attempt.number))
+            .map(|attempt| attempt.leg)
+            .collect();
+        let mut acts = Acts::new();
+        for leg in &legs {
+            self.give_up(step, *leg, Cause::Declined, &mut acts);
+        }
+        (!legs.is_empty()).then_some(acts)
+    }
+
+    /// [`Timer::Ring`] is due.
+    pub(crate) fn ring_timeout(&mut self, step: &mut Step<'_>, leg: LegId) -> Acts {
+        let mut acts = Acts::new();
+        self.give_up(step, leg, Cause::NoAnswer, &mut acts);
+        acts
+    }
+
+    /// A human's leg is gone, or never came to be.
+    pub(crate) fn leg_gone(&mut self, step: &mut Step<'_>, leg: LegId, cause: Cause, sip_code: Option<u16>) -> Acts {
+        let mut acts = Acts::new();
+        let answered = self.attempt(leg).is_some_and(|(_, record)| record.answered.is_some());
+        let (cause, sip_code) = if answered { (Cause::NotAccepted, None) } else { (cause, sip_code) };
+        self.attempt_failed(step, leg, cause, sip_code, &mut acts);
+        acts
+    }
+
+    /// The attempt goes on by another leg, through another trunk: its target, its number and which try this is.
+    pub(crate) fn moved(&mut self, step: &mut Step<'_>, old: LegId, new: LegId) -> Option<(Arc<str>, u32, u32)> {
+        let attempt = self.attempts.iter_mut().find(|attempt| attempt.leg == old)?;
+        attempt.leg = new;
+        attempt.tries += 1;
+        let (target, number, tries) = (Arc::clone(&attempt.target), attempt.number, attempt.tries);
+        if let Some(record) = self.record.attempts.iter_mut().find(|record| record.attempt == number) {
+            record.leg = format!("human-{number}.{tries}");
+        }
+        step.rename(Timer::Ring(old), Timer::Ring(new));
+        Some((target, number, tries))
+    }
+
+    fn give_up(&mut self, step: &mut Step<'_>, leg: LegId, cause: Cause, acts: &mut Acts) {
+        if self.attempt(leg).is_some() {
+            acts.push(Act::Drop { leg });
+            self.attempt_failed(step, leg, cause, None, acts);
+        }
+    }
+
+    fn with_whisper(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        act: impl FnOnce(&mut Whisper, &mut Step<'_>) -> whisper::Verdict,
+    ) -> Acts {
+        let mut acts = Acts::new();
+        let attempt = self.attempts.iter_mut().find(|attempt| attempt.leg == leg);
+        if let Some(whisper) = attempt.and_then(|attempt| attempt.whisper.as_mut()) {
+            let verdict = act(whisper, step);
+            self.judge(step, leg, verdict, &mut acts);
+        }
+        acts
+    }
+
+    fn judge(&mut self, step: &mut Step<'_>, leg: LegId, verdict: whisper::Verdict, acts: &mut Acts) {
+        match verdict {
+            whisper::Verdict::Pending => {}
+            whisper::Verdict::NotAccepted => self.give_up(step, leg, Cause::NotAccepted, acts),
+            whisper::Verdict::Accepted(_) if self.won.is_some() => {}
+            whisper::Verdict::Accepted(by) => {
+                let time = step.time();
+                let Some((attempt, record)) = self.attempt(leg) else { return };
+                record.accepted = Some(time);
+                let (number, target) = (attempt.number, attempt.target.to_string());
+                step.publish(Happening::AgentAccepted { transfer: self.record.id, attempt: number, target, by });
+                self.won = Some(leg);
+                self.drop_others(step, leg, acts);
+                if matches!(self.side, Side::Waiting { .. }) {
+                    acts.push(Act::Bridge { leg });
+                }
+            }
+        }
+    }
+
+    /// Everybody but `winner` is given up: their phones stop, without a failure.
+    fn drop_others(&mut self, step: &mut Step<'_>, winner: LegId, acts: &mut Acts) {
+        self.targets.clear();
+        let losers: SmallVec<[LegId; 4]> =
+            self.attempts.iter().map(|attempt| attempt.leg).filter(|leg| *leg != winner).collect();
+        for leg in losers {
+            self.close_attempt(step, leg, None, None);
+            acts.push(Act::Drop { leg });
+        }
+    }
+
+    fn attempt_failed(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        cause: Cause,
+        sip_code: Option<u16>,
+        acts: &mut Acts,
+    ) {
+        let Some(attempt) = self.close_attempt(step, leg, Some(cause), sip_code) else { return };
+        if self.won == Some(leg) {
+            self.won = None;
+        }
+        self.last = Some((cause, sip_code));
+        let destination = self.spec.to.to_string();
+        let target = attempt.target.to_string();
+        if !self.attempts.is_empty() || !self.targets.is_empty() {
+            self.failed(step, attempt.number, destination, target, cause, sip_code, "next target".to_owned());
+            self.dial_more(step, acts);
+            return;
+        }
+        // `walk` may come to the AI or the end at once; its act follows the report of the failure.
+        let (go_on, next) = self.walk(step, cause, acts);
+        self.failed(step, attempt.number, destination, target, cause, sip_code, next);
+        if go_on {
+            self.reach(step, acts);
+        }
+    }
+
+    /// The destination under way is exhausted. True: another one is under way now.
+    fn walk(&mut self, step: &mut Step<'_>, cause: Cause, acts: &mut Acts) -> (bool, String) {
+        loop {
+            let next = self.chain.next(cause);
+            match &next {
+                policy::Step::Ai => acts.push(Act::ToAi { profile: None }),
+                policy::Step::End => acts.push(Act::End),
+                policy::Step::Destination(name) => match step.rules.next_in_chain(name, &self.spec) {
+                    Ok(spec) => {
+                        self.spec = spec;
+                        return (true, name.to_string());
+                    }
+                    // The rules were reloaded and this one is gone: the next step of the list.
+                    Err(_) => continue,
+                },
+            }
+            return (false, next.name().to_owned());
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one published event")]
+    fn failed(
+        &mut self,
+        step: &mut Step<'_>,
+        attempt: u32,
+        destination: String,
+        target: String,
+        cause: Cause,
+        sip_code: Option<u16>,
+        next: String,
+    ) {
+        let transfer = self.record.id;
+        step.publish(Happening::TransferFailed { transfer, attempt, destination, target, cause, sip_code, next });
+        self.restate();
+    }
+
+    pub(super) fn close_attempt(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        cause: Option<Cause>,
+        sip_code: Option<u16>,
+    ) -> Option<Attempt> {
+        let at = self.attempts.iter().position(|attempt| attempt.leg == leg)?;
+        let attempt = self.attempts.remove(at);
+        step.disarm(Timer::Ring(leg));
+        step.disarm(Timer::Whisper(leg));
+        if let Some(record) = self.record.attempts.iter_mut().find(|record| record.attempt == attempt.number) {
+            record.ended = Some(step.time());
+            record.cause = cause;
+            record.sip_code = sip_code;
+        }
+        Some(attempt)
+    }
+
+    fn attempt(&mut self, leg: LegId) -> Option<(&Attempt, &mut AttemptRecord)> {
+        let attempt = self.attempts.iter().find(|attempt| attempt.leg == leg)?;
+        let record = self.record.attempts.iter_mut().find(|record| record.attempt == attempt.number)?;
+        Some((attempt, record))
+    }
+
+    pub(super) fn restate(&mut self) {
+        self.record.state = match self.side {
+            Side::LastWords { .. } => TransferState::LastWords,
+            Side::Waiting { .. } if self.attempts.iter().any(|attempt| attempt.whisper.is_some()) => {
+                TransferState::Whisper
+            }
+            Side::Waiting { .. } => TransferState::Ringing,
+        };
+    }
+}
