@@ -1,5 +1,6 @@
 //! The room's one entrance: who owns what, one call's step at a time.
 
+mod join;
 mod requests;
 
 use crate::{
@@ -75,7 +76,10 @@ impl Core {
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Signaling { leg, event: signaling::Event::Incoming(incoming) } => self.incoming(now, leg, &incoming),
-            Input::Signaling { leg, event: signaling::Event::Replacing { .. } } => self.refuse(leg, None, 603),
+            Input::Signaling { leg, event: signaling::Event::Replacing { replaces, incoming } } => {
+                self.replacing(now, leg, replaces, &incoming);
+            }
+            Input::Signaling { leg, event: signaling::Event::Refer(refer) } => self.refer(now, leg, *refer),
             Input::Signaling { leg, event } => {
                 // Late news of a leg that is gone: nobody is interested any more.
                 if let Some(key) = self.shared.legs.get(&leg).copied() {
@@ -228,6 +232,7 @@ impl Core {
             sip_call_id: incoming.call_id.clone(),
             local: incoming.flow.local,
             max_forwards: incoming.max_forwards,
+            user_to_user: incoming.header("User-to-User").map(str::to_owned),
             started: now.into(),
             began: now.monotonic,
         };

@@ -19,6 +19,8 @@ pub struct Config {
     pub ai: BTreeMap<String, AiProfile>,
     /// Codecs, telephone-event, hold music, when missing media counts as dead.
     pub media: Media,
+    /// Whether User-to-User (RFC 7433) goes on to the humans that are rung, except through trunks that are not trusted.
+    pub user_to_user: bool,
     /// What bounds every table.
     pub limits: Limits,
 }
@@ -320,6 +322,8 @@ pub struct Media {
     pub dead_on_hold: Duration,
     /// Which source of a directly dialled human's media is believed.
     pub nat: Nat,
+    /// Whether a leg may go over to another call: all ports live on one worker.
+    pub joinable: bool,
 }
 
 impl Default for Media {
@@ -334,6 +338,7 @@ impl Default for Media {
             dead_after: Duration::from_secs(15),
             dead_on_hold: Duration::from_secs(30 * 60),
             nat: Nat::default(),
+            joinable: true,
         }
     }
 }

@@ -97,6 +97,21 @@ pub enum Happening {
     /// The caller goes back to the AI.
     #[serde(rename = "call.handed_back")]
     HandedBack { reason: String, disposition: Option<String>, note: Option<String>, to_ai: Option<String> },
+    /// A party asked by REFER for a transfer that cannot be made.
+    #[serde(rename = "transfer.refused")]
+    ReferRefused { leg: String, to: String, sip_code: u16 },
+    /// A transfer failed, and the human who asked for it has the caller again.
+    #[serde(rename = "call.returned")]
+    CallReturned { leg: String },
+    /// A leg took the place of another (Replaces).
+    #[serde(rename = "leg.replaced")]
+    LegReplaced { leg: String, by: String, peer: String },
+    /// A leg of another call joined this one: an attended transfer.
+    #[serde(rename = "leg.joined")]
+    LegJoined { leg: String, from: CallId },
+    /// A leg of this call joined another call, and this one ends.
+    #[serde(rename = "call.joined")]
+    CallJoined { leg: String, into: CallId },
     /// A digit was pressed.
     #[serde(rename = "dtmf")]
     Dtmf { leg: String, digit: String, duration_ms: u64 },
@@ -140,6 +155,11 @@ impl Happening {
             Self::TransferCancelled { .. } => "transfer.cancelled",
             Self::TransferMeasured { .. } => "transfer.measured",
             Self::HandedBack { .. } => "call.handed_back",
+            Self::ReferRefused { .. } => "transfer.refused",
+            Self::CallReturned { .. } => "call.returned",
+            Self::LegReplaced { .. } => "leg.replaced",
+            Self::LegJoined { .. } => "leg.joined",
+            Self::CallJoined { .. } => "call.joined",
             Self::Dtmf { .. } => "dtmf",
             Self::LegHold { .. } => "leg.hold",
             Self::AnnouncementStarted { .. } => "announcement.started",

@@ -325,10 +325,8 @@ impl Leg {
             | Event::Referral(_)
             | Event::Ended { .. }
             | Event::OfferDone { .. } => News::Nothing,
-            Event::Refer(_) => {
-                step.signaling(Command::RefuseRefer { leg: self.id, status: 603 });
-                News::Nothing
-            }
+            // Theirs who know the whole call.
+            Event::Refer(_) => News::Nothing,
             Event::Dialling { call_id } => {
                 self.sip_call_id = call_id;
                 News::Nothing
@@ -533,6 +531,11 @@ impl Leg {
     /// The trunk it was dialled through, if one.
     pub(crate) fn trunk(&self) -> Option<&str> {
         self.peer.as_ref().and_then(Peer::trunk)
+    }
+
+    /// Which source of its media is believed.
+    pub(crate) fn nat(&self) -> Nat {
+        self.nat
     }
 
     /// Whose it is.

@@ -86,6 +86,8 @@ pub enum EndCause {
     Command,
     /// By a rule.
     Rule,
+    /// One of its parties joined it to another call; what is left of it goes on there.
+    Joined,
     /// The limit on a call's length.
     MaxDuration,
     /// No RTP from the caller.
@@ -155,6 +157,14 @@ pub enum Source {
     Command,
     /// A step of `on_ai_failure`.
     AiLost,
+    /// A party of the call, by REFER.
+    Refer {
+        /// Which leg.
+        leg: String,
+        /// The URI of Referred-By, if one was given.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        referred_by: Option<String>,
+    },
 }
 
 /// How far a transfer is, or how it ended.

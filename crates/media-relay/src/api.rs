@@ -47,6 +47,14 @@ pub enum Command {
         /// The listener and what it hears.
         sources: Vec<(PortId, Source)>,
     },
+    /// The port, its stream and its one continuous sender belong to another call from now on, which must live on the same
+    /// worker; until that call's plan says what it hears, that is silence.
+    Adopt {
+        /// The port.
+        port: PortId,
+        /// Its new call.
+        call: CallKey,
+    },
     /// Sends digits toward a port as telephone-events (RFC 4733), in order; audio pauses meanwhile. Characters other
     /// than `0-9*#A-D` are left out; without an agreed telephone-event the digits are dropped and counted.
     SendDtmf {

@@ -224,6 +224,7 @@ impl Worker {
             Command::Open { port, call } => self.open(now.monotonic, port, call),
             Command::Describe { port, stream } => self.describe(now.monotonic, port, stream),
             Command::Plan { call, generation, sources } => self.plan(now.monotonic, call, generation, &sources, wire),
+            Command::Adopt { port, call } => self.adopt(now.monotonic, port, call, wire),
             Command::SendDtmf { port, digits } => self.with(port, wire, |port, wire| {
                 port.send_digits(now.monotonic, &digits, wire);
             }),
@@ -529,7 +530,15 @@ impl Worker {
         self.free.push(slot);
         self.ticking.retain(|ticking| *ticking != slot);
         self.pending.retain(|pending| *pending != slot);
-        let others = self.calls.get_mut(&port.call).map(|call| {
+        self.leave(now.monotonic, slot, id, port.call, wire);
+        if self.by_id.is_empty() {
+            (self.housekeeping, self.next_tick) = (None, None);
+        }
+    }
+
+    /// Nobody of the call hears the port any more, and the port is none of the call's.
+    fn leave(&mut self, now: Monotonic, slot: Slot, id: PortId, call: CallKey, wire: &mut impl Wire) {
+        let others = self.calls.get_mut(&call).map(|call| {
             call.ports.retain(|other| *other != slot);
             call.ports.clone()
         });
@@ -537,15 +546,24 @@ impl Worker {
             let Some(listener) = self.port(*other) else { continue };
             listener.listeners.retain(|listener| *listener != slot);
             if listener.source == Source::Port(id) {
-                self.listen(now.monotonic, *other, &Source::Silence, wire);
+                self.listen(now, *other, &Source::Silence, wire);
             }
         }
         if others.is_none_or(|others| others.is_empty()) {
-            self.calls.remove(&port.call);
+            self.calls.remove(&call);
         }
-        if self.by_id.is_empty() {
-            (self.housekeeping, self.next_tick) = (None, None);
+    }
+
+    fn adopt(&mut self, now: Monotonic, id: PortId, call: CallKey, wire: &mut impl Wire) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(before) = self.port(slot).map(|port| port.call).filter(|before| *before != call) else { return };
+        self.leave(now, slot, id, before, wire);
+        self.listen(now, slot, &Source::Silence, wire);
+        if let Some(port) = self.port(slot) {
+            port.call = call;
+            port.listeners.clear();
         }
+        self.calls.entry(call).or_default().ports.push(slot);
     }
 
     fn tick(&mut self, now: Monotonic, wire: &mut impl Wire) {

@@ -129,6 +129,14 @@ impl Context {
         }
     }
 
+    /// Whether a `sip:` URI names one of our listeners.
+    pub(crate) fn is_ours(&self, uri: &str) -> bool {
+        let Some(uri) = sip_codec::Uri::parse(uri.as_bytes()).filter(sip_codec::Uri::is_sip) else { return false };
+        let Some(ip) = uri.host_ip() else { return false };
+        let address = SocketAddr::new(ip, uri.port.unwrap_or(if uri.is_sips() { 5061 } else { 5060 }));
+        self.config.listeners.iter().any(|listener| listener.local == address || listener.advertised == address)
+    }
+
     pub(crate) fn allowed(&self, source: SocketAddr) -> bool {
         self.config.allowed.iter().any(|network| network.contains(source.ip()))
             || self.located.values().flatten().any(|address| *address == source.ip())

@@ -64,6 +64,8 @@ pub struct ReferRequest {
     pub to: String,
     /// The dialog that the new call is to take the place of.
     pub replaces: Option<Replaces>,
+    /// True when [`Self::to`] names an address of ours: one of our listeners, as bound or as peers are told.
+    pub ours: bool,
     /// The leg of ours whose dialog [`Self::replaces`] names, if it is one.
     pub replaced: Option<LegId>,
     /// The URI of Referred-By (RFC 3892).
@@ -189,6 +191,7 @@ pub(crate) fn read(
     Ok(ReferRequest {
         to,
         replaces,
+        ours: false,
         replaced: None,
         referred_by: referred_by.filter(|uri| uri.len() <= LONGEST_URI),
         subscribe: !quiet,

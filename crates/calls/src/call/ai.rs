@@ -179,8 +179,11 @@ impl Call {
         step.disarm(Timer::AiAnswer(leg));
         self.drop_leg(step, leg);
         if self.transfer.is_some() {
-            let next = "the transfer goes on".to_owned();
-            step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
+            // An AI that asked for the transfer by REFER has done its part when it hangs up.
+            if !self.is_referrer(leg) {
+                let next = "the transfer goes on".to_owned();
+                step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
+            }
             return self.with_transfer(step, |transfer, step| transfer.last_words_over(step));
         }
         self.ai_lost(step, loss, sip_code);

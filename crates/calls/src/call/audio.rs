@@ -67,9 +67,10 @@ impl Call {
 
     fn seats(&self) -> SmallVec<[Seat; 4]> {
         let part = |leg: &Leg| match leg.party() {
-            Party::Caller => Some(Part::Caller),
+            Party::Caller => (self.caller == leg.id).then_some(Part::Caller),
             Party::Ai => (self.ai == Some(leg.id)).then_some(Part::Ai),
             Party::Human if self.human == Some(leg.id) => Some(Part::Human),
+            Party::Human if self.parked == Some(leg.id) => Some(Part::Candidate(None)),
             Party::Human => self.transfer.as_ref()?.candidate(leg.id).map(Part::Candidate),
         };
         let seat = |leg: &Leg| {
@@ -165,6 +166,7 @@ impl Call {
                 self.human_left(step);
             }
             Party::Human => {
+                self.parked.take_if(|parked| *parked == id);
                 self.drop_leg(step, id);
                 let cause = policy::Cause::NotAccepted;
                 self.with_transfer(step, |transfer, step| transfer.leg_gone(step, id, cause, None));

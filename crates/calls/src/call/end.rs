@@ -20,11 +20,10 @@ impl Call {
         self.stop_measuring(step);
         self.finish_transfer(step, TransferState::CallEnded);
         self.stage = Stage::Ending;
-        (self.ai, self.human, self.announcement) = (None, None, None);
+        (self.ai, self.human, self.parked, self.announcement) = (None, None, None, None);
+        self.replacing.clear();
         let answered = self.caller_answered();
-        let answered_at = self.leg(self.caller).and_then(|leg| leg.record.answered).or_else(|| {
-            step.story.legs.iter().find(|leg| leg.party == crate::Party::Caller).and_then(|leg| leg.answered)
-        });
+        let answered_at = self.first_answer(step.story);
         let duration_ms = answered_at.map_or(0, |answered| step.time().ms_since(answered));
         let sip_code = status.filter(|_| !answered && answered_at.is_none());
         for id in self.live_legs() {
@@ -85,8 +84,6 @@ impl Call {
 
     /// The call in a list.
     pub(crate) fn summary(&self, story: &crate::story::Story) -> CallSummary {
-        let caller = self.leg(self.caller).map(|leg| &leg.record);
-        let caller = caller.or_else(|| story.legs.iter().find(|leg| leg.party == crate::Party::Caller));
         CallSummary {
             id: self.about.id,
             state: if self.is_over() { CallState::Ended } else { self.state() },
@@ -96,7 +93,7 @@ impl Call {
             to: self.about.to.clone(),
             sip_call_id: self.about.sip_call_id.clone(),
             started: self.about.started,
-            answered: caller.and_then(|leg| leg.answered),
+            answered: self.first_answer(story),
             ended: self.end.as_ref().map(|end| end.time),
             transfer: self.transfer.as_ref().map(|transfer| transfer.id()),
         }

@@ -94,6 +94,9 @@ impl Call {
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
                 Act::End => {
                     self.finish_transfer(step, TransferState::Failed);
+                    if self.back_to_human(step) {
+                        continue;
+                    }
                     self.end(step, EndCause::NobodyLeft, "us", Some(480));
                 }
             }
@@ -176,6 +179,12 @@ impl Call {
             let context = headers::context(self.facts.context(), keys.as_deref(), &target_there, &from.uri, &list);
             list.extend(context);
         }
+        if route.sees != Sees::Nothing {
+            list.extend(self.referred_headers(&via));
+            let shown = list.iter().any(|(name, _)| name.eq_ignore_ascii_case("User-to-User"));
+            let passed = self.about.user_to_user.clone().filter(|_| step.config.user_to_user && !shown);
+            list.extend(passed.map(|value| ("User-to-User".to_owned(), value)));
+        }
         let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
         let nat = match route.peer.trunk() {
             Some(name) => step.config.trunks.get(name).map(|trunk| trunk.nat).unwrap_or_default(),
@@ -213,6 +222,7 @@ impl Call {
         if let Some(ai) = self.ai.take() {
             self.drop_leg(step, ai);
         }
+        self.release_parked(step);
         if let Some((attempt, destination, target)) = winner {
             let waited_ms = step.time().ms_since(record.1);
             step.publish(Happening::TransferBridged { transfer: record.0, attempt, destination, target, waited_ms });
@@ -233,6 +243,9 @@ impl Call {
         let mut told = vec![("X-Tandem-Reason", "transfer_failed".to_owned())];
         if let Some((cause, sip_code)) = failure {
             self.facts.note(step.now, &CallFact::TransferFailed { rule, cause });
+            if self.back_to_human(step) {
+                return;
+            }
             told.push(("X-Tandem-Cause", cause.name().to_owned()));
             told.extend(sip_code.map(|code| ("X-Tandem-Sip-Code", code.to_string())));
             told.push(("X-Tandem-Attempt", attempts.to_string()));
@@ -240,6 +253,7 @@ impl Call {
             told = vec![("X-Tandem-Reason", "transferred".to_owned())];
         }
         self.give_to_ai(step, profile, &told);
+        self.release_parked(step);
     }
 
     /// The transfer is over: its record is kept, its legs but the winner's are dropped, who waits for it is answered.
@@ -254,6 +268,7 @@ impl Call {
         let started = transfer.record.started;
         let record = transfer.record.clone();
         step.story.transfers.push(transfer.record);
+        self.conclude_refer(step, state, &record);
         for leg in losers {
             self.drop_leg(step, leg);
         }
@@ -265,12 +280,15 @@ impl Call {
     pub(super) fn cancel_transfer(&mut self, step: &mut Step<'_>) {
         let Some((transfer, _)) = self.finish_transfer(step, TransferState::Cancelled) else { return };
         step.publish(Happening::TransferCancelled { transfer });
+        if self.back_to_human(step) {
+            return;
+        }
         self.give_to_ai(step, None, &[("X-Tandem-Reason", "transfer_cancelled".to_owned())]);
     }
 
     // ---- the silence around a handoff
 
-    fn measure_begins(&mut self, step: &mut Step<'_>, transfer: TransferId) {
+    pub(super) fn measure_begins(&mut self, step: &mut Step<'_>, transfer: TransferId) {
         self.stop_measuring(step);
         let Some(port) = self.leg(self.caller).filter(|leg| leg.is_up()).and_then(|leg| leg.port) else { return };
         let id = MeasureId(u64::from(self.new_player()));

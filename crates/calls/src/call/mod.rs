@@ -18,6 +18,9 @@ mod audio;
 mod decide;
 mod end;
 mod handoff;
+mod join;
+mod refer;
+mod replace;
 mod request;
 mod ways;
 
@@ -51,6 +54,13 @@ pub(crate) struct Call {
     /// The human who has the caller.
     human: Option<LegId>,
     transfer: Option<Box<Transfer>>,
+    /// The human who asked for the transfer by REFER, and waits for its outcome.
+    parked: Option<LegId>,
+    referrer: Option<refer::Referrer>,
+    /// New legs that are to take the place of others once their ports are open.
+    replacing: Vec<(LegId, LegId)>,
+    /// Legs that took another's place, for their names.
+    replacements: u32,
     facts: Facts,
     /// The AI profile in charge, which may be another than the route's after a loss.
     profile: String,
@@ -91,6 +101,8 @@ pub(crate) struct About {
     pub(crate) sip_call_id: String,
     pub(crate) local: SocketAddr,
     pub(crate) max_forwards: u8,
+    /// RFC 7433: the caller's, or what the AI put in its place by REFER.
+    pub(crate) user_to_user: Option<String>,
     pub(crate) started: Time,
     pub(crate) began: Monotonic,
 }
@@ -136,6 +148,10 @@ impl Call {
             ai: None,
             human: None,
             transfer: None,
+            parked: None,
+            referrer: None,
+            replacing: Vec::new(),
+            replacements: 0,
             facts,
             profile: about.ai.clone(),
             refuge: Refuge::default(),
@@ -221,13 +237,17 @@ impl Call {
     fn news(&mut self, step: &mut Step<'_>, leg: LegId, news: News) {
         match news {
             News::Nothing => {}
-            News::Ready => self.arrived(step),
+            News::Ready => match self.replaces(leg) {
+                Some(old) => self.take_place(step, leg, old),
+                None => self.arrived(step),
+            },
             News::Ringing(status) => {
                 self.trunk_worked(step, leg);
                 if self.ai == Some(leg) {
                     self.caller_rings(step);
                 } else if let Some(transfer) = &mut self.transfer {
                     transfer.ringing(step, leg, status);
+                    self.tell_referrer(step, status);
                     self.caller_rings(step);
                 }
             }
@@ -274,6 +294,10 @@ impl Call {
         if failed_over {
             return;
         }
+        self.parked.take_if(|parked| *parked == leg);
+        if self.replaces(leg).is_some() {
+            return self.replacing.retain(|(new, _)| *new != leg);
+        }
         if leg == self.caller {
             let (cause, who) = match by {
                 EndedBy::Peer | EndedBy::Cancel => (EndCause::CallerHungUp, "caller"),
@@ -305,6 +329,11 @@ impl Call {
 
     fn leg(&self, id: LegId) -> Option<&Leg> {
         self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    /// The leg of an INVITE usage.
+    fn of_usage(&self, usage: LegId) -> Option<LegId> {
+        self.legs.iter().find(|leg| leg.usage == usage).map(|leg| leg.id)
     }
 
     fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {

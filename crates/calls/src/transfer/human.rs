@@ -71,6 +71,27 @@ impl Transfer {
         self.restate();
     }
 
+    /// Whether `leg` is an attempt of this transfer.
+    pub(crate) fn tries(&self, leg: LegId) -> bool {
+        self.attempts.iter().any(|attempt| attempt.leg == leg)
+    }
+
+    /// A leg that is answered takes the place of the attempt's (RFC 3891): somebody else picked up, or moved to another phone.
+    pub(crate) fn replaced(&mut self, step: &mut Step<'_>, old: LegId, new: LegId) -> Acts {
+        for (before, after) in [(Timer::Ring(old), Timer::Ring(new)), (Timer::Whisper(old), Timer::Whisper(new))] {
+            if let Some(at) = step.timers.deadline(before) {
+                step.disarm(before);
+                step.arm_at(after, at);
+            }
+        }
+        if self.won == Some(old) {
+            self.won = Some(new);
+        }
+        let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == old) else { return Acts::new() };
+        attempt.leg = new;
+        if attempt.whisper.is_none() { self.answered(step, new) } else { Acts::new() }
+    }
+
     /// A target's phone rings.
     pub(crate) fn ringing(&mut self, step: &mut Step<'_>, leg: LegId, sip_code: u16) {
         let time = step.time();

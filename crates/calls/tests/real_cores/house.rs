@@ -6,7 +6,7 @@ use calls::{AiFailureStep, AiProfile, Config, Input, Opened, Output, PublicEvent
 use clock::{Monotonic, Now};
 use media_relay::{Age, Channel, Clip, Codec, Library, PortId, Slot, Wire, Worker};
 use policy::{Environment, RuleSet, SourceFile};
-use signaling::{Command, Dial, Event, LegId};
+use signaling::{Command, Dial, Event, LegId, Refer, Referral};
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
@@ -89,6 +89,10 @@ pub(crate) struct House {
     pub(crate) cdrs: Vec<calls::Cdr>,
     pub(crate) replies: Vec<Result<calls::Reply, calls::Problem>>,
     pub(crate) largest_invite: usize,
+    /// What parties that sent a REFER were told.
+    pub(crate) referrals: Vec<Referral>,
+    /// Every SIP message that was sent, and whether by us.
+    wire: Vec<(bool, String)>,
     air: Air,
 }
 
@@ -135,6 +139,7 @@ impl House {
         let mut parties = BTreeMap::new();
         for (name, last, phone, word) in [
             ("caller", 10, Phone::Rings, 0x90),
+            ("second", 11, Phone::Rings, 0x94),
             ("bot", 20, Phone::Answers(Duration::from_millis(300)), 0x98),
             ("backup", 21, Phone::Answers(Duration::from_millis(300)), 0x9c),
             ("human", 30, Phone::Answers(Duration::from_secs(7)), 0xa0),
@@ -184,6 +189,8 @@ impl House {
             cdrs: Vec::new(),
             replies: Vec::new(),
             largest_invite: 0,
+            referrals: Vec::new(),
+            wire: Vec::new(),
             air: Air::default(),
         }
     }
@@ -198,18 +205,23 @@ impl House {
     }
 
     pub(crate) fn place_call(&mut self) {
+        self.place_call_of("caller", &[]);
+    }
+
+    pub(crate) fn place_call_of(&mut self, name: &str, headers: &[(&str, String)]) {
         self.next_leg += 1;
         let leg = LegId(self.next_leg);
-        let caller = self.parties.get_mut("caller").unwrap();
+        let caller = self.parties.get_mut(name).unwrap();
         caller.legs.push((leg, false));
+        let address = caller.address;
         let dial = Dial {
             target: "sip:4930900@10.0.0.1".into(),
-            flow: signaling::Flow::udp(sip(caller.address), NEAR.parse().unwrap()),
+            flow: signaling::Flow::udp(sip(address), NEAR.parse().unwrap()),
             peer_name: None,
-            from: signaling::Party { display: String::new(), uri: "sip:+493055512345@10.0.0.10".into() },
+            from: signaling::Party { display: String::new(), uri: format!("sip:+493055512345@{address}") },
             to: signaling::Party::default(),
-            headers: Vec::new(),
-            offer: Some(sdp(caller.address)),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            offer: Some(sdp(address)),
             credentials: None,
             max_forwards: 70,
             invite_timeout: Duration::from_secs(120),
@@ -227,6 +239,51 @@ impl House {
         for (leg, _) in legs {
             self.far_command(Command::Hangup { leg, reason: None });
         }
+    }
+
+    /// A party asks Tandem, on its first leg, to call somebody else; to take the place of its last leg's dialog, if so.
+    pub(crate) fn refer(&mut self, name: &str, to: &str, replaces: bool) {
+        let legs = &self.parties[name].legs;
+        let (leg, other) = (legs[0].0, legs[legs.len() - 1].0);
+        let refer = Refer {
+            to: to.into(),
+            replaces: replaces.then_some(other),
+            referred_by: Some(format!("sip:{name}@{}", self.parties[name].address)),
+            subscribe: true,
+            timeout: Duration::from_secs(60),
+        };
+        self.far_command(Command::Refer { leg, refer: Box::new(refer) });
+    }
+
+    /// The value of Replaces for our dialog with a party that we dialled, as a third party would write it.
+    pub(crate) fn replaces(&self, name: &str) -> String {
+        let call_id = &self.parties[name].invites.last().unwrap().call_id;
+        let of = |ours: bool, begins: &str| {
+            let mut found = self.wire.iter().rev().filter(|(by_us, _)| *by_us == ours).map(|(_, text)| text);
+            found.find(|text| {
+                text.starts_with(begins) && text.contains(call_id.as_str()) && text.contains(" INVITE\r\n")
+            })
+        };
+        let tag = |text: &str, header: &str| {
+            let line = text.lines().find(|line| line.starts_with(header)).unwrap();
+            line.split("tag=").nth(1).unwrap().to_owned()
+        };
+        let theirs = of(false, "SIP/2.0 200").or_else(|| of(false, "SIP/2.0 180")).unwrap();
+        let invite = of(true, "INVITE ").unwrap();
+        format!("{call_id};to-tag={};from-tag={}", tag(invite, "From:"), tag(theirs, "To:"))
+    }
+
+    /// The same for the dialog that the caller made.
+    pub(crate) fn replaces_of_caller(&self) -> String {
+        let ok = self.wire.iter().find(|(ours, text)| *ours && text.starts_with("SIP/2.0 200")).unwrap();
+        let line = |header: &str| ok.1.lines().find_map(|line| line.strip_prefix(header)).unwrap().trim().to_owned();
+        let tag = |line: String| line.split("tag=").nth(1).unwrap().to_owned();
+        format!("{};to-tag={};from-tag={}", line("Call-ID:"), tag(line("To:")), tag(line("From:")))
+    }
+
+    /// The last request of ours that begins so.
+    pub(crate) fn sent(&self, begins: &str) -> &str {
+        &self.wire.iter().rev().find(|(ours, text)| *ours && text.starts_with(begins)).unwrap().1
     }
 
     pub(crate) fn press(&mut self, name: &str, digit: u8) {
@@ -271,7 +328,10 @@ impl House {
     }
 
     pub(crate) fn transfer(&mut self, to: &str, mode: policy::Mode) -> calls::TransferId {
-        let call = self.call();
+        self.transfer_of(self.call(), to, mode)
+    }
+
+    pub(crate) fn transfer_of(&mut self, call: calls::CallId, to: &str, mode: policy::Mode) -> calls::TransferId {
         let body = calls::TransferBody { mode: Some(mode), ..calls::TransferBody::to(to) };
         let request = calls::Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait: None };
         match self.ask(request).unwrap() {
@@ -349,6 +409,7 @@ impl House {
                 match output {
                     signaling::Output::Outside { .. } => {}
                     signaling::Output::Transmit { flow, bytes, .. } => {
+                        self.wire.push((true, String::from_utf8_lossy(&bytes).into_owned()));
                         if bytes.starts_with(b"INVITE ") {
                             self.largest_invite = self.largest_invite.max(bytes.len());
                         }
@@ -365,6 +426,7 @@ impl House {
                 match output {
                     signaling::Output::Outside { .. } => {}
                     signaling::Output::Transmit { flow, bytes, .. } => {
+                        self.wire.push((false, String::from_utf8_lossy(&bytes).into_owned()));
                         self.network.push_back((self.now.monotonic + TRIP, false, flow.local, flow.remote, bytes));
                     }
                     signaling::Output::Event { leg, event } => self.far_event(leg, event),
@@ -441,11 +503,13 @@ impl House {
                 }
             }
             Event::Answered { body, .. } => {
-                let caller = self.parties.get_mut("caller").unwrap();
+                let mut parties = self.parties.values_mut();
+                let caller = parties.find(|party| party.legs.iter().any(|(it, _)| *it == leg)).unwrap();
                 caller.remote = body.as_ref().map(|body| remote(body));
                 caller.legs.iter_mut().filter(|(it, _)| *it == leg).for_each(|(_, up)| *up = true);
             }
             Event::Offer { .. } => panic!("nobody is sent a re-INVITE"),
+            Event::Referral(referral) => self.referrals.push(referral),
             Event::Ended { .. } => {
                 let now = self.now.monotonic;
                 self.planned.retain(|(_, planned)| *planned != leg);
@@ -582,12 +646,17 @@ fn ssrc(name: &str) -> u32 {
 
 fn calls_config(near: SocketAddr) -> Config {
     let profile = |uri: &str, on_ai_failure| AiProfile { uri: uri.into(), on_ai_failure, ..AiProfile::default() };
-    let network = calls::Network { address: "10.0.0.10".parse().unwrap(), prefix: 32 };
+    let network = calls::Network { address: "10.0.0.10".parse().unwrap(), prefix: 31 };
+    let phones = calls::Network { address: "10.0.0.30".parse().unwrap(), prefix: 31 };
     let on_failure = vec![AiFailureStep::Profile("backup".into()), AiFailureStep::Destination("other".into())];
     Config {
         listeners: vec![near.into()],
-        trunks: [("carrier".into(), Trunk { host: "10.0.0.10".into(), allowed: vec![network], ..Trunk::default() })]
-            .into(),
+        trunks: [
+            ("carrier".into(), Trunk { host: "10.0.0.10".into(), allowed: vec![network], ..Trunk::default() }),
+            ("phones".into(), Trunk { allowed: vec![phones], ..Trunk::default() }),
+        ]
+        .into(),
+        user_to_user: true,
         routes: vec![Route { called: "*".into(), line: "support".into(), ai: "bot".into(), ..Route::default() }],
         ai: [
             ("bot".into(), profile("sip:bot@10.0.0.20", on_failure)),

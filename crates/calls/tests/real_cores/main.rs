@@ -5,3 +5,5 @@
 
 mod house;
 mod on_the_wire;
+mod rfc3891_replaces;
+mod rfc5589_transfers;

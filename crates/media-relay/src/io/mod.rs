@@ -306,6 +306,7 @@ impl Relay {
                 None
             }
             Command::Describe { port, .. }
+            | Command::Adopt { port, .. }
             | Command::SendDtmf { port, .. }
             | Command::MeasureStart { port, .. }
             | Command::MeasureStop { port, .. }

@@ -109,6 +109,35 @@ impl Call {
         self.inner.hang_up(&self.id);
     }
 
+    /// Asks the other side by REFER to call somebody else; `to` is the value of Refer-To.
+    pub fn refer(&self, to: &str) {
+        self.inner.refer(&self.id, to);
+    }
+
+    /// This dialog as its other side would name it in a Replaces (RFC 3891), escaped for a URI.
+    pub fn replaces(&self) -> String {
+        self.inner.replaces(&self.id)
+    }
+
+    /// The statuses that NOTIFYs in this dialog have told (RFC 3420), in the order of their coming, each once.
+    pub fn notified(&self) -> Vec<u16> {
+        self.inner.notified(&self.id)
+    }
+
+    /// Waits until a NOTIFY tells a final status.
+    pub async fn referred(&self, within: Duration) -> Option<u16> {
+        let last = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                looks.tick().await;
+                if let Some(status) = self.notified().into_iter().find(|status| *status >= 200) {
+                    return status;
+                }
+            }
+        };
+        tokio::time::timeout(within, last).await.ok()
+    }
+
     /// Offers this direction (`sendrecv`, `sendonly`, `inactive`) by re-INVITE and waits for the final response's status.
     pub async fn change(&self, direction: &'static str, within: Duration) -> Result<u16, Refused> {
         let mut answered = self.inner.change(&self.id, direction).ok_or_else(|| Refused::Ended(self.status()))?;

@@ -83,6 +83,40 @@ impl Inner {
         self.send_until(&mut table, key, id, message, to);
     }
 
+    pub(super) fn refer(&self, id: &str, to: &str) {
+        let mut table = self.table();
+        let Table { dialogs, numbers, .. } = &mut *table;
+        let Some(dialog) = dialogs.get_mut(id).filter(|dialog| *dialog.status.borrow() == Status::Confirmed) else {
+            return;
+        };
+        let mut refer = dialog.request(self, numbers, "REFER");
+        refer.headers.push(("Refer-To".to_owned(), to.to_owned()));
+        refer.headers.push(("Referred-By".to_owned(), format!("<{}>", self.contact())));
+        let to = dialog.next_hop();
+        let key = refer.branch().unwrap_or_default().to_owned();
+        self.send_until(&mut table, key, id, refer, to);
+    }
+
+    pub(super) fn replaces(&self, id: &str) -> String {
+        let table = self.table();
+        let Some(dialog) = table.dialogs.get(id) else { return String::new() };
+        let theirs = dialog.them.rsplit(";tag=").next().unwrap_or_default();
+        format!("{}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{}", id.replace('@', "%40"), dialog.tag())
+    }
+
+    pub(super) fn notified(&self, id: &str) -> Vec<u16> {
+        let table = self.table();
+        let notifies = table.trace.iter().filter(|traced| {
+            !traced.sent && traced.message.method() == Some("NOTIFY") && traced.message.header("Call-ID") == Some(id)
+        });
+        let mut told = Vec::new();
+        for notify in notifies {
+            let status = notify.message.body.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok());
+            told.extend(status.filter(|status| !told.contains(status)));
+        }
+        told
+    }
+
     pub(super) fn change(&self, id: &str, direction: &'static str) -> Option<watch::Receiver<u16>> {
         let mut table = self.table();
         let Table { dialogs, numbers, .. } = &mut *table;

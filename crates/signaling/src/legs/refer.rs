@@ -66,6 +66,9 @@ impl Legs {
     /// A REFER within a leg's dialog.
     pub(super) fn refer_came(&mut self, w: &mut World<'_>, slot: Id, server: Id, request: &Request) {
         let mut asked = refer::read(request, &w.cx.config.passed_headers, w.cx.config.limits.header_value);
+        if let Ok(asked) = &mut asked {
+            asked.ours = w.cx.is_ours(&asked.to);
+        }
         if let Ok(asked) = &mut asked
             && let Some(replaces) = &asked.replaces
             && let Named::Leg(leg) = self.named(replaces)

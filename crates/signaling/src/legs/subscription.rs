@@ -15,7 +15,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 ///  Asked ──accepted──> Telling ──final status──> Last ──its NOTIFY answered──> over
 ///    │ refused, Refer-Sub: false: over              (from both: NOTIFY refused or unanswered, expired: over)
 /// ```
-/// One NOTIFY is under way at a time, so that none overtakes another; what changes meanwhile is told with the next.
+/// One NOTIFY is under way at a time, so that none overtakes another, and what changes meanwhile is told with the next; but
+/// the last leaves at once, because a BYE may follow it.
 #[derive(Debug)]
 pub(super) struct Notifier {
     pub(super) state: Notifying,
@@ -36,8 +37,8 @@ pub(super) enum Notifying {
         told: News,
         /// What it is to be told next.
         next: Option<News>,
-        /// A NOTIFY waits for its answer.
-        waits: bool,
+        /// NOTIFYs that wait for their answers.
+        flying: u8,
     },
 }
 
@@ -71,34 +72,34 @@ impl Notifier {
     /// Call control said yes: the peer is told at once that we try (RFC 3515 section 2.4.4).
     pub(super) fn begin(&mut self, until: Monotonic) -> News {
         let told = News::of(100);
-        self.state = Notifying::Telling { until, told, next: None, waits: true };
+        self.state = Notifying::Telling { until, told, next: None, flying: 1 };
         told
     }
 
     /// There is news; `Some` when it can be sent now.
     pub(super) fn tell(&mut self, news: News) -> Option<News> {
-        let Notifying::Telling { told, next, waits, .. } = &mut self.state else { return None };
-        if told.ends.is_some() || next.is_some_and(|next| next.ends.is_some()) || *told == news {
+        let Notifying::Telling { told, next, flying, .. } = &mut self.state else { return None };
+        if told.ends.is_some() || *told == news {
             return None;
         }
-        if *waits {
+        if *flying > 0 && news.ends.is_none() {
             *next = Some(news);
             return None;
         }
-        (*told, *waits) = (news, true);
+        (*told, *next, *flying) = (news, None, flying.saturating_add(1));
         Some(news)
     }
 
     /// The NOTIFY under way was answered with a final status.
     pub(super) fn answered(&mut self, status: u16) -> Then {
-        let Notifying::Telling { told, next, waits, .. } = &mut self.state else { return Then::Nothing };
-        if status >= 300 || told.ends.is_some() {
+        let Notifying::Telling { told, next, flying, .. } = &mut self.state else { return Then::Nothing };
+        *flying = flying.saturating_sub(1);
+        if status >= 300 || (told.ends.is_some() && *flying == 0) {
             return Then::Over;
         }
-        *waits = false;
         match next.take() {
             Some(news) => {
-                (*told, *waits) = (news, true);
+                (*told, *flying) = (news, 1);
                 Then::Send(news)
             }
             None => Then::Nothing,
@@ -255,6 +256,15 @@ mod tests {
         assert_eq!(notifier.tell(News::of(183)), None, "told already");
         assert_eq!(notifier.tell(News::of(200)), Some(News::of(200)));
         assert_eq!(notifier.tell(News::of(486)), None, "nothing follows the last");
+        assert_eq!(notifier.answered(200), Then::Over);
+    }
+
+    #[test]
+    fn the_last_news_does_not_wait_for_the_answer_to_what_came_before() {
+        let mut notifier = telling();
+        assert_eq!(notifier.tell(News::of(180)), None);
+        assert_eq!(notifier.tell(News::of(200)), Some(News::of(200)));
+        assert_eq!(notifier.answered(200), Then::Nothing, "to the first");
         assert_eq!(notifier.answered(200), Then::Over);
     }
 

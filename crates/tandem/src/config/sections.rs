@@ -88,6 +88,7 @@ fn sip(mut section: Section<'_>) -> Sip {
         &[("silent", Strangers::Silent), ("forbid", Strangers::Forbid)],
     );
     let user_agent = section.or("user_agent", format!("Tandem/{}", env!("CARGO_PKG_VERSION")), values::text);
+    let user_to_user = section.flag("user_to_user", false);
     let mut timers = section.section("timers");
     let t1 = timers.duration("t1", SECOND / 2, SECOND / 10..=SECOND * 2);
     let t2 = timers.duration("t2", SECOND * 4, SECOND..=SECOND * 10);
@@ -99,6 +100,7 @@ fn sip(mut section: Section<'_>) -> Sip {
         external_address: external_address.map(|placed| placed.value),
         unknown_sources,
         user_agent,
+        user_to_user,
         t1,
         t2,
         t4,

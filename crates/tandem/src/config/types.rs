@@ -43,6 +43,8 @@ pub struct Sip {
     pub unknown_sources: Strangers,
     /// User-Agent and Server.
     pub user_agent: String,
+    /// Whether User-to-User goes on to the humans that are rung.
+    pub user_to_user: bool,
     /// RFC 3261 T1.
     pub t1: Duration,
     /// RFC 3261 T2.

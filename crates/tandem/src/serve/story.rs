@@ -43,6 +43,11 @@ pub(crate) fn tell(event: &PublicEvent) {
             info!(%call, %transfer, handoff_silence_ms, "handoff measured");
         }
         Happening::HandedBack { reason, .. } => info!(%call, "back to the ai: {reason}"),
+        Happening::ReferRefused { leg, sip_code, .. } => info!(%call, sip_code, "refer of {leg} refused"),
+        Happening::CallReturned { leg } => info!(%call, "back to {leg}, who asked for the transfer"),
+        Happening::LegReplaced { leg, by, .. } => info!(%call, "{by} takes the place of {leg}"),
+        Happening::LegJoined { leg, from } => info!(%call, %from, "{leg} joins the call"),
+        Happening::CallJoined { leg, into } => info!(%call, %into, "{leg} goes over to another call"),
         // What a caller types may be a PIN.
         Happening::Dtmf { leg, .. } => tracing::debug!(%call, leg, "digit"),
         Happening::LegHold { leg, holds } => {

@@ -63,8 +63,11 @@ pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> call
             dead_before_first: media.dead_before_first,
             dead_after: media.dead_after,
             dead_on_hold: media.dead_on_hold,
+            // A leg goes over to another call on the worker it lives on.
+            joinable: media.workers == 1,
             ..calls::Media::default()
         },
+        user_to_user: configuration.sip.user_to_user,
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
