@@ -274,6 +274,7 @@ impl Call {
     pub(super) fn human_left(&mut self, step: &mut Step<'_>) {
         self.human = None;
         let after = step.config.ai.get(&self.profile).map(|profile| profile.after_human).unwrap_or_default();
+        let after = if self.thinks_it_transferred(step) { AfterHuman::Ai } else { after };
         match after {
             AfterHuman::End => self.end(step, EndCause::HumanHungUp, "human", None),
             AfterHuman::Ai => {

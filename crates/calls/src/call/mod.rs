@@ -57,6 +57,8 @@ pub(crate) struct Call {
     /// The human who asked for the transfer by REFER, and waits for its outcome.
     parked: Option<LegId>,
     referrer: Option<refer::Referrer>,
+    /// When a human had the caller again whose transfer by REFER had failed.
+    returned: Option<Monotonic>,
     /// New legs that are to take the place of others once their ports are open.
     replacing: Vec<(LegId, LegId)>,
     /// Legs that took another's place, for their names.
@@ -150,6 +152,7 @@ impl Call {
             transfer: None,
             parked: None,
             referrer: None,
+            returned: None,
             replacing: Vec::new(),
             replacements: 0,
             facts,

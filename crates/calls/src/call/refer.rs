@@ -3,10 +3,14 @@
 
 use super::{Call, Stage, handoff::NotNow};
 use crate::{DecisionRecord, Happening, Party, Source, TransferRecord, TransferState, dial, step::Step};
+use core::time::Duration;
 use policy::{Cause, Explanation, Mode, OnFailure, ReleaseAi, To, TransferOptions};
 use serde::{Deserialize, Serialize};
 use signaling::{Command, LegId, ReferRequest};
 use std::sync::Arc;
+
+/// By then a human knows that they have the caller again.
+const HEARD_OF_IT: Duration = Duration::from_secs(3);
 
 /// Who asked for the transfer under way, and what goes into the INVITE they asked for.
 ///
@@ -185,11 +189,18 @@ impl Call {
         let leg = self.leg(human).map(|leg| leg.record.name.clone()).unwrap_or_default();
         let held = self.hold_music(step, None);
         self.human = Some(human);
+        self.returned = Some(step.now.monotonic);
         self.stage = Stage::WithHuman { held };
         step.publish(Happening::CallReturned { leg });
         self.replan(step);
         self.measure_ends(step);
         true
+    }
+
+    /// Whether a human who hangs up now may not have heard yet that their transfer failed: many phones hang up as soon as
+    /// their REFER is taken.
+    pub(super) fn thinks_it_transferred(&self, step: &Step<'_>) -> bool {
+        self.returned.is_some_and(|at| step.now.monotonic.since(at) < HEARD_OF_IT)
     }
 
     /// The human who asked is not needed any more.

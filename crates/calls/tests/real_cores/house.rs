@@ -241,6 +241,15 @@ impl House {
         }
     }
 
+    /// A party puts its first leg on hold.
+    pub(crate) fn hold(&mut self, name: &str) {
+        let party = &self.parties[name];
+        let mut offer = sdp(party.address).to_vec();
+        offer.extend_from_slice(b"a=sendonly\r\n");
+        self.far_command(Command::Offer { leg: party.legs[0].0, offer: offer.into() });
+        self.ms(50);
+    }
+
     /// A party asks Tandem, on its first leg, to call somebody else; to take the place of its last leg's dialog, if so.
     pub(crate) fn refer(&mut self, name: &str, to: &str, replaces: bool) {
         let legs = &self.parties[name].legs;

@@ -10,7 +10,7 @@ fn rfc3891_3_a_human_moves_to_another_phone_and_the_caller_hears_on() {
     let mut house = House::with_ai();
     house.parties.get_mut("human").unwrap().phone = Phone::Answers(Duration::from_millis(500));
     house.transfer("human", Mode::Cold);
-    house.ms(3_000);
+    house.ms(7_000);
     let replaces = house.replaces("human");
     house.place_call_of("other", &[("Replaces", replaces)]);
     house.ms(100);
