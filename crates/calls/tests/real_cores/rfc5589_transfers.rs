@@ -231,7 +231,7 @@ fn rfc5589_7_1_a_human_joins_their_caller_with_the_party_they_consulted() {
     house.place_call_of("human", &[]);
     house.ms(1_500);
     assert_eq!(house.parties["human"].legs.len(), 2);
-    let second = house.published.iter().map(|event| event.call).find(|call| *call != first).unwrap();
+    let second = house.published.iter().filter_map(|event| event.call).find(|call| *call != first).unwrap();
     house.transfer_of(second, "other", Mode::Cold);
     house.ms(8_000);
     assert_eq!(house.hears("other"), Some("human"));
@@ -264,7 +264,7 @@ fn rfc5589_7_1_a_human_with_two_callers_joins_them() {
     house.place_call_of("second", &[]);
     house.ms(1_500);
     let first = house.call();
-    let second = house.published.iter().map(|event| event.call).find(|call| *call != first).unwrap();
+    let second = house.published.iter().filter_map(|event| event.call).find(|call| *call != first).unwrap();
     house.transfer_of(second, "human", Mode::Cold);
     house.ms(7_000);
     assert_eq!(house.hears("second"), Some("human"));
