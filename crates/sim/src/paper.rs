@@ -108,6 +108,11 @@ impl Paper {
             }
             Command::Describe { port, stream } => self.describe(now, port, &stream),
             Command::Plan { call, generation, sources } => self.plan(now, call, generation, &sources),
+            Command::Adopt { port, call } => {
+                if let Some(it) = self.ports.get_mut(&port) {
+                    it.call = call;
+                }
+            }
             Command::MeasureStart { port, id } => {
                 if let Some(it) = self.ports.get_mut(&port) {
                     it.meters.push(id);
