@@ -7,6 +7,7 @@
 mod address;
 mod daemon;
 mod files;
+mod lossy;
 mod stage;
 mod tool;
 mod usage;
@@ -14,6 +15,7 @@ mod usage;
 pub use address::own_address;
 pub use daemon::{Daemon, Files, binary};
 pub use files::standard;
+pub use lossy::{Outcome, Series};
 pub use stage::{AI_SAYS, CALLER_SAYS, HUMAN_SAYS, SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up};
 pub use tool::{Finished, Tool};
 pub use usage::Usage;

@@ -78,17 +78,25 @@ impl Tool {
     /// # Panics
     /// When it does not end in time; what it printed is part of the message.
     pub async fn finished(mut self, within: Duration) -> Finished {
+        match self.ended(within).await {
+            Some(status) => Finished { status, printed: self.printed() },
+            None => panic!("{} did not end within {within:?}; it printed:\n{}", self.name, self.printed()),
+        }
+    }
+
+    /// Waits for its end, at most `within`; none when it goes on.
+    ///
+    /// # Panics
+    /// When the system does not let a child be waited for.
+    pub async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                return Finished { status, printed: self.printed() };
+                return Some(status);
             }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "{} did not end within {within:?}; it printed:\n{}",
-                self.name,
-                self.printed()
-            );
+            if tokio::time::Instant::now() >= deadline {
+                return None;
+            }
             // A child's end is no event that std lets one await together with a deadline; look every few milliseconds.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -17,6 +17,7 @@ mod errors;
 mod house;
 mod network;
 mod paper;
+mod phone;
 mod premises;
 mod scenario;
 mod trace;
@@ -24,6 +25,7 @@ mod world;
 
 pub use house::{Left, Sound, Voiced};
 pub use network::Weather;
+pub use phone::{Phone, Tally};
 pub use premises::{Clips, Premises};
 pub use trace::{Read, Way, Wire};
 pub use world::{Evidence, Options, Outcome, Seat, run};

@@ -27,6 +27,11 @@ impl Agent {
         number
     }
 
+    /// Requests that had no final response yet and are not given up.
+    pub(crate) fn waiting(&self) -> usize {
+        self.clients.values().filter(|client| !client.done).count()
+    }
+
     pub(super) fn repeat(&mut self, number: u32) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         client.interval *= 2;
@@ -87,6 +92,7 @@ impl Agent {
         match method.as_str() {
             "INVITE" if response.status < 300 => self.success(leg, number, response),
             "INVITE" => self.refused(leg, number, response, done),
+            "BYE" if response.status == 200 && !done => self.byes_answered += 1,
             "UPDATE" if self.legs[leg].offering == Some(number) => {
                 self.legs[leg].offering = None;
                 if response.status < 300 {

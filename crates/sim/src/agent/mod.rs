@@ -139,6 +139,8 @@ pub(crate) struct Agent {
     timers: Timers<Timer>,
     out: VecDeque<Packet>,
     numbers: u32,
+    /// BYEs of this party that were answered by 200.
+    pub(crate) byes_answered: usize,
 }
 
 impl Agent {
@@ -160,6 +162,7 @@ impl Agent {
             timers: Timers::default(),
             out: VecDeque::new(),
             numbers: 0,
+            byes_answered: 0,
         }
     }
 
