@@ -11,6 +11,7 @@ mod lossy;
 mod stage;
 mod tool;
 mod usage;
+pub mod wire;
 
 pub use address::own_address;
 pub use daemon::{Daemon, Files, binary};

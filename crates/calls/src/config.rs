@@ -32,6 +32,10 @@ pub struct Trunk {
     pub host: String,
     /// Its port, if one is configured; a name without one is located by NAPTR and SRV records (RFC 3263).
     pub port: Option<u16>,
+    /// How it is reached, if that is configured; a name without one is located by NAPTR and SRV records.
+    pub transport: Option<signaling::Transport>,
+    /// The name its certificate shows, where `host` is an address.
+    pub tls_name: Option<String>,
     /// Networks its calls come from. Empty: it brings none.
     pub allowed: Vec<Network>,
     /// Sent as From toward it.
@@ -73,6 +77,8 @@ impl Default for Trunk {
         Self {
             host: String::new(),
             port: None,
+            transport: None,
+            tls_name: None,
             allowed: Vec::new(),
             caller_id: CallerId::default(),
             credentials: None,
@@ -91,6 +97,14 @@ impl Default for Trunk {
             identity: crate::TrunkIdentity::default(),
             gated: false,
         }
+    }
+}
+
+impl Trunk {
+    /// Whom to find when it is called.
+    pub(crate) fn wanted(&self) -> signaling::locate::Wanted {
+        let (host, port, transport) = (self.host.clone(), self.port, self.transport);
+        signaling::locate::Wanted { host, port, transport, secure: false }
     }
 }
 

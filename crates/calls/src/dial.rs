@@ -66,16 +66,20 @@ pub(crate) fn human(
     if let Some(trunk) = through {
         return by_trunk(config, trunk).map(|route| vec![route]);
     }
-    let (host, port) = host_port(target).ok_or("the URI has no host that can be dialled")?;
-    let hop = hop(host, port);
+    let wanted = wanted(target).ok_or("the URI has no host that can be dialled")?;
     // A direct URI that leads to a configured peer is that peer, with its credentials and its trust.
-    let configured = config.trunks.iter().find(|(_, trunk)| trunk.host == host && port_of(trunk.port) == port_of(port));
+    let over = |trunk: &Trunk| Wanted { transport: wanted.transport.or(trunk.transport), ..wanted.clone() };
+    let configured = config
+        .trunks
+        .iter()
+        .find(|(_, trunk)| trunk.host == wanted.host && port_of(&trunk.wanted()) == port_of(&over(trunk)));
     if let Some((name, trunk)) = configured {
+        let hop = hop(&over(trunk), trunk.tls_name.as_deref());
         let sees = if trunk.trusted || named { Sees::Context } else { Sees::CallId };
         return Ok(vec![Route { hop, peer: Peer::Trunk(name.clone()), sees, routes: Vec::new() }]);
     }
     let sees = if named { Sees::Context } else { Sees::CallId };
-    Ok(vec![Route { hop, peer: Peer::Direct, sees, routes: Vec::new() }])
+    Ok(vec![Route { hop: hop(&wanted, None), peer: Peer::Direct, sees, routes: Vec::new() }])
 }
 
 fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
@@ -84,20 +88,24 @@ fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
         return Err("the destination's trunk has no address to call");
     }
     let sees = if trunk.trusted { Sees::Context } else { Sees::Nothing };
-    let hop = hop(&trunk.host, trunk.port);
+    let hop = hop(&trunk.wanted(), trunk.tls_name.as_deref());
     Ok(Route { hop, peer: Peer::Trunk(name.to_owned()), sees, routes: Vec::new() })
 }
 
 /// Where an AI profile is dialled: by its trunks, by its proxy, or by its URI.
 pub(crate) fn ai(config: &Config, profile: &crate::AiProfile, name: &str) -> Result<Vec<Route>, &'static str> {
+    const NO_HOST: &str = "the profile's URI has no host";
     if !profile.trunks.is_empty() {
         let by = |trunk: &String| Ok(Route { sees: Sees::Context, ..by_trunk(config, trunk)? });
         return profile.trunks.iter().map(by).collect();
     }
-    let proxied = profile.proxy.as_ref().map(|proxy| format!("sip:{proxy}"));
-    let (host, port) = host_port(proxied.as_deref().unwrap_or(&profile.uri)).ok_or("the profile's URI has no host")?;
+    let mut wanted = wanted(&profile.uri).ok_or(NO_HOST)?;
+    if let Some(proxy) = &profile.proxy {
+        let proxy = self::wanted(&format!("sip:{proxy}")).ok_or(NO_HOST)?;
+        (wanted.host, wanted.port) = (proxy.host, proxy.port);
+    }
     let peer = Peer::Ai(name.to_owned());
-    Ok(vec![Route { hop: hop(host, port), peer, sees: Sees::Context, routes: Vec::new() }])
+    Ok(vec![Route { hop: hop(&wanted, None), peer, sees: Sees::Context, routes: Vec::new() }])
 }
 
 /// The host of the addresses we write on a listener, as peers see it.
@@ -125,23 +133,29 @@ impl Hop {
     /// Where a Route header's first value leads.
     pub(crate) fn of_route(route: &str) -> Option<Self> {
         let uri = route.split_once('<')?.1.split_once('>')?.0;
-        host_port(uri).map(|(host, port)| hop(host, port))
+        wanted(uri).map(|wanted| hop(&wanted, None))
     }
 }
 
-pub(crate) fn hop(host: &str, port: Option<u16>) -> Hop {
-    match host.parse() {
+/// An address is a target as it is; `tls_name` is what its certificate must show instead of the address.
+pub(crate) fn hop(wanted: &Wanted, tls_name: Option<&str>) -> Hop {
+    match wanted.host.parse() {
         Ok(ip) => {
-            let address = SocketAddr::new(ip, port_of(port));
-            Hop::Targets(smallvec![Target { transport: Transport::Udp, address, name: None }])
+            let (transport, address) = (transport_of(wanted), SocketAddr::new(ip, port_of(wanted)));
+            Hop::Targets(smallvec![Target { transport, address, name: tls_name.map(Into::into) }])
         }
-        Err(_) => Hop::Wanted(Wanted::host(host, port)),
+        Err(_) => Hop::Wanted(wanted.clone()),
     }
+}
+
+/// The transport that is meant where none is written and the DNS is not asked (RFC 3263 section 4.1).
+fn transport_of(wanted: &Wanted) -> Transport {
+    if wanted.secure { Transport::Tls } else { wanted.transport.unwrap_or_default() }
 }
 
 /// The port that is meant where none is written and SRV records name none.
-fn port_of(port: Option<u16>) -> u16 {
-    port.unwrap_or_else(|| Transport::Udp.default_port())
+fn port_of(wanted: &Wanted) -> u16 {
+    wanted.port.unwrap_or_else(|| transport_of(wanted).default_port())
 }
 
 /// `sip`, `sips` or `tel`.
@@ -157,10 +171,12 @@ fn number(uri: &str) -> String {
     number.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect()
 }
 
-/// Host (without brackets) and port, if one is written, of a `sip:` URI over UDP. Other transports are not built yet.
-fn host_port(uri: &str) -> Option<(&str, Option<u16>)> {
+/// Whom a `sip:` or `sips:` URI names: its host (without brackets), and its port and transport where they are written. Nobody is
+/// reached over WebSockets yet.
+fn wanted(uri: &str) -> Option<Wanted> {
     let (scheme, rest) = uri.split_once(':')?;
-    if !scheme.eq_ignore_ascii_case("sip") {
+    let secure = scheme.eq_ignore_ascii_case("sips");
+    if !secure && !scheme.eq_ignore_ascii_case("sip") {
         return None;
     }
     let rest = rest.split('?').next()?;
@@ -168,8 +184,16 @@ fn host_port(uri: &str) -> Option<(&str, Option<u16>)> {
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let mut parameters = rest.split(';');
     let host = parameters.next()?;
-    let transport = parameters.find_map(|parameter| parameter.split_once('=').filter(|(name, _)| *name == "transport"));
-    if transport.is_some_and(|(_, value)| !value.eq_ignore_ascii_case("udp")) {
+    let named = |parameter: &str| {
+        let (name, value) = parameter.split_once('=')?;
+        name.eq_ignore_ascii_case("transport").then(|| value.to_owned())
+    };
+    let transport = match parameters.find_map(named) {
+        Some(named) => Some(Transport::of_parameter(named.as_bytes())?),
+        None => None,
+    };
+    // Over datagrams nothing is secured.
+    if secure && transport == Some(Transport::Udp) {
         return None;
     }
     let (host, port) = match host.strip_prefix('[') {
@@ -187,7 +211,8 @@ fn host_port(uri: &str) -> Option<(&str, Option<u16>)> {
         None => None,
     };
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_');
-    (!host.is_empty() && host.len() <= 253 && host.bytes().all(fine)).then_some((host, port))
+    let sound = !host.is_empty() && host.len() <= 253 && host.bytes().all(fine);
+    sound.then(|| Wanted { host: host.to_owned(), port, transport, secure })
 }
 
 /// What is wrong with a URI that a command names; `None` when it can be dialled.
@@ -205,9 +230,11 @@ pub(crate) fn fault(uri: &str) -> Option<&'static str> {
             let fine = !digits.is_empty() && digits.len() <= 32 && digits.bytes().all(|b| b.is_ascii_digit());
             (!fine).then_some("tel: was expected to be followed by a number, for example tel:+15550199")
         }
-        Some("sip") if host_port(uri).is_some() => None,
-        Some("sip") => Some("a host that can be reached over UDP was expected, for example sip:100@pbx.example.net"),
-        _ => Some("sips: needs TLS, which is not built yet"),
+        Some("sip" | "sips") if wanted(uri).is_some() => None,
+        Some("sip" | "sips") => {
+            Some("a host that can be reached over UDP, TCP or TLS was expected, for example sip:100@pbx.example.net")
+        }
+        _ => Some("a URI that starts sip:, sips: or tel: was expected"),
     }
 }
 
@@ -232,15 +259,46 @@ mod tests {
 
     #[test]
     fn a_uri_leads_to_its_host_and_port() {
-        let of = host_port;
-        assert_eq!(of("sip:anna@192.0.2.9"), Some(("192.0.2.9", None)));
-        assert_eq!(of("sip:anna;x=y@pbx.example.net:5070;lr"), Some(("pbx.example.net", Some(5070))));
-        assert_eq!(of("SIP:[2001:db8::1]:5080"), Some(("2001:db8::1", Some(5080))));
-        assert_eq!(of("sip:anna@192.0.2.9;transport=tcp"), None);
-        assert_eq!(of("sips:anna@192.0.2.9"), None);
+        let of = |uri: &str| wanted(uri).map(|wanted| wanted.to_string());
+        assert_eq!(of("sip:anna@192.0.2.9").as_deref(), Some("sip:192.0.2.9"));
+        assert_eq!(of("sip:anna;x=y@pbx.example.net:5070;lr").as_deref(), Some("sip:pbx.example.net:5070"));
+        assert_eq!(of("SIP:[2001:db8::1]:5080").as_deref(), Some("sip:2001:db8::1:5080"));
+        assert_eq!(of("sip:anna@192.0.2.9;Transport=TCP").as_deref(), Some("sip:192.0.2.9;transport=tcp"));
+        assert_eq!(of("sips:anna@192.0.2.9").as_deref(), Some("sips:192.0.2.9"));
+        assert_eq!(of("sips:anna@192.0.2.9;transport=udp"), None);
+        assert_eq!(of("sip:anna@192.0.2.9;transport=ws"), None);
         assert_eq!(of("sip:"), None);
         assert_eq!(of("sip:a@h:99999"), None);
         assert_eq!(of("sip:a@h:0"), None);
+    }
+
+    #[test]
+    fn rfc3263_4_1_an_address_is_reached_over_the_transport_that_its_uri_names() {
+        let config = config();
+        for (uri, transport, port) in [
+            ("sip:anna@192.0.2.9", Transport::Udp, 5060),
+            ("sip:anna@192.0.2.9;transport=tcp", Transport::Tcp, 5060),
+            ("sip:anna@192.0.2.9;transport=tls", Transport::Tls, 5061),
+            ("sips:anna@192.0.2.9:5071", Transport::Tls, 5071),
+        ] {
+            let route = human(&config, uri, None, "carrier", false).unwrap().remove(0);
+            let Hop::Targets(targets) = route.hop else { panic!("{uri}: an address needs no DNS") };
+            assert_eq!((targets[0].transport, targets[0].address.port()), (transport, port), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_trunk_is_reached_over_its_transport_and_shows_its_name() {
+        let mut config = config();
+        let pbx = config.trunks.get_mut("pbx").unwrap();
+        (pbx.transport, pbx.tls_name) = (Some(Transport::Tls), Some("pbx.example".into()));
+        for target in ["tel:+15550199", "sip:100@192.0.2.2"] {
+            let route = human(&config, target, None, "carrier", false).unwrap().remove(0);
+            let Hop::Targets(targets) = route.hop else { panic!("an address needs no DNS") };
+            assert_eq!(targets[0].name.as_deref(), Some("pbx.example"), "{target}");
+            assert_eq!((targets[0].transport, targets[0].address.port()), (Transport::Tls, 5061), "{target}");
+            assert_eq!(route.peer, Peer::Trunk("pbx".into()));
+        }
     }
 
     #[test]
@@ -284,7 +342,9 @@ mod tests {
     fn a_uri_that_cannot_be_dialled_says_why() {
         assert_eq!(fault("sip:100@192.0.2.1"), None);
         assert_eq!(fault("tel:+15550199"), None);
-        for wrong in ["tel:", "tel:abc", "sip:", "sip:a b@c", "sips:a@b", "sip:a@b\r\nX: y", "sip:<a>@b"] {
+        for wrong in
+            ["tel:", "tel:abc", "sip:", "sip:a b@c", "http:a@b", "sip:a@b;transport=ws", "sip:a@b\r\nX: y", "sip:<a>@b"]
+        {
             assert!(fault(wrong).is_some(), "{wrong:?}");
         }
     }

@@ -60,6 +60,10 @@ pub struct Metrics {
     pub sip_transactions_active: Gauge,
     /// Dialogs, early ones included.
     pub sip_dialogs_active: Gauge,
+    /// Connections of SIP over TCP and TLS, those that are being opened included.
+    pub sip_connections_active: Gauge,
+    /// Connections of SIP that did not go well, by `reason` (`turned_away`, `failed`, `idle`, `slow`, `garbage`).
+    pub sip_connections_closed_total: Counters<1>,
     /// Armed timers of signaling and calls.
     pub timers_active: Gauge,
     /// Whether a `trunk` answers (1) or not (0).
@@ -168,6 +172,15 @@ impl Metrics {
             ),
             sip_transactions_active: d.gauge("tandem_sip_transactions_active", "SIP transactions not yet terminated."),
             sip_dialogs_active: d.gauge("tandem_sip_dialogs_active", "SIP dialogs, early ones included."),
+            sip_connections_active: d.gauge(
+                "tandem_sip_connections_active",
+                "Connections of SIP over TCP and TLS, those being opened included.",
+            ),
+            sip_connections_closed_total: d.counters(
+                "tandem_sip_connections_closed_total",
+                "Connections of SIP that did not go well, by reason.",
+                [names("reason", 16)],
+            ),
             timers_active: d.gauge("tandem_timers_active", "Armed timers of signaling and calls."),
             trunk_up: d.gauges("tandem_trunk_up", "Whether a trunk answers (1) or not (0).", [names("trunk", 64)]),
             overload_rejections_total: d.counter(

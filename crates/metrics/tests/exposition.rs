@@ -166,6 +166,7 @@ fn fed() -> Metrics {
     metrics.handoff_silence_seconds.observe(second);
     metrics.sip_message("INVITE", Direction::In, None);
     metrics.trunk_up.set(["carrier-a"], 1);
+    metrics.sip_connections_closed_total.inc(["idle"]);
     metrics.rtp_jitter_seconds.observe(Duration::from_millis(3));
     metrics.control_requests_total.inc(["GET", "/v1/calls/{id}", "200"]);
     metrics

@@ -10,6 +10,7 @@ use crate::{
     message::{Broken, Request, method_name, reply_to},
     refer, registrar,
     slab::Id,
+    stun,
     transaction::{FromClient, Taken},
 };
 use bytes::Bytes;
@@ -26,6 +27,10 @@ pub(crate) const RETRY_AFTER: &str = "5";
 pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, flow: Flow, bytes: Bytes) -> Option<FromClient> {
     if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         // A keep-alive.
+        return None;
+    }
+    if !flow.transport.is_reliable() && stun::is_stun(&bytes) {
+        keep_alive(w, flow, &bytes);
         return None;
     }
     let limits = Limits::default();
@@ -53,6 +58,15 @@ pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, flow: Flow, bytes: Byt
         return None;
     }
     take_response(w, message)
+}
+
+/// STUN on our port (RFC 5626 section 4.4.2). Somebody we do not know gets no more than half as much again as was sent.
+fn keep_alive(w: &mut World<'_>, flow: Flow, request: &[u8]) {
+    let Some(answer) = stun::answer(request, flow.remote) else { return };
+    let phone = w.cx.registrar.as_ref().is_some_and(|registrar| registrar.has_source(flow.remote.ip()));
+    if phone || w.cx.allowed(flow.remote) || answer.len() * 2 <= request.len() * 3 {
+        w.cx.transmit(flow, None, answer);
+    }
 }
 
 fn take_response(w: &mut World<'_>, message: Message) -> Option<FromClient> {

@@ -31,6 +31,7 @@ mod reasons;
 mod refer;
 mod registrar;
 mod slab;
+mod stun;
 mod table;
 mod timer;
 mod transaction;

@@ -4,13 +4,20 @@ use crate::{Frame, FrameError, Limits, Message, ParseError, framing::frame_after
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// Reads messages from a stream and writes them to it. Line ends between messages are keep-alives and are passed over; a ping of two of
-/// them is answered by whoever owns the connection, which finds it counted in [`Codec::pings`].
+/// Cuts a stream into messages without reading them, for an owner who answers even those that cannot be read. Line ends between
+/// messages are keep-alives and are passed over; a ping of two of them is answered by whoever owns the connection, which finds
+/// it counted in [`Framer::pings`].
 #[derive(Clone, Debug, Default)]
-pub struct Codec {
+pub struct Framer {
     limits: Limits,
     seen: usize,
     pings: u32,
+}
+
+/// Reads messages from a stream and writes them to it: a [`Framer`] that reads what it cuts.
+#[derive(Clone, Debug, Default)]
+pub struct Codec {
+    framer: Framer,
 }
 
 /// Why a stream cannot go on. After any of these it is closed: no boundary behind it can be trusted.
@@ -27,8 +34,8 @@ pub enum CodecError {
     Io(#[from] std::io::Error),
 }
 
-impl Codec {
-    /// A codec with these limits.
+impl Framer {
+    /// A framer with these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, seen: 0, pings: 0 }
     }
@@ -39,11 +46,46 @@ impl Codec {
     }
 }
 
+impl Codec {
+    /// A codec with these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { framer: Framer::new(limits) }
+    }
+
+    /// See [`Framer::pings`].
+    pub fn pings(&mut self) -> u32 {
+        self.framer.pings()
+    }
+}
+
 impl Decoder for Codec {
     type Item = Message;
     type Error = CodecError;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, CodecError> {
+        match self.framer.decode(buffer)? {
+            Some(bytes) => Ok(Some(Message::parse(bytes, &self.framer.limits)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, CodecError> {
+        let message = self.decode(buffer)?;
+        if message.is_none() && !buffer.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        if message.is_none() {
+            buffer.clear();
+        }
+        Ok(message)
+    }
+}
+
+impl Decoder for Framer {
+    type Item = Bytes;
+    type Error = CodecError;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, CodecError> {
         loop {
             match frame_after(buffer, self.seen, &self.limits) {
                 Frame::Need => {
@@ -66,22 +108,11 @@ impl Decoder for Codec {
                 }
                 Frame::Message(length) => {
                     self.seen = 0;
-                    return Ok(Some(Message::parse(buffer.split_to(length).freeze(), &self.limits)?));
+                    return Ok(Some(buffer.split_to(length).freeze()));
                 }
                 Frame::Bad(error) => return Err(error.into()),
             }
         }
-    }
-
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, CodecError> {
-        let message = self.decode(buffer)?;
-        if message.is_none() && !buffer.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-        }
-        if message.is_none() {
-            buffer.clear();
-        }
-        Ok(message)
     }
 }
 

@@ -25,7 +25,7 @@ mod via;
 pub use builder::{Builder, unfold};
 pub use challenge::Challenge;
 #[cfg(feature = "codec")]
-pub use codec::{Codec, CodecError};
+pub use codec::{Codec, CodecError, Framer};
 pub use error::{BuildError, HeaderError, ParseError};
 pub use framing::{Frame, FrameError, frame};
 pub use limits::Limits;

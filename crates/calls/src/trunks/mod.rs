@@ -203,7 +203,7 @@ impl Trunks {
 
     fn locate(&mut self, config: &Config, now: Now, at: usize, what: For) {
         let Some(trunk) = self.trunk(config, at) else { return };
-        match dial::hop(&trunk.host, trunk.port) {
+        match dial::hop(&trunk.wanted(), trunk.tls_name.as_deref()) {
             Hop::Targets(targets) => self.located(config, now, (at, what), targets.into_vec()),
             Hop::Wanted(wanted) => {
                 self.next_resolve += 1;

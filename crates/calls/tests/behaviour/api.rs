@@ -93,7 +93,7 @@ fn what_cannot_be_reached_is_refused_before_anything_is_dialled() {
     for (to, word) in [
         ("frontdsk", "frontdesk"),
         ("sip:", "host"),
-        ("sips:a@192.0.2.1", "TLS"),
+        ("sips:a@192.0.2.1;transport=udp", "TLS"),
         ("tel:abc", "number"),
         ("sip:a@192.0.2.1\r\nX-Evil: 1", "control"),
     ] {

@@ -285,3 +285,18 @@ fn rfc3261_18_4_a_connection_that_breaks_fails_what_nobody_has_answered() {
     world.transmit_failed_over(0, flow);
     assert!(matches!(world.events_of(0).last(), Some(Event::Ended { by: EndedBy::Transport, status: Some(503), .. })));
 }
+
+#[test]
+fn rfc5626_4_4_2_a_stun_keep_alive_of_a_peer_is_answered_and_is_no_garbage() {
+    let mut request = vec![0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xa4, 0x42];
+    request.extend_from_slice(b"twelve bytes");
+    let mut world = alone();
+    world.inject(0, hand(), request.clone());
+    let (flow, answer) = (*world.flows.last().unwrap(), world.sent.last().unwrap().3.clone());
+    assert_eq!(flow, Flow::udp(a(), hand()));
+    assert_eq!((&answer[..2], &answer[8..20]), (&[0x01, 0x01][..], &b"twelve bytes"[..]));
+    // A stranger could use us against somebody else: the answer would be longer than half as much again.
+    world.inject(0, "203.0.113.5:9".parse().unwrap(), request);
+    assert_eq!(world.sent.len(), 1);
+    assert_eq!(world.cores[0].1.counters().garbage, 0);
+}

@@ -15,8 +15,8 @@ mod values;
 pub use problem::{Place, Problem, Problems, Source, Sources};
 pub use sections::Places;
 pub use types::{
-    AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Format, Forwarded, Identity, Limits, Logging,
-    Media, NumberFormat, Numbers, Pattern, Ping, Profile, Refuge, Register, RequestUri, Route, Sentiment, Sip,
+    AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Format, Forwarded, Identity, Limits, Listener,
+    Logging, Media, NumberFormat, Numbers, Pattern, Ping, Profile, Refuge, Register, RequestUri, Route, Sentiment, Sip,
     Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};

@@ -7,6 +7,7 @@ use super::{
     types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
     values::{self, Host, Network},
 };
+use signaling::Transport;
 use std::{fs, path::Path, time::Duration};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,8 +17,11 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
-        section.later(&["srtp", "codecs", "refer", "transport", "session_timer"]);
-        let address = section.optional("address", values::host);
+        section.later(&["srtp", "codecs", "refer", "session_timer"]);
+        let transport = section.optional("transport", values::transport).map(|placed| placed.value);
+        let address =
+            section.optional("address", |text| values::host(text, transport.unwrap_or_default().default_port()));
+        let tls_name = tls_name(&mut section, transport);
         let allowed = section.list("allowed", values::network);
         let own = auth(&mut section, "auth", places);
         let trusted = section.flag("trusted", false);
@@ -72,6 +76,8 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         all.push(Trunk {
             name,
             address: sending,
+            transport,
+            tls_name,
             allowed,
             auth: own,
             trusted,
@@ -92,6 +98,18 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         });
     }
     all
+}
+
+/// The name a trunk's certificate shows, where its address has none.
+fn tls_name(section: &mut Section<'_>, transport: Option<Transport>) -> Option<String> {
+    let placed = section.optional("tls_name", |text| match values::host(text, 5061)? {
+        Host::Name(name, None) => Ok(name),
+        _ => Err(Wrong::new(format!("`{text}` is not a host name")).help("like `sip.carrier.example`, without a port")),
+    })?;
+    if transport != Some(Transport::Tls) {
+        section.wrong(placed.place, "`tls_name` needs `transport: tls`", None);
+    }
+    Some(placed.value)
 }
 
 /// Whose word counts about a media source: the SDP's, or the packets'.
@@ -148,7 +166,7 @@ fn auth(section: &mut Section<'_>, key: &'static str, places: &Places) -> Option
 }
 
 /// A credential of systemd when there is one of this name, else beside the configuration.
-fn file_path(written: &str, places: &Places) -> std::path::PathBuf {
+pub(super) fn file_path(written: &str, places: &Places) -> std::path::PathBuf {
     let credential = places.credentials.as_ref().map(|folder| folder.join(written)).filter(|path| path.is_file());
     credential.unwrap_or_else(|| places.of(written))
 }
@@ -172,7 +190,7 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places, trunks: &[Trunk]
         check_name(&name, &section);
         section.later(&["url", "dialect", "websocket", "greeting", "handoff"]);
         let uri = section.required("uri", values::sip_uri);
-        let proxy = section.optional("proxy", values::host);
+        let proxy = section.optional("proxy", |text| values::host(text, 5060));
         let by = section.list("trunks", |text| {
             let sending = trunks.iter().filter(|trunk| trunk.address.is_some());
             known(text, sending.map(|trunk| trunk.name.as_str()), "trunk with an `address`")

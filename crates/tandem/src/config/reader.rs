@@ -240,6 +240,30 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A list whose items are values, or sections where there is more to say of one.
+    pub(super) fn mixed<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+        more: impl Fn(Section<'a>) -> Option<T>,
+    ) -> Option<Vec<Placed<T>>> {
+        let (node, _) = self.find(key)?;
+        let name = self.named(key);
+        let items = match &node.value {
+            Value::Sequence(items) => &items[..],
+            _ if node.is_null() => &[],
+            _ => std::slice::from_ref(node),
+        };
+        let one = |(at, item): (usize, &'a Node)| match &item.value {
+            Value::Map(_) => {
+                let section = Section::of(Some(item), Some(item.place), format!("{name}[{at}]"), self.notes);
+                more(section).map(|value| Placed { value, place: Some(item.place) })
+            }
+            _ => scalar(item, &name, self.notes, &read),
+        };
+        Some(items.iter().enumerate().filter_map(one).collect())
+    }
+
     /// A section inside this one; empty when absent.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let name = self.named(key);

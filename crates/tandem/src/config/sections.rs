@@ -2,10 +2,14 @@
 
 use super::{
     people,
-    reader::{Notes, Section, Wrong, number},
+    reader::{Notes, Placed, Section, Wrong, number},
     tree::Node,
-    types::{Cdr, Codec, Configuration, Control, Format, Limits, Logging, Media, Sip, Strangers},
+    types::{Cdr, Codec, Configuration, Control, Format, Limits, Listener, Logging, Media, Sip, Strangers},
     values,
+};
+use signaling::{
+    Transport,
+    io::{Tls, TlsFiles, VerifyClient},
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -39,7 +43,7 @@ impl Places {
 pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
     let mut root = Section::root(root, notes);
     root.later(&["agents", "recording", "context", "ledger", "metrics"]);
-    let sip = sip(root.section("sip"));
+    let sip = sip(root.section("sip"), places);
     let media = media(root.section("media"), &sip, places);
     let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
     let control = control(root.section("control"), places);
@@ -53,19 +57,23 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     Configuration { sip, trunks, routes, profiles, media, rules, control, cdr, logging, limits }
 }
 
-fn sip(mut section: Section<'_>) -> Sip {
-    section.later(&["registrations", "tls", "session_timer"]);
+fn sip(mut section: Section<'_>, places: &Places) -> Sip {
+    section.later(&["registrations", "session_timer"]);
     let place = section.place();
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
-    let listeners = section.list("listeners", values::listener);
-    let listeners: Vec<SocketAddr> = match listeners {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
+    let default = Listener { transport: Transport::Udp, address, external: None };
+    let listeners = section.mixed("listeners", values::listener, listener);
+    let listeners: Vec<Listener> = match listeners {
         None => vec![default],
         Some(list) => {
             if section.is_empty_list("listeners") {
                 section.wrong(place, "`sip.listeners` names no socket to listen on", Some("like `udp:127.0.0.1:5060`"));
             }
             for (at, one) in list.iter().enumerate() {
-                if list[..at].iter().any(|earlier| earlier.value == one.value) {
+                let again = |earlier: &Placed<Listener>| {
+                    earlier.value.transport == one.value.transport && earlier.value.address == one.value.address
+                };
+                if list[..at].iter().any(again) {
                     section.wrong(one.place, format!("`{}` is listed twice", one.value), None);
                 }
             }
@@ -74,7 +82,7 @@ fn sip(mut section: Section<'_>) -> Sip {
     };
     let external_address = section.optional("external_address", values::ip);
     if let Some(external) = &external_address
-        && !listeners.iter().any(|listener| listener.is_ipv4() == external.value.is_ipv4())
+        && !listeners.iter().any(|listener| listener.address.is_ipv4() == external.value.is_ipv4())
     {
         section.wrong(
             external.place,
@@ -89,6 +97,18 @@ fn sip(mut section: Section<'_>) -> Sip {
     );
     let user_agent = section.or("user_agent", format!("Tandem/{}", env!("CARGO_PKG_VERSION")), values::text);
     let user_to_user = section.flag("user_to_user", false);
+    let tls = tls(section.section("tls"), places);
+    if tls.is_none()
+        && !section.has("tls")
+        && let Some(listener) = listeners.iter().find(|listener| listener.transport == Transport::Tls)
+    {
+        section.wrong(
+            place,
+            format!("the listener `{listener}` has no certificate to show"),
+            Some("`sip.tls: { certificate: FILE, private_key: FILE }`"),
+        );
+    }
+    let dscp = section.number("dscp", 24, 0..=63);
     let mut timers = section.section("timers");
     let t1 = timers.duration("t1", SECOND / 2, SECOND / 10..=SECOND * 2);
     let t2 = timers.duration("t2", SECOND * 4, SECOND..=SECOND * 10);
@@ -98,6 +118,8 @@ fn sip(mut section: Section<'_>) -> Sip {
     Sip {
         listeners,
         external_address: external_address.map(|placed| placed.value),
+        tls,
+        dscp: u8::try_from(dscp).unwrap_or(24),
         unknown_sources,
         user_agent,
         user_to_user,
@@ -107,9 +129,58 @@ fn sip(mut section: Section<'_>) -> Sip {
     }
 }
 
+/// A listener of which more is said than its address.
+fn listener(mut section: Section<'_>) -> Option<Listener> {
+    let listener = section.required("address", values::listener);
+    let external = section.optional("external_address", values::ip);
+    if let (Some(listener), Some(external)) = (&listener, &external)
+        && listener.value.address.is_ipv4() != external.value.is_ipv4()
+    {
+        section.wrong(
+            external.place,
+            format!("`{}` is of another IP version than `{}`", external.value, listener.value),
+            Some("an IPv4 listener needs an IPv4 address, an IPv6 listener an IPv6 address"),
+        );
+    }
+    section.done();
+    Some(Listener { external: external.map(|placed| placed.value), ..listener?.value })
+}
+
+/// Section `sip.tls`; what its files hold is tried at once.
+fn tls(mut section: Section<'_>, places: &Places) -> Option<TlsFiles> {
+    if !section.is_present() {
+        return None;
+    }
+    let place = section.place();
+    let file = |text: &str| Ok(people::file_path(text, places));
+    let certificate = section.required("certificate", file);
+    let private_key = section.required("private_key", file);
+    let ca = section.optional("ca", file);
+    let words =
+        [("none", VerifyClient::None), ("optional", VerifyClient::Optional), ("required", VerifyClient::Required)];
+    let verify_client = section.word("verify_client", VerifyClient::None, &words);
+    let files = match (certificate, private_key) {
+        (Some(certificate), Some(private_key)) => {
+            let files = TlsFiles {
+                certificate: certificate.value,
+                private_key: private_key.value,
+                ca: ca.map(|placed| placed.value),
+                verify_client,
+            };
+            if let Err(error) = Tls::load(files.clone()) {
+                section.wrong(certificate.place.or(place), error.to_string(), None);
+            }
+            Some(files)
+        }
+        _ => None,
+    };
+    section.done();
+    files
+}
+
 fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     section.later(&["srtp", "dtmf", "jitter_buffer"]);
-    let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip);
+    let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |listener| listener.address.ip());
     let address = section.optional("address", values::ip);
     let external = section.optional("external_address", values::ip);
     let bound = address.as_ref().map_or(first, |placed| placed.value);
@@ -249,6 +320,8 @@ fn limits(mut section: Section<'_>) -> Limits {
     let calls_per_second = section.number("calls_per_second", 500, 1..=100_000);
     let transactions = small(section.number("transactions", 50_000, 100..=10_000_000));
     let dialogs = small(section.number("dialogs", 20_000, 10..=1_000_000));
+    let connections = small(section.number("connections", 2_000, 10..=100_000));
+    let connections_per_source = small(section.number("connections_per_source", 100, 1..=100_000));
     let call_duration = section.duration("call_duration", SECOND * 4 * 3600, SECOND * 60..=SECOND * 24 * 3600);
     let shutdown = section.duration("shutdown", SECOND * 2, Duration::ZERO..=SECOND * 60);
     section.done();
@@ -257,6 +330,8 @@ fn limits(mut section: Section<'_>) -> Limits {
         calls_per_second: u32::try_from(calls_per_second).unwrap_or(u32::MAX),
         transactions,
         dialogs,
+        connections,
+        connections_per_source,
         call_duration,
         shutdown,
     }

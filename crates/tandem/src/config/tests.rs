@@ -24,12 +24,12 @@ fn mistakes(text: &str) -> String {
 fn the_shipped_file_is_right_and_an_empty_one_serves_loopback() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc/tandem.yaml");
     let shipped = load(&shipped, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(shipped.sip.listeners, vec!["127.0.0.1:5060".parse().expect("an address")]);
+    assert_eq!(shipped.sip.listeners[0].to_string(), "udp:127.0.0.1:5060");
     assert!(shipped.media.prompts.join("please-hold.wav").is_file(), "{}", shipped.media.prompts.display());
     assert_eq!(shipped.routes[0].profile, "demo");
 
     let empty = reading(&[("tandem.yaml", "")], &[]).expect("defaults");
-    assert!(empty.sip.listeners[0].ip().is_loopback());
+    assert!(empty.sip.listeners[0].address.ip().is_loopback());
     assert!(empty.media.address.is_loopback());
     assert!(empty.logging.redact);
 }
@@ -54,14 +54,14 @@ fn layers_are_laid_over_one_another_key_by_key() {
     ];
     let read = reading(&files, &variables).expect("right");
     assert_eq!(read.sip.user_agent, "four");
-    assert_eq!(read.sip.listeners[0].to_string(), "127.0.0.9:5070");
+    assert_eq!(read.sip.listeners[0].to_string(), "udp:127.0.0.9:5070");
     assert_eq!(read.sip.unknown_sources, Strangers::Forbid);
 }
 
 #[test]
 fn all_mistakes_come_out_of_one_run_with_their_places() {
     insta::assert_snapshot!(mistakes(
-        "sip:\n  listners: [\"udp:127.0.0.1\"]\n  listeners: [\"127.0.0.1:5060\", \"tls:0.0.0.0:5061\"]\n  timers: { t1: 500 }\n\
+        "sip:\n  listners: [\"udp:127.0.0.1\"]\n  listeners: [\"127.0.0.1:5060\", \"ws:0.0.0.0:5061\"]\n  timers: { t1: 500 }\n\
          media:\n  ports: 20001-20100\n  codecs: [pcma, opus]\n\
          trunks:\n  carrier:\n    address: 192.0.2.300\n    allowed: [192.0.2.7/24]\n    trusted: maybe\n    auth: { username: u }\n\
          routes:\n  - { number: \"*\", ai: dmeo }\n  - { number: \"+49*\", ai: demo }\n\

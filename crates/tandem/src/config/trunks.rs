@@ -171,7 +171,7 @@ pub(super) fn gate(section: &Section<'_>, gate: Option<Auth>, allowed: bool) -> 
 
 /// A host name or an address as the host of a URI.
 pub(super) fn domain(text: &str) -> Result<String, Wrong> {
-    match values::host(text)? {
+    match values::host(text, 5060)? {
         Host::Address(_) if text.contains('[') || !text.contains(':') => Ok(text.to_owned()),
         Host::Name(..) if !text.contains(':') => Ok(text.to_owned()),
         _ => Err(Wrong::new(format!("`{text}` names a port")).help("only the domain: `carrier.example`")),

@@ -35,10 +35,14 @@ pub struct Configuration {
 /// Section `sip`.
 #[derive(Clone, Debug)]
 pub struct Sip {
-    /// UDP sockets; at least one.
-    pub listeners: Vec<SocketAddr>,
-    /// What peers are told instead of a listener's address.
+    /// Sockets; at least one.
+    pub listeners: Vec<Listener>,
+    /// What peers are told instead of a listener's address, where the listener has none of its own.
     pub external_address: Option<IpAddr>,
+    /// Whose certificate we show over TLS, and whom we believe.
+    pub tls: Option<signaling::io::TlsFiles>,
+    /// The mark of what is sent, 0 to 63.
+    pub dscp: u8,
     /// What strangers get.
     pub unknown_sources: Strangers,
     /// User-Agent and Server.
@@ -51,6 +55,23 @@ pub struct Sip {
     pub t2: Duration,
     /// RFC 3261 T4.
     pub t4: Duration,
+}
+
+/// One SIP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What it carries.
+    pub transport: signaling::Transport,
+    /// Where it is bound.
+    pub address: SocketAddr,
+    /// What peers are told instead of its address.
+    pub external: Option<IpAddr>,
+}
+
+impl std::fmt::Display for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.transport, self.address)
+    }
 }
 
 /// What a source that belongs to no trunk gets.
@@ -69,6 +90,10 @@ pub struct Trunk {
     pub name: String,
     /// Where calls out are sent.
     pub address: Option<Host>,
+    /// How it is reached.
+    pub transport: Option<signaling::Transport>,
+    /// What its certificate shows, where its address is no name.
+    pub tls_name: Option<String>,
     /// Sources that may bring calls.
     pub allowed: Vec<Network>,
     /// For its challenges.
@@ -424,6 +449,10 @@ pub struct Limits {
     pub transactions: usize,
     /// SIP dialogs at once.
     pub dialogs: usize,
+    /// Connections of SIP at once.
+    pub connections: usize,
+    /// Connections of SIP from one source at once.
+    pub connections_per_source: usize,
     /// How long a call may last.
     pub call_duration: Duration,
     /// How long running calls get at SIGTERM before they are ended.

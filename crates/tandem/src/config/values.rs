@@ -1,6 +1,7 @@
 //! How single values are written: addresses, networks, SIP URIs, numbers, names, paths.
 
-use super::reader::Wrong;
+use super::{reader::Wrong, types::Listener};
+use signaling::Transport;
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -40,25 +41,27 @@ impl fmt::Display for Host {
     }
 }
 
-/// `udp:127.0.0.1:5060`; a missing port is 5060.
-pub(super) fn listener(text: &str) -> Result<SocketAddr, Wrong> {
+/// `udp:127.0.0.1:5060`; a missing port is 5060, 5061 for `tls`.
+pub(super) fn listener(text: &str) -> Result<Listener, Wrong> {
     let Some((transport, rest)) = text.split_once(':') else {
         return Err(
             Wrong::new(format!("`{text}` names no transport")).help("like `udp:0.0.0.0:5060` or `udp:[::]:5060`")
         );
     };
-    match transport {
-        "udp" => {}
-        "tcp" | "tls" | "ws" | "wss" => {
-            return Err(
-                Wrong::new(format!("the transport `{transport}` is not built yet")).help("`udp:` is what there is")
-            );
-        }
-        other => {
-            return Err(Wrong::new(format!("`{other}` is not a transport")).help(format!("did you mean `udp:{text}`?")));
-        }
+    if matches!(transport, "ws" | "wss") {
+        return Err(Wrong::new(format!("the transport `{transport}` is not built yet")).help("`udp:`, `tcp:`, `tls:`"));
     }
-    socket_address(rest, Some(5060))
+    let Some(transport) = Transport::of_parameter(transport.as_bytes()) else {
+        return Err(Wrong::new(format!("`{transport}` is not a transport")).help(format!("did you mean `udp:{text}`?")));
+    };
+    let address = socket_address(rest, Some(transport.default_port()))?;
+    Ok(Listener { transport, address, external: None })
+}
+
+/// `udp`, `tcp` or `tls`.
+pub(super) fn transport(text: &str) -> Result<Transport, Wrong> {
+    let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
+    super::reader::word(text, &words)
 }
 
 /// `192.0.2.1:5060`, `[2001:db8::1]:5060`; with a default port, the port may be missing.
@@ -115,9 +118,9 @@ fn first_address(network: Network) -> IpAddr {
     }
 }
 
-/// `host`, `host:port`, `192.0.2.1:5060`, `[2001:db8::1]`; an address's missing port is 5060, a name's is found by the DNS.
-pub(super) fn host(text: &str) -> Result<Host, Wrong> {
-    if let Ok(address) = socket_address(text, Some(5060)) {
+/// `host`, `host:port`, `192.0.2.1:5060`, `[2001:db8::1]`; an address's missing port is `default_port`, a name's is found by the DNS.
+pub(super) fn host(text: &str, default_port: u16) -> Result<Host, Wrong> {
+    if let Ok(address) = socket_address(text, Some(default_port)) {
         return Ok(Host::Address(address));
     }
     let (name, port) = match text.rsplit_once(':') {
@@ -143,16 +146,16 @@ pub(super) fn host(text: &str) -> Result<Host, Wrong> {
 
 /// The host and port that a SIP URI names.
 pub(super) fn host_of_uri(uri: &str) -> Result<Host, Wrong> {
-    let rest = match uri.split_once(':') {
-        Some(("sip", rest)) => rest,
-        Some(("sips", _)) => return Err(Wrong::new("`sips:` needs TLS, which is not built yet").help("use `sip:`")),
+    let (default_port, rest) = match uri.split_once(':') {
+        Some(("sip", rest)) => (5060, rest),
+        Some(("sips", rest)) => (5061, rest),
         _ => {
             return Err(Wrong::new(format!("`{uri}` is not a SIP URI")).help("like `sip:agent@192.0.2.10:5060`"));
         }
     };
     let rest = rest.split(['?', ';']).next().unwrap_or_default();
     let after_user = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    host(after_user)
+    host(after_user, default_port)
 }
 
 /// A SIP URI, kept as written.
@@ -164,9 +167,9 @@ pub(super) fn sip_uri(text: &str) -> Result<String, Wrong> {
     }
     host_of_uri(text)?;
     if let Some(transport) = text.split(';').find_map(|part| part.strip_prefix("transport="))
-        && !transport.eq_ignore_ascii_case("udp")
+        && Transport::of_parameter(transport.as_bytes()).is_none()
     {
-        return Err(Wrong::new(format!("the transport `{transport}` is not built yet")).help("`udp` is what there is"));
+        return Err(Wrong::new(format!("the transport `{transport}` is not built yet")).help("`udp`, `tcp` or `tls`"));
     }
     Ok(text.to_owned())
 }
@@ -275,18 +278,18 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_or_a_name_but_not_a_bad_address() {
-        assert_eq!(host("pbx.example.net").expect("right"), Host::Name("pbx.example.net".into(), None));
-        assert_eq!(host("192.0.2.1").expect("right").to_string(), "192.0.2.1:5060");
-        assert_eq!(host("[2001:db8::1]:5070").expect("right").to_string(), "[2001:db8::1]:5070");
+        assert_eq!(host("pbx.example.net", 5060).expect("right"), Host::Name("pbx.example.net".into(), None));
+        assert_eq!(host("192.0.2.1", 5060).expect("right").to_string(), "192.0.2.1:5060");
+        assert_eq!(host("[2001:db8::1]:5070", 5060).expect("right").to_string(), "[2001:db8::1]:5070");
         for bad in ["", ".1", "192.0.2.300", "a..b", "-x.example", "pbx:0", "pbx:66000", "under score"] {
-            assert!(host(bad).is_err(), "{bad}");
+            assert!(host(bad, 5060).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_uri_names_its_host() {
         assert_eq!(host_of_uri("sip:ai@127.0.0.1:5090;x=y").expect("right").to_string(), "127.0.0.1:5090");
-        assert!(sip_uri("sip:ai@127.0.0.1;transport=tcp").is_err());
+        assert!(sip_uri("sip:ai@127.0.0.1;transport=sctp").is_err());
         assert!(sip_uri("\"AI\" <sip:ai@127.0.0.1>").is_err());
         assert!(host_of_uri("tel:+49").is_err());
     }

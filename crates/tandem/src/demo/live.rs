@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 const SHIPPED: &str = "127.0.0.1:5090";
 
 /// Starts the parties and tells whoever sits at the terminal what to do.
-pub(crate) async fn start(configuration: &Configuration, listeners: &[SocketAddr]) -> anyhow::Result<Demo> {
+pub(crate) async fn start(configuration: &Configuration, listeners: &[signaling::Listener]) -> anyhow::Result<Demo> {
     let address: SocketAddr = match configuration.profiles.iter().find(|profile| profile.name == "demo") {
         Some(profile) => crate::config::address_of(&profile.uri).context("the profile `demo` must name an address")?,
         None => SHIPPED.parse()?,
@@ -18,8 +18,8 @@ pub(crate) async fn start(configuration: &Configuration, listeners: &[SocketAddr
     let demo = Demo::start(address, configuration.control.socket.clone(), greeting)
         .await
         .with_context(|| format!("the demo AI cannot listen at {address}"))?;
-    if let Some(listener) = listeners.first() {
-        say(&format!("call sip:support@{listener} with a softphone (no registration), talk, and press:"));
+    if let Some(signaling::Listener { local, .. }) = listeners.first() {
+        say(&format!("call sip:support@{local} with a softphone (no registration), talk, and press:"));
         for (digit, what) in KEYS {
             say(&format!("  {digit}  {what}"));
         }

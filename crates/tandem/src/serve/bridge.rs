@@ -36,6 +36,8 @@ pub(crate) struct Bridge {
     pub(crate) metrics: Arc<Metrics>,
     configuration: Arc<Configuration>,
     in_force: Mutex<Rules>,
+    /// Certificates that are read anew with the rules.
+    tls: std::sync::OnceLock<Arc<signaling::io::Tls>>,
     /// One reload at a time: the last one begun is the one in force.
     reloading: tokio::sync::Mutex<()>,
     stage: AtomicU8,
@@ -56,8 +58,16 @@ impl Bridge {
             metrics,
             configuration,
             in_force,
+            tls: std::sync::OnceLock::new(),
             reloading: tokio::sync::Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
+        }
+    }
+
+    /// These certificates are read anew whenever the rules are.
+    pub(crate) fn reloads(&self, tls: Option<Arc<signaling::io::Tls>>) {
+        if let Some(tls) = tls {
+            let _ = self.tls.set(tls);
         }
     }
 
@@ -85,6 +95,14 @@ impl Bridge {
                 return Err(ReloadRefused::Problem(Problem::new(500, "internal", "reading the rules failed")));
             }
         };
+        if let Some(tls) = self.tls.get().cloned()
+            && let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(()))
+        {
+            self.metrics.reloads_total.inc(["refused"]);
+            tracing::error!(%error, "nothing was reloaded, what was there stays in force");
+            let detail = format!("nothing was reloaded: {error}");
+            return Err(ReloadRefused::Problem(Problem::new(422, "certificate_refused", &detail)));
+        }
         let rules = Arc::new(loaded.rules);
         let (taken, told) = oneshot::channel();
         let put = self.inbox.put(Note::Rules(Arc::clone(&rules), taken));

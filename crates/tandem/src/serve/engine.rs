@@ -20,7 +20,6 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use policy::RuleSet;
 use signaling::{LegId, Way};
 use std::{
-    net::SocketAddr,
     os::fd::AsFd as _,
     sync::{
         Arc,
@@ -34,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 
 /// What epoll's wake-ups stand for beside the sockets' own numbers.
 const INBOX: u64 = u64::MAX;
+const STREAMS: u64 = u64::MAX - 1;
 /// An idle engine still turns this often: the watchdog wants to see it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// Outputs carried out in one turn before sockets and timers are looked at again.
@@ -56,6 +56,9 @@ pub(crate) struct Parts {
     pub(crate) records: Arc<Outbox<Box<Cdr>>>,
     pub(crate) events: Arc<Outbox<PublicEvent>>,
     pub(crate) resolver: Resolver,
+    pub(crate) tls: Option<Arc<signaling::io::Tls>>,
+    /// Where streams live.
+    pub(crate) runtime: tokio::runtime::Handle,
 }
 
 /// Shows that the engine turns.
@@ -72,7 +75,7 @@ impl Pulse {
 /// The running engine.
 pub(crate) struct Engine {
     thread: JoinHandle<()>,
-    listeners: Vec<SocketAddr>,
+    listeners: Vec<signaling::Listener>,
     pulse: Arc<Pulse>,
     ended: watch::Receiver<bool>,
 }
@@ -88,7 +91,7 @@ impl Engine {
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
             match Turning::new(parts) {
                 Ok(mut turning) => {
-                    let _ = report.send(Ok(turning.sockets.addresses().to_vec()));
+                    let _ = report.send(Ok(turning.sockets.listeners().to_vec()));
                     while turning.turn() {
                         shown.0.fetch_add(1, Ordering::Relaxed);
                     }
@@ -102,8 +105,8 @@ impl Engine {
         Ok(Self { thread, listeners, pulse, ended })
     }
 
-    /// The SIP addresses, in the order of the listeners.
-    pub(crate) fn listeners(&self) -> &[SocketAddr] {
+    /// The listeners with the addresses they got, in the order of the configuration.
+    pub(crate) fn listeners(&self) -> &[signaling::Listener] {
         &self.listeners
     }
 
@@ -152,17 +155,20 @@ struct Turning {
 impl Turning {
     fn new(parts: Parts) -> anyhow::Result<Self> {
         let configuration = &parts.configuration;
-        let sockets = Sockets::bind(&configuration.sip.listeners)?;
+        let sockets = Sockets::bind(wiring::sockets(configuration, parts.tls, parts.runtime))?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("cannot watch sockets")?;
         for (index, descriptor) in sockets.descriptors().enumerate() {
             epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
         }
+        if let Some(streams) = sockets.streams() {
+            epoll.add(streams, EpollEvent::new(EpollFlags::EPOLLIN, STREAMS))?;
+        }
         epoll.add(parts.inbox.bell().as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, INBOX))?;
         let relay = Relay::start(configuration, &parts.inbox, chance())?;
         let now = clock::io::now();
-        let calls_config = Arc::new(wiring::calls(configuration, sockets.addresses()));
+        let calls_config = Arc::new(wiring::calls(configuration, sockets.listeners()));
         Ok(Self {
-            signaling: signaling::Core::new(wiring::signaling(configuration, sockets.addresses()), chance(), now),
+            signaling: signaling::Core::new(wiring::signaling(configuration, sockets.listeners()), chance(), now),
             calls: calls::Core::new(calls_config, parts.rules, chance(), now),
             shutdown: configuration.limits.shutdown,
             sockets,
@@ -189,6 +195,7 @@ impl Turning {
         for event in &ready[..count] {
             match event.data() {
                 INBOX => self.take_notes(now),
+                STREAMS => self.receive_streams(now),
                 index => self.receive(now, usize::try_from(index).unwrap_or(usize::MAX)),
             }
         }
@@ -229,6 +236,13 @@ impl Turning {
                 return;
             }
         }
+    }
+
+    fn receive_streams(&mut self, now: Now) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        self.sockets.receive_streams(&mut inputs);
+        self.feed(now, &mut inputs);
+        self.inputs = inputs;
     }
 
     fn feed(&mut self, now: Now, inputs: &mut Vec<signaling::Input>) {
@@ -273,7 +287,9 @@ impl Turning {
         for _ in 0..MOST_OUTPUTS {
             if let Some(output) = self.signaling.poll_output() {
                 match output {
-                    signaling::Output::Transmit { flow, bytes, .. } => self.sockets.send(&flow, bytes),
+                    signaling::Output::Transmit { flow, peer_name, bytes } => {
+                        self.sockets.send(&flow, peer_name.as_ref(), bytes);
+                    }
                     signaling::Output::Event { leg, event } => self.tell_calls(now, leg, event),
                     signaling::Output::Outside { id, event } => {
                         self.calls.handle_input(now, Input::Outside { id, event });
@@ -400,6 +416,17 @@ impl Turning {
         }
         for (trunk, up) in self.calls.trunks_up() {
             metrics.trunk_up.set([trunk], u64::from(up));
+        }
+        let streams = self.sockets.stream_counts();
+        metrics.sip_connections_active.set(streams.open as u64);
+        for (reason, total) in [
+            ("turned_away", streams.turned_away),
+            ("failed", streams.failed),
+            ("idle", streams.idle),
+            ("slow", streams.slow),
+            ("garbage", streams.garbage),
+        ] {
+            metrics.sip_connections_closed_total.at_least([reason], total);
         }
         self.relay.show(metrics);
         let _ = told.send(());

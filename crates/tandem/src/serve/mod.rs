@@ -102,6 +102,11 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     let records =
         cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
     let teller = teller::Teller::start(Arc::clone(&events))?;
+    let tls = match &configuration.sip.tls {
+        Some(files) => Some(Arc::new(signaling::io::Tls::load(files.clone())?)),
+        None => None,
+    };
+    bridge.reloads(tls.clone());
     let socket = control_socket::bind(&configuration.control)?;
     let _file = control_socket::File::of(&configuration.control.socket);
     let engine = Engine::start(engine::Parts {
@@ -111,10 +116,12 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         metrics: Arc::clone(&metrics),
         records: records.outbox(),
         events: teller.outbox(),
+        tls,
+        runtime: runtime.handle().clone(),
         resolver: resolver::Resolver::new(Arc::clone(&inbox), runtime.handle().clone()),
     })?;
     for listener in engine.listeners() {
-        tracing::info!(listener = %format_args!("udp:{listener}"), "listening");
+        tracing::info!(listener = %format_args!("{}:{}", listener.transport, listener.local), "listening");
     }
     let served = runtime.block_on(watch(configuration, &bridge, &engine, &events, socket, demo));
     engine.finish();

@@ -1,11 +1,38 @@
 //! From the operator's configuration to each room's own.
 
+use super::sockets::Plan;
 use crate::config::{self, AfterHuman, Auth, CallerId, Configuration, Host, Refuge, Strangers};
 use std::{net::SocketAddr, sync::Arc};
 
+/// What is bound, and what peers are told of it.
+pub(crate) fn sockets(
+    configuration: &Configuration,
+    tls: Option<Arc<signaling::io::Tls>>,
+    runtime: tokio::runtime::Handle,
+) -> Plan {
+    let everywhere = configuration.sip.external_address;
+    let listener = |listener: &config::Listener| {
+        let local = listener.address;
+        let external = listener.external.or(everywhere).filter(|ip| ip.is_ipv4() == local.is_ipv4());
+        let advertised = external.map_or(local, |ip| SocketAddr::new(ip, local.port()));
+        signaling::Listener { transport: listener.transport, local, advertised }
+    };
+    Plan {
+        listeners: configuration.sip.listeners.iter().map(listener).collect(),
+        tls,
+        preferred: configuration.trunks.iter().flat_map(networks).collect(),
+        dscp: configuration.sip.dscp,
+        limits: signaling::io::StreamLimits {
+            connections: configuration.limits.connections,
+            per_source: configuration.limits.connections_per_source,
+            ..signaling::io::StreamLimits::default()
+        },
+        runtime,
+    }
+}
+
 /// What `signaling` is told.
-pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> signaling::Config {
-    let listeners = listeners(configuration, bound);
+pub(crate) fn signaling(configuration: &Configuration, listeners: &[signaling::Listener]) -> signaling::Config {
     // What a trunk shows its password for is no allowed address.
     let open = configuration.trunks.iter().filter(|trunk| trunk.digest.is_none());
     let mut passed_headers = signaling::Config::default().passed_headers;
@@ -13,7 +40,7 @@ pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> 
     passed_headers.extend(configuration.trunks.iter().flat_map(|trunk| trunk.identity.headers_in.iter().cloned()));
     let defaults = signaling::Limits::default();
     signaling::Config {
-        listeners,
+        listeners: listeners.to_vec(),
         user_agent: configuration.sip.user_agent.clone(),
         allowed: open.flat_map(networks).collect(),
         gates: configuration.trunks.iter().filter_map(gate).collect(),
@@ -34,24 +61,11 @@ pub(crate) fn signaling(configuration: &Configuration, bound: &[SocketAddr]) -> 
     }
 }
 
-/// Our listeners, and what peers are told of each.
-fn listeners(configuration: &Configuration, bound: &[SocketAddr]) -> Vec<signaling::Listener> {
-    let external = configuration.sip.external_address;
-    let listener = |local: &SocketAddr| {
-        let advertised = match external {
-            Some(ip) if ip.is_ipv4() == local.is_ipv4() => SocketAddr::new(ip, local.port()),
-            _ => *local,
-        };
-        signaling::Listener { transport: signaling::Transport::Udp, local: *local, advertised }
-    };
-    bound.iter().map(listener).collect()
-}
-
 /// What `calls` is told.
-pub(crate) fn calls(configuration: &Configuration, bound: &[SocketAddr]) -> calls::Config {
+pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Config {
     let media = &configuration.media;
     calls::Config {
-        listeners: listeners(configuration, bound),
+        listeners: listeners.to_vec(),
         trunks: configuration.trunks.iter().map(|trunk| (trunk.name.clone(), self::trunk(trunk))).collect(),
         routes: configuration.routes.iter().map(route).collect(),
         ai: configuration.profiles.iter().map(|profile| (profile.name.clone(), self::profile(profile))).collect(),
@@ -85,6 +99,8 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
     calls::Trunk {
         host,
         port,
+        transport: trunk.transport,
+        tls_name: trunk.tls_name.clone(),
         allowed: trunk
             .allowed
             .iter()
