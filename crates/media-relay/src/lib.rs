@@ -7,6 +7,7 @@
 mod api;
 mod clip;
 mod codec;
+mod counters;
 mod digits;
 mod latch;
 mod meter;
@@ -28,9 +29,10 @@ pub mod io;
 pub use api::{CallKey, Command, DeadAfter, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then};
 pub use clip::{Clip, Library, SharedLibrary};
 pub use codec::{CLOCK_RATE, Codec, QUIET_MEAN_SQUARE};
+pub use counters::Counters;
 pub use ports::Ports;
 pub use stats::Stats;
-pub use worker::{Age, Channel, Counters, Slot, Wire, Worker};
+pub use worker::{Age, Channel, Slot, Wire, Worker};
 
 /// How many measurements may run on one port at once.
 pub const MAX_MEASUREMENTS: usize = 4;
