@@ -1,12 +1,12 @@
 //! RTCP of our own, and what the peer's tells us (RFC 3550 section 6).
 
-use crate::receiver::Block;
+use crate::{Channel, Wire, port::Port, receiver::Block};
 use clock::{Monotonic, Now};
 use rtcp_types::{
     Bye, Compound, Packet, ReceiverReport, ReportBlock, RtcpPacketWriterExt, RtcpWriteError, Sdes, SdesChunk, SdesItem,
     SenderReport,
 };
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// Room for a report with one block, SDES and BYE.
 pub(crate) const ROOM: usize = 256;
@@ -134,6 +134,41 @@ fn about_us(now: Now, block: &ReportBlock<'_>) -> AboutUs {
 /// When the first report is due.
 pub(crate) fn first(now: Monotonic, chance: u32) -> Monotonic {
     now + interval(chance, true)
+}
+
+impl Port {
+    /// Sends a report: SR when we sent since the last one, RR otherwise (RFC 3550 section 6.4).
+    pub(crate) fn report(&mut self, now: Now, chance: u32, bye: bool, wire: &mut impl Wire) {
+        self.rtcp_due = now.monotonic + interval(chance, false);
+        let Some((to, cname)) = self.rtcp_outlet() else { return };
+        let sent = self.sender.packets > std::mem::replace(&mut self.reported_packets, self.sender.packets);
+        let report = Report {
+            ssrc: self.sender.ssrc,
+            cname: &cname,
+            sent: sent.then(|| {
+                let timestamp = self.sender.timestamp_at(now.monotonic);
+                (ntp(now), timestamp, self.sender.packets, self.sender.octets)
+            }),
+            block: self.receiver.report(now.monotonic),
+            bye,
+        };
+        let mut room = [0; ROOM];
+        if let Ok(length) = report.write(&mut room) {
+            wire.transmit(self.slot, Channel::Rtcp, to, &room[..length]);
+        }
+    }
+
+    /// Where RTCP goes (the peer's own address when it was learned), and the canonical name: one for the port's life that
+    /// says nothing of the host (RFC 7022).
+    fn rtcp_outlet(&self) -> Option<(SocketAddr, String)> {
+        let (stream, latch) = (self.stream.as_ref()?, self.latch.as_ref()?);
+        let media = latch.destination();
+        let beside = SocketAddr::new(media.ip(), media.port().saturating_add(1));
+        let described = if media == stream.remote { stream.remote_rtcp } else { beside };
+        let to = self.rtcp_peer.filter(|peer| peer.ip() == media.ip()).unwrap_or(described);
+        let usable = to.port() != 0 && !to.ip().is_unspecified();
+        usable.then(|| (to, format!("{:08x}", self.sender.ssrc.rotate_left(13) ^ 0x5bd1_e995)))
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     port::{Feed, MAX_FRAME, Port, Relayed},
     receiver::Verdict,
     relay::{Content, Incoming},
-    rtcp::{self, Report},
+    rtcp,
     sender::Sender,
     sender::playing,
 };
@@ -676,38 +676,5 @@ impl Port {
             jitter_highest: self.receiver.jitter_highest(),
             ..self.stats.clone()
         }
-    }
-
-    /// Sends a report: SR when we sent since the last one, RR otherwise (RFC 3550 section 6.4).
-    fn report(&mut self, now: Now, chance: u32, bye: bool, wire: &mut impl Wire) {
-        self.rtcp_due = now.monotonic + rtcp::interval(chance, false);
-        let Some((to, cname)) = self.rtcp_outlet() else { return };
-        let sent = self.sender.packets > std::mem::replace(&mut self.reported_packets, self.sender.packets);
-        let report = Report {
-            ssrc: self.sender.ssrc,
-            cname: &cname,
-            sent: sent.then(|| {
-                let timestamp = self.sender.timestamp_at(now.monotonic);
-                (rtcp::ntp(now), timestamp, self.sender.packets, self.sender.octets)
-            }),
-            block: self.receiver.report(now.monotonic),
-            bye,
-        };
-        let mut room = [0; rtcp::ROOM];
-        if let Ok(length) = report.write(&mut room) {
-            wire.transmit(self.slot, Channel::Rtcp, to, &room[..length]);
-        }
-    }
-
-    /// Where RTCP goes (the peer's own address when it was learned), and the canonical name: one for the port's life that
-    /// says nothing of the host (RFC 7022).
-    fn rtcp_outlet(&self) -> Option<(SocketAddr, String)> {
-        let (stream, latch) = (self.stream.as_ref()?, self.latch.as_ref()?);
-        let media = latch.destination();
-        let beside = SocketAddr::new(media.ip(), media.port().saturating_add(1));
-        let described = if media == stream.remote { stream.remote_rtcp } else { beside };
-        let to = self.rtcp_peer.filter(|peer| peer.ip() == media.ip()).unwrap_or(described);
-        let usable = to.port() != 0 && !to.ip().is_unspecified();
-        usable.then(|| (to, format!("{:08x}", self.sender.ssrc.rotate_left(13) ^ 0x5bd1_e995)))
     }
 }
