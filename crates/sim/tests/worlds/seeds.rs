@@ -100,5 +100,5 @@ fn the_worlds_reach_what_they_are_meant_to_reach() {
         assert!(causes.contains(&cause), "no call ended by {cause:?}: {causes:?}");
     }
     assert!(bridged > 80, "{bridged} calls of some 500 reached a human");
-    assert!(words > 200, "{words} times a voice was heard");
+    assert!(words > 80, "{words} times a voice was heard");
 }
