@@ -73,7 +73,7 @@ fn rfc5589_6_2_a_refer_that_cannot_be_carried_out_is_refused_and_the_call_goes_o
     for (to, status) in [
         (format!("sip:nobody@{TANDEM}"), 404),
         (format!("sip:ai@{TANDEM}"), 404),
-        ("sips:a@192.0.2.1".to_owned(), 416),
+        ("sips:a@192.0.2.1;transport=udp".to_owned(), 416),
         ("sip:a@192.0.2.1;transport=sctp".to_owned(), 404),
     ] {
         let mut house = House::with_ai();
