@@ -172,5 +172,42 @@ pub fn binary() -> Result<PathBuf> {
     let target = own.ancestors().find(|folder| folder.join("deps").is_dir()).context("not in a target folder")?;
     let path = target.join("tandem");
     ensure!(path.is_file(), "{} is missing; build it with: cargo build -p tandem", path.display());
+    if let Some(source) = newer_source(&path) {
+        bail!("{} is older than {source}; build it with: cargo build -p tandem --all-features", path.display());
+    }
     Ok(path)
+}
+
+/// A source that was changed after the binary was built: `cargo test -p tests` does not build the daemon, and an old one fails
+/// new tests in ways that look like defects. Cargo lists the sources beside the binary; what it lists no more says nothing.
+fn newer_source(binary: &Path) -> Option<String> {
+    let changed = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+    let built = changed(binary)?;
+    let list = fs::read_to_string(binary.with_extension("d")).ok()?;
+    let (_, sources) = list.split_once(": ")?;
+    sources.split_whitespace().find(|source| changed(Path::new(source)).is_some_and(|at| at > built)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_binary_that_is_older_than_one_of_its_sources_is_found_out() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let [binary, list, old, new] = ["tandem", "tandem.d", "old.rs", "new.rs"].map(|name| folder.path().join(name));
+        let now = SystemTime::now();
+        let minute = Duration::from_secs(60);
+        for (path, changed) in [(&binary, now), (&old, now - minute), (&new, now - minute)] {
+            fs::File::create(path)?.set_modified(changed)?;
+        }
+        fs::write(&list, format!("{}: {} /gone.rs {}\n", binary.display(), old.display(), new.display()))?;
+        assert_eq!(newer_source(&binary), None);
+        fs::File::create(&new)?.set_modified(now + minute)?;
+        assert_eq!(newer_source(&binary), Some(new.display().to_string()));
+        fs::remove_file(&list)?;
+        assert_eq!(newer_source(&binary), None, "nothing is known of a binary that cargo did not build here");
+        Ok(())
+    }
 }
