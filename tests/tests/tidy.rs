@@ -183,6 +183,28 @@ fn a_file_tells_one_story() {
 }
 
 #[test]
+fn every_test_that_the_coverage_of_clauses_names_exists() {
+    let page = read("docs/rfc-coverage.md");
+    let rows: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+            let test = cells.nth(1)?.strip_prefix('`')?.strip_suffix('`')?;
+            Some((test, cells.next()?))
+        })
+        .collect();
+    assert!(rows.len() > 300, "docs/rfc-coverage.md has {} rows", rows.len());
+    let wrong: Vec<String> = rows
+        .into_iter()
+        .filter(|(test, file)| {
+            !fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(&format!("fn {test}(")))
+        })
+        .map(|(test, file)| format!("{file}: no test {test}"))
+        .collect();
+    assert_none("clauses without their test", &wrong);
+}
+
+#[test]
 fn the_top_level_holds_only_what_belongs_there() {
     let entries: BTreeSet<String> =
         git(&["ls-files"]).lines().map(|path| path.split('/').next().unwrap_or_default().to_owned()).collect();
