@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tandem",
         &["calls", "clock", "control", "media-relay", "metrics", "parties", "policy", "sdp", "signaling", "sip-codec"],
     ),
-    ("tests", &["parties", "sip-codec", "sdp"]),
+    ("tests", &["clock", "parties", "sdp", "sim", "sip-codec"]),
 ];
 
 /// Rooms without sockets, files, clocks or randomness of their own.
