@@ -14,6 +14,7 @@ pub(crate) fn of_attempt(by: EndedBy, status: Option<u16>) -> Cause {
         (_, Some(486 | 600)) => Cause::Busy,
         (_, Some(603 | 403 | 401 | 407 | 433 | 607 | 608)) => Cause::Declined,
         (EndedBy::Transport, _) => Cause::Unreachable,
+        (EndedBy::Unsent, Some(503)) => Cause::Unreachable,
         (EndedBy::Unsent, _) => Cause::Failed,
         (EndedBy::Timeout, _) => Cause::Unreachable,
         (_, Some(408 | 480 | 487)) => Cause::NoAnswer,

@@ -70,6 +70,8 @@ pub struct Trunk {
     pub identity: crate::TrunkIdentity,
     /// It shows a password for each call it brings: its address alone is not enough.
     pub gated: bool,
+    /// Whether its redirections (3xx) are followed; a refusal otherwise.
+    pub follows_redirects: bool,
 }
 
 impl Default for Trunk {
@@ -96,6 +98,7 @@ impl Default for Trunk {
             limits: crate::TrunkLimits::default(),
             identity: crate::TrunkIdentity::default(),
             gated: false,
+            follows_redirects: false,
         }
     }
 }

@@ -154,7 +154,7 @@ fn transport_of(wanted: &Wanted) -> Transport {
 }
 
 /// The port that is meant where none is written and SRV records name none.
-fn port_of(wanted: &Wanted) -> u16 {
+pub(crate) fn port_of(wanted: &Wanted) -> u16 {
     wanted.port.unwrap_or_else(|| transport_of(wanted).default_port())
 }
 
@@ -173,7 +173,7 @@ fn number(uri: &str) -> String {
 
 /// Whom a `sip:` or `sips:` URI names: its host (without brackets), and its port and transport where they are written. Nobody is
 /// reached over WebSockets yet.
-fn wanted(uri: &str) -> Option<Wanted> {
+pub(crate) fn wanted(uri: &str) -> Option<Wanted> {
     let (scheme, rest) = uri.split_once(':')?;
     let secure = scheme.eq_ignore_ascii_case("sips");
     if !secure && !scheme.eq_ignore_ascii_case("sip") {

@@ -1,5 +1,7 @@
 //! One party's leg: its INVITE usage, its offer/answer machine and its port, taken together.
 
+mod offers;
+
 use crate::{AiLoss, LegRecord, Nat, Party, cause, outputs::Opened, relay, step::Step};
 use bytes::Bytes;
 use core::time::Duration;
@@ -47,6 +49,14 @@ pub(crate) struct Leg {
     media: Option<OfferAnswer>,
     /// Our 200 carried an offer: the ACK carries the answer.
     late: bool,
+    /// An offer of ours is due as soon as no other is open.
+    wanted: bool,
+    /// The peer requires reliable provisional responses: the first of ours carries our offer when it made none.
+    reliable: bool,
+    /// Its peer's redirections are followed.
+    follows: bool,
+    /// Where its peer says it has moved.
+    pub(crate) contacts: Vec<String>,
     state: State,
 }
 
@@ -170,6 +180,10 @@ impl Leg {
             nat,
             media: Some(media),
             late: false,
+            wanted: false,
+            reliable: incoming.reliable,
+            follows: false,
+            contacts: Vec::new(),
             state: State::Arriving,
         })
     }
@@ -180,6 +194,10 @@ impl Leg {
         if let Hop::Wanted(wanted) = &order.hop {
             step.resolve(id, wanted.clone());
         }
+        let follows = match &order.peer {
+            Peer::Trunk(name) => step.config.trunks.get(name).is_some_and(|trunk| trunk.follows_redirects),
+            Peer::Ai(_) | Peer::Direct => false,
+        };
         Self {
             id,
             usage: id,
@@ -193,6 +211,10 @@ impl Leg {
             nat,
             media: None,
             late: false,
+            wanted: false,
+            reliable: false,
+            follows,
+            contacts: Vec::new(),
             state: State::Preparing(Box::new(order)),
         }
     }
@@ -283,12 +305,14 @@ impl Leg {
 
     /// Whether the INVITE ended in a way after which the next target is tried (RFC 3263 section 4.3): nobody was there, or
     /// whoever was there cannot serve anybody now.
-    fn goes_on(&self, by: EndedBy, status: Option<u16>) -> bool {
+    fn goes_on(&self, by: EndedBy, status: Option<u16>, rests: bool) -> bool {
         let State::Dialling(order) = &self.state else { return false };
         let left = matches!(&order.hop, Hop::Targets(targets) if !targets.is_empty());
         left && match by {
             EndedBy::Transport | EndedBy::Timeout => true,
             EndedBy::Refused => status == Some(503),
+            // It asked to be left alone for a while.
+            EndedBy::Unsent => rests,
             _ => false,
         }
     }
@@ -307,8 +331,8 @@ impl Leg {
 
     /// What happened to its INVITE usage.
     pub(crate) fn signaling(&mut self, step: &mut Step<'_>, event: Event) -> News {
-        if let Event::Ended { by, status, .. } = event
-            && self.goes_on(by, status)
+        if let Event::Ended { by, status, retry_after, .. } = event
+            && self.goes_on(by, status, retry_after.is_some())
         {
             return self.dial_next(step);
         }
@@ -320,11 +344,7 @@ impl Leg {
             return News::Nothing;
         }
         match event {
-            Event::Incoming(_)
-            | Event::Replacing { .. }
-            | Event::Referral(_)
-            | Event::Ended { .. }
-            | Event::OfferDone { .. } => News::Nothing,
+            Event::Incoming(_) | Event::Replacing { .. } | Event::Referral(_) | Event::Ended { .. } => News::Nothing,
             // Theirs who know the whole call.
             Event::Refer(_) => News::Nothing,
             Event::Dialling { call_id } => {
@@ -340,6 +360,15 @@ impl Leg {
             Event::Answered { body, .. } => self.was_answered(step, body.as_deref()),
             Event::Acked { body } => self.acked(step, body.as_deref()),
             Event::Offer { body } => self.offered(step, body.as_deref()),
+            Event::OfferDone { result } => self.offer_done(step, result),
+            Event::EarlyAnswer { body } => self.early_answered(step, &body),
+            Event::Refresh => self.renegotiate(step),
+            Event::Redirected { contacts } => {
+                if self.follows {
+                    self.contacts = contacts;
+                }
+                News::Nothing
+            }
             Event::Info { content_type, body } => info_digit(&content_type, &body),
         }
     }
@@ -358,66 +387,15 @@ impl Leg {
         News::Answered
     }
 
-    fn acked(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> News {
-        if !self.late {
-            return News::Nothing;
-        }
-        self.late = false;
-        let judged = self.media.as_mut().zip(body).map(|(media, body)| media.receive_answer(body));
-        match judged {
-            Some(Ok(())) => {
-                self.describe(step);
-                News::Hold
-            }
-            _ if self.agreed().is_some() => {
-                // A refresh without an answer in its ACK: what was agreed before stays.
-                if let Some(media) = &mut self.media {
-                    media.withdraw();
-                }
-                News::Nothing
-            }
-            _ => {
-                self.hang_up(step, Some(488));
-                News::Failed { cause: Cause::Failed, sip_code: Some(488) }
-            }
-        }
-    }
-
-    /// The peer wants the session changed, or asks for our offer. Only this leg is concerned.
-    fn offered(&mut self, step: &mut Step<'_>, body: Option<&[u8]>) -> News {
-        let Some(media) = &mut self.media else { return News::Nothing };
-        let leg = self.usage;
-        let Some(body) = body else {
-            match media.offer() {
-                Ok(offer) => {
-                    self.late = true;
-                    step.signaling(Command::AcceptOffer { leg, answer: offer });
-                }
-                Err(_) => step.signaling(Command::RefuseOffer { leg, status: 491 }),
-            }
-            return News::Nothing;
-        };
-        let in_use: Option<Codec> = media.agreed().map(|agreed| agreed.codec);
-        let answer = media.receive_offer(body).and_then(|()| media.answer(in_use.as_slice()));
-        match answer {
-            Ok(answer) => {
-                step.signaling(Command::AcceptOffer { leg, answer });
-                self.describe(step);
-                News::Hold
-            }
-            Err(refusal) => {
-                step.signaling(Command::RefuseOffer { leg, status: refusal.status });
-                News::Nothing
-            }
-        }
-    }
-
     /// Answers the caller, if they are not answered yet and can be. `prefer` is the codec of who takes the call.
     pub(crate) fn answer(&mut self, step: &mut Step<'_>, prefer: Option<Codec>) -> Result<bool, sdp::Refusal> {
         let State::Offered = self.state else { return Ok(false) };
         let Some(media) = &mut self.media else { return Ok(false) };
         let body: Bytes = if media.open() == Open::Theirs {
             media.answer(prefer.as_slice())?
+        } else if media.agreed().is_some() {
+            // Agreed on before the answer: the 200 says nothing again.
+            Bytes::new()
         } else {
             if let Some(codec) = prefer {
                 let codecs = &mut media.local_mut().codecs;
@@ -428,7 +406,8 @@ impl Leg {
         };
         self.state = State::Up;
         self.record.answered = Some(step.time());
-        step.signaling(Command::Answer { leg: self.usage, body: Some(body), headers: Vec::new() });
+        let body = Some(body).filter(|body| !body.is_empty());
+        step.signaling(Command::Answer { leg: self.usage, body, headers: Vec::new() });
         self.describe(step);
         Ok(true)
     }
@@ -437,13 +416,24 @@ impl Leg {
     pub(crate) fn progress(&mut self, step: &mut Step<'_>, status: u16) {
         if self.state == State::Offered && self.record.ringing.is_none() {
             self.record.ringing = Some(step.time());
-            step.signaling(Command::Progress { leg: self.usage, status, answer: None, headers: Vec::new() });
+            let answer = self.early_offer();
+            step.signaling(Command::Progress { leg: self.usage, status, answer, headers: Vec::new() });
         }
     }
 
     /// Ends it: 487, CANCEL, BYE or, with a status, a refusal of an unanswered caller. Its port closes at once. False: it
     /// was never dialled, so `signaling` knows nothing of it and no `Ended` will follow.
     pub(crate) fn hang_up(&mut self, step: &mut Step<'_>, status: Option<u16>) -> bool {
+        self.hang_up_because(step, status, None)
+    }
+
+    /// The same, telling the peer why (RFC 3326).
+    pub(crate) fn hang_up_because(
+        &mut self,
+        step: &mut Step<'_>,
+        status: Option<u16>,
+        reason: Option<signaling::Reason>,
+    ) -> bool {
         let known = !matches!(self.state, State::Preparing(_));
         match (&self.state, status) {
             (State::Closing, _) => {}
@@ -454,7 +444,7 @@ impl Leg {
                 step.signaling(Command::Reject { leg: self.usage, status, reason: None, headers });
             }
             (State::Preparing(_), _) => {}
-            _ => step.signaling(Command::Hangup { leg: self.usage, reason: None }),
+            _ => step.signaling(Command::Hangup { leg: self.usage, reason }),
         }
         self.state = State::Closing;
         self.close_port(step);

@@ -26,6 +26,7 @@ mod outputs;
 mod plan;
 mod problem;
 mod record;
+mod redirect;
 mod relay;
 mod step;
 mod story;

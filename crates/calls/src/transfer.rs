@@ -5,6 +5,7 @@ mod human;
 use crate::{
     Happening, Observation, Source, Time, TransferId, TransferRecord, TransferState,
     plan::{Playing, Then},
+    redirect::Redirections,
     step::{Step, Timer},
     whisper::Whisper,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Transfer {
     side: Side,
     /// Targets of the destination that have not been dialled.
     targets: VecDeque<Arc<str>>,
+    redirections: Redirections,
     attempts: Vec<Attempt>,
     won: Option<LegId>,
     /// The last failure.
@@ -134,6 +136,7 @@ impl Transfer {
             first,
             side: Side::LastWords { until, quiet: false, spoke: false },
             targets: VecDeque::new(),
+            redirections: Redirections::default(),
             attempts: Vec::new(),
             won: None,
             last: None,

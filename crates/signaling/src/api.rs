@@ -104,7 +104,7 @@ pub enum Command {
         /// Further headers (`Retry-After`, `Contact` of a redirection, `Reason`).
         headers: Vec<(String, String)>,
     },
-    /// Reply to [`Event::Offer`]: the answer, or our offer when the event's body was `None`.
+    /// Reply to [`Event::Offer`] (re-INVITE, UPDATE, PRACK): the answer, or our offer when the event's body was `None`.
     AcceptOffer {
         /// The leg.
         leg: LegId,
@@ -118,14 +118,16 @@ pub enum Command {
         /// 400 to 699; 488 as a rule.
         status: u16,
     },
-    /// Offer a new session description by re-INVITE. Outcome: [`Event::OfferDone`].
+    /// Offer a new session description: by re-INVITE, or by UPDATE while the leg is not answered yet. Outcome:
+    /// [`Event::OfferDone`].
     Offer {
-        /// An answered leg without an open offer.
+        /// A leg without an open offer: answered, or with an early session whose peer takes UPDATE.
         leg: LegId,
         /// A session description.
         offer: Bytes,
     },
-    /// Our answer to the offer that came in a 2xx ([`Event::Answered`] of a leg dialled without an offer); sent in the ACK.
+    /// Our answer to the offer that came in a 2xx ([`Event::Answered`] of a leg dialled without an offer), sent in the ACK;
+    /// or in a reliable provisional response ([`Event::Provisional`]), sent in the PRACK.
     AnswerLate {
         /// The dialled leg.
         leg: LegId,
@@ -345,8 +347,22 @@ pub enum Event {
     Provisional {
         /// The status.
         status: u16,
-        /// A session description: early media. Forks may send different ones.
+        /// A session description: early media. Forks may send different ones. On a leg dialled without an offer it is the
+        /// peer's offer: reply by [`Command::AnswerLate`], or the leg ends.
         body: Option<Bytes>,
+    },
+    /// The peer's answer to the offer that our provisional response carried, in its PRACK (RFC 3262).
+    EarlyAnswer {
+        /// The answer.
+        body: Bytes,
+    },
+    /// The session must be refreshed (RFC 4028) and the peer takes no UPDATE: reply by [`Command::Offer`] of what is agreed
+    /// on. Without one the session ends when its interval does.
+    Refresh,
+    /// The peer of a dialled leg has moved: it answered 300 to 399, and [`Event::Ended`] follows with the status.
+    Redirected {
+        /// The URIs of its Contacts, the most wanted first (by `q`); at most [`crate::Limits::contacts`].
+        contacts: Vec<String>,
     },
     /// The peer of a dialled leg answered. The first 2xx alone is reported; those of other forks are acknowledged and ended.
     Answered {
@@ -429,6 +445,9 @@ pub struct Incoming {
     pub to: Party,
     /// The Call-ID.
     pub call_id: String,
+    /// The peer requires reliable provisional responses (RFC 3262): without an offer of its own, the first of ours must
+    /// carry our offer.
+    pub reliable: bool,
     /// Headers that [`crate::Config::passed_headers`] lets through, and every `X-…`, in order; text that is not UTF-8 is
     /// replaced, folds are one space.
     pub headers: Vec<(String, String)>,

@@ -1,17 +1,26 @@
 //! Every message we write is written here, by the codec's builder, which refuses what a header cannot hold.
 
-use crate::{Config, Listener, Party, Transport, context::Context, message::Request, reasons};
+use crate::{Config, Listener, Party, Transport, context::Context, legs::Expires, message::Request, reasons};
 use bytes::Bytes;
 use sip_codec::{Builder, Message, Method, Name, Uri};
 use std::{borrow::Cow, net::SocketAddr};
 
 /// The methods we take.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
-/// The extensions we know (RFC 3891, RFC 4488), for Supported and against Require.
-pub(crate) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
-pub(crate) const SUPPORTED_TEXT: &str = "replaces, norefersub";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
+/// The extensions we know (RFC 3262, RFC 3891, RFC 4488), without and with session timers (RFC 4028).
+const EXTENSIONS: [&str; 2] = ["100rel, replaces, norefersub", "100rel, replaces, norefersub, timer"];
 const SDP: &str = "application/sdp";
 const SIPFRAG: &str = "message/sipfrag;version=2.0";
+
+/// The option tags of Supported.
+pub(crate) fn supported(config: &Config) -> &'static str {
+    EXTENSIONS[usize::from(config.session_timer.enabled)]
+}
+
+/// True for an option tag that a peer may require of us.
+pub(crate) fn is_supported(config: &Config, tag: &[u8]) -> bool {
+    supported(config).split(", ").any(|known| known.as_bytes().eq_ignore_ascii_case(tag))
+}
 
 /// What a request is made of, beside what only it has; enough to make its ACK and its CANCEL.
 #[derive(Clone, Debug)]
@@ -37,6 +46,10 @@ pub(crate) struct Extras<'a> {
     pub(crate) credentials: &'a [(&'static str, String)],
     pub(crate) reason: Option<&'a crate::Reason>,
     pub(crate) headers: &'a [(String, String)],
+    /// Session timers (RFC 4028).
+    pub(crate) expires: Option<Expires>,
+    /// The numbers of RAck: the provisional response's and its INVITE's (RFC 3262).
+    pub(crate) rack: Option<(u32, u32)>,
     pub(crate) session: Option<Bytes>,
     /// The body of a NOTIFY (RFC 3420).
     pub(crate) fragment: Option<Bytes>,
@@ -70,9 +83,15 @@ pub(crate) fn request(config: &Config, parts: &Parts, extras: Extras<'_>) -> Opt
     if let Some(contact) = extras.contact {
         builder = builder.header(Name::Contact, contact).header(Name::Allow, ALLOW);
     }
+    if let Some(expires) = extras.expires {
+        builder = expires.write(builder);
+    }
+    if let Some((rseq, cseq)) = extras.rack {
+        builder = builder.header(Name::RAck, format_args!("{rseq} {cseq} INVITE"));
+    }
     // What a REGISTER supports is its own affair (RFC 3327).
     if extras.contact.is_some() && parts.method != Method::Register {
-        builder = builder.header(Name::Supported, SUPPORTED_TEXT);
+        builder = builder.header(Name::Supported, supported(config));
     }
     for (name, value) in extras.credentials {
         builder = builder.header_named(name, value);
@@ -110,6 +129,10 @@ pub(crate) struct Response<'a> {
     pub(crate) contact: Option<&'a str>,
     pub(crate) own: Vec<(Name, Cow<'a, str>)>,
     pub(crate) headers: &'a [(String, String)],
+    /// Session timers (RFC 4028).
+    pub(crate) expires: Option<Expires>,
+    /// The number of a provisional response that is sent reliably (RFC 3262).
+    pub(crate) rseq: Option<u32>,
     pub(crate) session: Option<Bytes>,
 }
 
@@ -135,9 +158,16 @@ pub(crate) fn response(config: &Config, request: &Request, response: &Response<'
     let mut builder = Builder::response(&request.message, response.status, phrase, request.flow.remote, tag);
     if let Some(contact) = response.contact {
         builder = builder.header(Name::Contact, contact);
-        if response.status >= 200 {
-            builder = builder.header(Name::Allow, ALLOW).header(Name::Supported, SUPPORTED_TEXT);
+        // Who may send UPDATE before the answer must know that we take it (RFC 3311 section 5.1).
+        if response.status >= 200 || response.rseq.is_some() {
+            builder = builder.header(Name::Allow, ALLOW).header(Name::Supported, supported(config));
         }
+    }
+    if let Some(expires) = response.expires {
+        builder = expires.write(builder);
+    }
+    if let Some(rseq) = response.rseq {
+        builder = builder.header(Name::Require, "100rel").header(Name::RSeq, rseq);
     }
     for (name, value) in &response.own {
         builder = builder.header(*name, value);

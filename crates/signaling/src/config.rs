@@ -40,6 +40,10 @@ pub struct Config {
     pub offer_timeout: Duration,
     /// How long a peer that sent us a REFER is told how it goes: the subscription's `expires`.
     pub refer_expires: Duration,
+    /// Session timers, for peers that [`Self::session_timers`] does not name.
+    pub session_timer: SessionTimer,
+    /// Session timers of particular peers; the first network that holds the peer's address counts.
+    pub session_timers: Vec<(Network, SessionTimer)>,
     /// Which shard this is: part of every tag, branch and Call-ID we make.
     pub shard: u8,
     /// Bounds.
@@ -65,6 +69,8 @@ impl Default for Config {
             answer_timeout: Duration::from_secs(300),
             offer_timeout: Duration::from_secs(10),
             refer_expires: Duration::from_secs(180),
+            session_timer: SessionTimer::default(),
+            session_timers: Vec::new(),
             shard: 0,
             limits: Limits::default(),
         }
@@ -78,6 +84,29 @@ impl Config {
             |listener: &&Listener| listener.transport == transport && listener.local.is_ipv4() == flow.remote.is_ipv4();
         let fitting = || self.listeners.iter().filter(fits);
         fitting().find(|listener| listener.local.ip() == flow.local.ip()).or_else(|| fitting().next()).copied()
+    }
+
+    /// The session timer for a peer.
+    pub(crate) fn session_timer_of(&self, peer: IpAddr) -> SessionTimer {
+        let named = self.session_timers.iter().find(|(network, _)| network.contains(peer));
+        SessionTimer { enabled: self.session_timer.enabled, ..named.map_or(self.session_timer, |(_, timer)| *timer) }
+    }
+}
+
+/// How long a session lasts that nobody refreshes (RFC 4028).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTimer {
+    /// Whether `timer` is an extension we have at all; one for all peers.
+    pub enabled: bool,
+    /// The interval we ask for, in whole seconds; at least `min`.
+    pub expires: Duration,
+    /// The smallest interval we take, in whole seconds; the standard's own floor is 90 s.
+    pub min: Duration,
+}
+
+impl Default for SessionTimer {
+    fn default() -> Self {
+        Self { enabled: true, expires: Duration::from_secs(1800), min: Duration::from_secs(90) }
     }
 }
 
@@ -130,11 +159,24 @@ pub struct Limits {
     pub header_value: usize,
     /// Headers that call control adds to one message.
     pub added_headers: usize,
+    /// Contacts of a redirection that call control is told.
+    pub contacts: usize,
+    /// Next hops that asked to be left alone for a while (503 with Retry-After); beyond it the one that is ready soonest
+    /// is forgotten.
+    pub resting: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { transactions: 200_000, legs: 50_000, forks: 16, header_value: 1024, added_headers: 64 }
+        Self {
+            transactions: 200_000,
+            legs: 50_000,
+            forks: 16,
+            header_value: 1024,
+            added_headers: 64,
+            contacts: 8,
+            resting: 256,
+        }
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) struct Dialog {
     natted: bool,
     /// What our requests call us, over the INVITE's transport.
     listener: SocketAddr,
+    /// The peer's Allow names UPDATE.
+    pub(crate) takes_update: bool,
+    /// Early: the INVITE's offer and answer are done, reliably.
+    pub(crate) settled: bool,
 }
 
 impl Dialog {
@@ -45,6 +49,8 @@ impl Dialog {
             fallback: flow,
             natted: false,
             listener,
+            takes_update: takes_update(response),
+            settled: false,
         })
     }
 
@@ -72,6 +78,8 @@ impl Dialog {
             fallback: request.flow,
             natted,
             listener: advertised,
+            takes_update: takes_update(message),
+            settled: false,
         })
     }
 
@@ -80,6 +88,7 @@ impl Dialog {
         if let Some(early) = early {
             self.remote_cseq = early.remote_cseq;
             self.local_cseq = self.local_cseq.max(early.local_cseq);
+            self.takes_update |= early.takes_update;
         }
         self
     }
@@ -165,16 +174,16 @@ impl Dialog {
         true
     }
 
-    /// The number of the peer's last request.
-    pub(crate) fn remote_cseq(&self) -> Option<u32> {
-        self.remote_cseq
-    }
-
     /// A target refresh (12.2.1.2, 12.2.2).
     pub(crate) fn refresh(&mut self, message: &Message) {
         if let Some(target) = contact(message) {
             self.target = target;
         }
+    }
+
+    /// Where the INVITE came from or went to.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.fallback.remote.ip()
     }
 
     /// True for the addresses that the dialog's peer speaks from, as far as we know.
@@ -183,6 +192,10 @@ impl Dialog {
         let route = || self.routes.iter().any(|r| NameAddr::parse(r).and_then(|r| r.uri.host_ip()) == Some(source));
         self.fallback.remote.ip() == source || target() == Some(source) || route()
     }
+}
+
+fn takes_update(message: &Message) -> bool {
+    message.values(Name::Allow).any(|method| method == b"UPDATE")
 }
 
 /// The URI of the first Contact, if it is one we can use.

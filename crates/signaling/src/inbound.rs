@@ -3,10 +3,10 @@
 
 use crate::{
     Flow, Transport, Unknown, Way,
-    compose::{self, ALLOW, Response, SUPPORTED, SUPPORTED_TEXT},
+    compose::{self, ALLOW, Response},
     gates,
     guard::Offence,
-    legs::{Legs, Named, World},
+    legs::{Legs, Named, World, too_small},
     message::{Broken, Request, method_name, reply_to},
     refer, registrar,
     slab::Id,
@@ -195,9 +195,10 @@ fn within(w: &mut World<'_>, legs: &mut Legs, leg: Option<Id>, request: Arc<Requ
     let refusal = match (request.method, leg) {
         (_, None) => Some(Response::new(481)),
         (Method::Bye, _) => None,
-        (Method::Options, _) => Some(capabilities()),
-        (Method::Refer | Method::Notify, _) => unknown_extension(&request),
-        _ => unwanted(&request),
+        (Method::Refer | Method::Notify, _) => unknown_extension(w, &request),
+        (Method::Options, _) => Some(capabilities(w)),
+        (Method::Invite | Method::Update, _) => unwanted(w, &request).or_else(|| too_small(&w.cx.config, &request)),
+        _ => unwanted(w, &request),
     };
     match (refusal, leg) {
         (None, Some(leg)) => {
@@ -215,10 +216,12 @@ fn outside(w: &mut World<'_>, legs: &mut Legs, request: Arc<Request>) {
         return refuse(w, request, Response::new(482));
     }
     let refusal = match request.method {
-        Method::Options => Some(unwanted(&request).unwrap_or_else(capabilities)),
+        Method::Options => Some(unwanted(w, &request).unwrap_or_else(|| capabilities(w))),
         Method::Bye | Method::Update | Method::Info | Method::Prack => Some(Response::new(481)),
-        Method::Invite => unwanted(&request).or_else(|| unroutable(w, &request)),
-        _ => unwanted(&request),
+        Method::Invite => {
+            unwanted(w, &request).or_else(|| unroutable(w, &request)).or_else(|| too_small(&w.cx.config, &request))
+        }
+        _ => unwanted(w, &request),
     };
     if let Some(refusal) = refusal {
         return refuse(w, request, refusal);
@@ -242,7 +245,7 @@ fn outside(w: &mut World<'_>, legs: &mut Legs, request: Arc<Request>) {
 }
 
 /// Methods and extensions that we do not take (8.2.1, 8.2.2.3).
-fn unwanted(request: &Request) -> Option<Response<'static>> {
+fn unwanted(w: &World<'_>, request: &Request) -> Option<Response<'static>> {
     let refusal = match request.method {
         Method::Invite
         | Method::Ack
@@ -250,21 +253,24 @@ fn unwanted(request: &Request) -> Option<Response<'static>> {
         | Method::Bye
         | Method::Options
         | Method::Info
+        | Method::Prack
         | Method::Update => None,
         Method::Subscribe => Some(Response::new(489)),
-        // Neither belongs to anything we have.
-        Method::Notify | Method::Prack => Some(Response::new(481)),
+        // It belongs to nothing we have.
+        Method::Notify => Some(Response::new(481)),
         // Whom it speaks of is known within a dialog alone (RFC 7647).
         Method::Refer => Some(Response::new(403)),
         Method::Register | Method::Message | Method::Publish => Some(Response::new(405).with(Name::Allow, ALLOW)),
         Method::Other => Some(Response::new(501).with(Name::Allow, ALLOW)),
     };
-    refusal.or_else(|| unknown_extension(request))
+    refusal.or_else(|| unknown_extension(w, request))
 }
 
 /// 8.2.2.3
-fn unknown_extension(request: &Request) -> Option<Response<'static>> {
-    let wanted: Vec<_> = request.message.unsupported(&SUPPORTED).map(crate::message::text).collect();
+fn unknown_extension(w: &World<'_>, request: &Request) -> Option<Response<'static>> {
+    let required = request.message.values(Name::Require);
+    let strange = required.filter(|tag| !compose::is_supported(&w.cx.config, tag));
+    let wanted: Vec<_> = strange.map(crate::message::text).collect();
     (!wanted.is_empty()).then(|| Response::new(420).with(Name::Unsupported, wanted.join(", ")))
 }
 
@@ -297,11 +303,9 @@ fn refuse(w: &mut World<'_>, request: Arc<Request>, response: Response<'_>) {
 }
 
 /// What we can do, for OPTIONS (11.2).
-fn capabilities() -> Response<'static> {
-    Response::new(200)
-        .with(Name::Allow, ALLOW)
-        .with(Name::Accept, "application/sdp")
-        .with(Name::Supported, SUPPORTED_TEXT)
+fn capabilities(w: &World<'_>) -> Response<'static> {
+    let supported = compose::supported(&w.cx.config);
+    Response::new(200).with(Name::Allow, ALLOW).with(Name::Accept, "application/sdp").with(Name::Supported, supported)
 }
 
 /// A request whose core headers cannot be read: the answer has what is there, and nothing is remembered.

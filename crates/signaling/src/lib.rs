@@ -39,7 +39,7 @@ mod transport;
 
 pub use crate::{
     api::{Command, Credentials, Dial, EndedBy, Event, Incoming, Input, LegId, Output, Party, Reason},
-    config::{Config, Limits, Listener, Network, NetworkError, Unknown},
+    config::{Config, Limits, Listener, Network, NetworkError, SessionTimer, Unknown},
     core::Core,
     counters::{Counters, Gauges, Way},
     gates::Gate,

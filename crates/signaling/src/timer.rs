@@ -76,6 +76,14 @@ pub(crate) enum Timer {
     ReferExpires,
     /// When a peer that was asked to call somebody has told nothing for too long.
     Referral,
+    /// When a provisional response that no PRACK has acknowledged is sent again: T1, doubling (RFC 3262 section 3).
+    RepeatReliable,
+    /// When the PRACK to a provisional response is no longer waited for and its INVITE is refused: 64·T1.
+    AwaitPrack,
+    /// When we refresh the session: half its interval (RFC 4028 section 10).
+    RefreshSession,
+    /// When a session that nobody has refreshed is ended: 32 s, or a third of its interval, before it expires.
+    Expire,
 }
 
 /// The intervals that the transaction machines need.

@@ -89,7 +89,11 @@ impl Call {
                     let more = self.dial_human(step, leg, &target, attempt);
                     queue.extend(more);
                 }
-                Act::Drop { leg } => self.drop_leg(step, leg),
+                Act::Drop { leg } => {
+                    // Nobody failed to answer: somebody else did (RFC 3326).
+                    let elsewhere = self.transfer.as_ref().is_some_and(|transfer| transfer.is_won());
+                    self.drop_leg_because(step, leg, elsewhere.then(super::completed_elsewhere));
+                }
                 Act::Bridge { leg } => self.bridge(step, leg),
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
                 Act::End => {
@@ -122,7 +126,7 @@ impl Call {
             return Acts::new();
         };
         let spec = &transfer.spec;
-        let named = matches!(To::parse(&spec.to), To::Name(_));
+        let named = matches!(To::parse(&spec.to), To::Name(_)) && transfer.names(target);
         let through = match &spec.place {
             policy::Place::Dial(dial) => dial.trunk.clone(),
             policy::Place::Ai { .. } => None,

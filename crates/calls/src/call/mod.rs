@@ -292,6 +292,7 @@ impl Call {
         retry_after: Option<Duration>,
     ) {
         let answered = self.leg(leg).is_some_and(|it| it.record.answered.is_some());
+        let contacts = self.leg_mut(leg).map(|it| std::mem::take(&mut it.contacts)).unwrap_or_default();
         let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, retry_after });
         self.remove_leg(step, leg);
         if failed_over {
@@ -314,6 +315,11 @@ impl Call {
             self.human_left(step);
         } else {
             let cause = cause::of_attempt(by, sip_code);
+            if let Some(transfer) = &mut self.transfer
+                && !contacts.is_empty()
+            {
+                transfer.redirected(step, leg, &contacts);
+            }
             self.with_transfer(step, |transfer, step| transfer.leg_gone(step, leg, cause, sip_code));
         }
     }
@@ -367,6 +373,11 @@ impl Call {
 
     /// Gives a leg up. It disappears when `signaling` says so, or at once when it was never dialled.
     fn drop_leg(&mut self, step: &mut Step<'_>, id: LegId) {
+        self.drop_leg_because(step, id, None);
+    }
+
+    /// The same, telling its peer why.
+    fn drop_leg_because(&mut self, step: &mut Step<'_>, id: LegId, reason: Option<signaling::Reason>) {
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else { return };
         if let Some(port) = leg.port {
             self.counting.push((port, leg.record.name.clone()));
@@ -374,7 +385,7 @@ impl Call {
         if !leg.is_closing() && leg.record.ended_by.is_none() {
             leg.record.ended_by = Some("us".to_owned());
         }
-        if !leg.hang_up(step, None) {
+        if !leg.hang_up_because(step, None, reason) {
             leg.record.ended = Some(step.time());
             self.remove_leg(step, id);
         }
@@ -457,5 +468,14 @@ impl Call {
 
     fn live_legs(&self) -> SmallVec<[LegId; 4]> {
         self.legs.iter().filter(|leg| !leg.is_closing()).map(|leg| leg.id).collect()
+    }
+}
+
+/// For phones that stop ringing because another was answered (RFC 3326 section 2).
+fn completed_elsewhere() -> signaling::Reason {
+    signaling::Reason {
+        protocol: "SIP".to_owned(),
+        cause: Some(200),
+        text: Some("Call completed elsewhere".to_owned()),
     }
 }

@@ -82,7 +82,10 @@ impl Call {
         let Some(name) = it.trunk().map(str::to_owned) else { return false };
         let (fault, avoid, retry_after) = match failure {
             Failure::Ended { by, sip_code, retry_after } => {
-                (cause::is_of_the_trunk(by, sip_code), cause::is_trunk_lost(by, sip_code), retry_after)
+                // Nothing was sent to it because it still rests.
+                let rests = by == EndedBy::Unsent && retry_after.is_some();
+                let fault = rests || cause::is_of_the_trunk(by, sip_code);
+                (fault, rests || cause::is_trunk_lost(by, sip_code), retry_after)
             }
             Failure::Unsent(cause) => (cause == Cause::Unreachable, cause == Cause::Unreachable, None),
         };

@@ -30,6 +30,7 @@ fn incoming(core: &mut Core, leg: u64) -> Vec<Output> {
         from: party("sip:2@192.0.2.10"),
         to: party("sip:1@192.0.2.1"),
         call_id: format!("call-{leg}"),
+        reliable: false,
         headers: Vec::new(),
         offer: Some(Bytes::from_static(SDP.as_bytes())),
         max_forwards: 70,

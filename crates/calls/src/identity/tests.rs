@@ -16,6 +16,7 @@ fn incoming(from: &str, headers: &[(&str, &str)]) -> Incoming {
         from: party(from),
         to: party("sip:+4930900@10.0.0.1"),
         call_id: "inside-10.1.1.1".into(),
+        reliable: false,
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         offer: None,
         max_forwards: 70,

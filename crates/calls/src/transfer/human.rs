@@ -205,6 +205,25 @@ impl Transfer {
         Some((target, number, tries))
     }
 
+    /// A target says where it is to be found instead; its leg's end follows.
+    pub(crate) fn redirected(&mut self, step: &Step<'_>, leg: LegId, contacts: &[String]) {
+        let Some(attempt) = self.attempts.iter().find(|attempt| attempt.leg == leg) else { return };
+        let next = self.redirections.follow(&attempt.target, contacts, &step.config.listeners);
+        for target in next.into_iter().rev() {
+            self.targets.push_front(target);
+        }
+    }
+
+    /// Whether a human has been won.
+    pub(crate) fn is_won(&self) -> bool {
+        self.won.is_some()
+    }
+
+    /// Whether the destination itself names a target.
+    pub(crate) fn names(&self, target: &str) -> bool {
+        !self.redirections.led_to(target)
+    }
+
     fn give_up(&mut self, step: &mut Step<'_>, leg: LegId, cause: Cause, acts: &mut Acts) {
         if self.attempt(leg).is_some() {
             acts.push(Act::Drop { leg });

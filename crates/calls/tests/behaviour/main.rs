@@ -8,6 +8,7 @@
 mod ai_lost;
 mod api;
 mod caller_leaves;
+mod dialogs;
 mod handoff;
 mod human_fails;
 mod limits;

@@ -104,6 +104,18 @@ fn a_trunk_that_fails_by_its_own_fault_is_followed_by_the_next_within_the_same_a
 }
 
 #[test]
+fn rfc3261_21_5_4_a_trunk_that_still_rests_is_followed_by_the_next_and_full_tables_are_not_its_fault() {
+    for (retry_after, follows) in [(Some(Duration::from_secs(20)), true), (None, false)] {
+        let mut world = waiting(two_trunks());
+        let first = world.dialled("tel:");
+        world.legs.get_mut(&first).unwrap().ended = true;
+        world.tell(first, Event::Ended { by: EndedBy::Unsent, status: Some(503), reason: None, retry_after });
+        assert_eq!(world.is_dialled("tel:"), follows, "{retry_after:?}");
+        assert_eq!(world.failures().is_empty(), follows);
+    }
+}
+
+#[test]
 fn what_the_callee_answers_is_an_answer_and_no_reason_for_another_trunk() {
     for (status, cause) in [
         (486, Cause::Busy),
@@ -448,6 +460,7 @@ fn calls_through_a_registration_come_from_where_the_registrar_is_to_the_number_i
     let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
     let leg = LegId((1 << 63) | 77);
     let incoming = signaling::Incoming {
+        reliable: false,
         flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.51:5060".parse().unwrap()),
         account: None,
         gate: None,

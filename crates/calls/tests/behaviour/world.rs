@@ -96,6 +96,10 @@ pub(crate) struct World {
     next_request: u64,
     next_incoming: u64,
     pub(crate) no_ports: bool,
+    /// Callers require reliable provisional responses.
+    pub(crate) reliable: bool,
+    /// Everything that signaling was asked for.
+    pub(crate) commands: Vec<Command>,
     inbox: VecDeque<Input>,
 }
 
@@ -168,6 +172,8 @@ impl World {
             next_request: 0,
             next_incoming: 0,
             no_ports: false,
+            reliable: false,
+            commands: Vec::new(),
             inbox: VecDeque::new(),
         }
     }
@@ -202,6 +208,7 @@ impl World {
             from: party("sip:+493055512345@192.0.2.10"),
             to: party("sip:+4930900@192.0.2.1"),
             call_id: format!("abc-{}", self.next_incoming),
+            reliable: self.reliable,
             headers: Vec::new(),
             offer: offer.map(|text| Bytes::from_static(text.as_bytes())),
             max_forwards: 70,
@@ -413,6 +420,7 @@ impl World {
     }
 
     fn command(&mut self, command: Command) {
+        self.commands.push(command.clone());
         match command {
             Command::Dial { leg, dial } => {
                 let body = String::from_utf8_lossy(dial.offer.as_ref().unwrap()).into_owned();

@@ -1,6 +1,8 @@
 //! The calling side of an INVITE (RFC 3261 sections 8.1, 9.1, 13.2).
 
-use super::{Leg, Legs, Phase, World, reason, retry_after};
+use super::{
+    Leg, Legs, Phase, World, reason, redirect, reliable::Acknowledged, retry_after, session_timer::SessionTimer,
+};
 use crate::{
     Dial, EndedBy, Event, Flow, LegId, Listener, Reason, Transport,
     auth::{Asker, Keyring},
@@ -25,7 +27,7 @@ pub(super) struct Dialled {
     to: Bytes,
     call_id: Bytes,
     headers: Vec<(String, String)>,
-    offer: Option<Bytes>,
+    pub(super) offer: Option<Bytes>,
     max_forwards: u8,
     cseq: u32,
     invite: Id,
@@ -40,6 +42,10 @@ pub(super) struct Dialled {
     heard: bool,
     /// The 2xx brought an offer and its ACK waits for our answer.
     late: bool,
+    /// The offer of a provisional response was answered in its PRACK.
+    pub(super) settled: bool,
+    /// The reliable provisional responses that were acknowledged, one entry an early dialog.
+    pub(super) acknowledged: Vec<Acknowledged>,
 }
 
 /// CANCEL may leave only after a provisional response (9.1).
@@ -74,6 +80,11 @@ impl Legs {
             w.cx.counters.refused_at_limit += 1;
             return unsent(w, 503);
         }
+        if let Some(rest) = w.cx.resting.rest_of(dial.flow.remote, w.cx.now) {
+            w.cx.counters.spared += 1;
+            let (by, status) = (EndedBy::Unsent, Some(503));
+            return w.cx.event(id, Event::Ended { by, status, reason: None, retry_after: Some(rest) });
+        }
         let listener = w.cx.listener(&dial.flow);
         let slot = self.table.next_id();
         let tag = w.cx.token("", slot.index);
@@ -106,7 +117,10 @@ impl Legs {
             cancel: Cancel::No,
             heard: false,
             late: false,
+            settled: false,
+            acknowledged: Vec::new(),
         }));
+        leg.session = SessionTimer::asking(&w.cx.config, dial.flow.remote.ip());
         let sent = leg.invite(w);
         if sent {
             leg.arm(w, Timer::C, dial.invite_timeout);
@@ -137,6 +151,7 @@ impl Leg {
         let Some(mut dialled) = self.dialled.take() else { return false };
         dialled.cseq += 1;
         dialled.heard = false;
+        dialled.acknowledged.clear();
         let parts = Parts {
             method: Method::Invite,
             uri: dialled.target.clone(),
@@ -159,6 +174,7 @@ impl Leg {
             contact: Some(&self.contact),
             credentials: &dialled.credentials,
             headers: &dialled.headers,
+            expires: self.session_asks(),
             session: dialled.offer.clone(),
             ..Extras::default()
         };
@@ -196,7 +212,12 @@ impl Leg {
             return;
         }
         self.early_dialog(w, id, message);
-        let body = session(message).ok().flatten();
+        if message.header(Name::RSeq).is_some() && !self.reliable_provisional(w, id, message) {
+            return;
+        }
+        // Only a reliable response may offer, and what was not asked for there is no offer (RFC 3261 section 13.2.1).
+        let asked = self.dialled.as_ref().is_some_and(|dialled| dialled.offer.is_some());
+        let body = session(message).ok().flatten().filter(|_| asked || self.owes_early_answer());
         self.tell(w, Event::Provisional { status, body });
     }
 
@@ -235,9 +256,12 @@ impl Leg {
         self.disarm(w, Timer::C);
         self.phase = Phase::Up;
         self.forks.clear();
-        let body = session(message).ok().flatten();
-        let late = self.dialled.as_ref().is_some_and(|dialled| dialled.offer.is_none()) && body.is_some();
+        let mut body = session(message).ok().flatten();
+        let mut late = false;
         if let Some(dialled) = &mut self.dialled {
+            let early = mem::take(&mut dialled.acknowledged).into_iter().find(|early| early.is_of(tag));
+            body = body.filter(|_| !dialled.settled).or(early.and_then(|early| early.answer));
+            late = dialled.offer.is_none() && body.is_some();
             dialled.late = late;
             dialled.offer = None;
             dialled.headers = Vec::new();
@@ -248,6 +272,7 @@ impl Leg {
             self.acknowledge(w, &dialog, cseq, None);
         }
         self.dialog = Some(dialog);
+        self.session_answered(w, message);
         let headers = passed(message, &w.cx.config.passed_headers);
         self.tell(w, Event::Answered { body, headers });
     }
@@ -268,15 +293,21 @@ impl Leg {
         self.stop_cancelling(w);
         self.forks.clear();
         let tries = self.dialled.as_ref().map_or(0, |dialled| dialled.tries);
-        if !self.ended && self.challenged(w, id, status, message, tries) {
+        let longer = !self.ended && self.interval_too_small(status, message);
+        if longer || !self.ended && self.challenged(w, id, status, message, tries) {
             if let Some(dialled) = &mut self.dialled {
-                dialled.tries += 1;
+                dialled.tries += u8::from(!longer);
             }
             if self.invite(w) {
                 return;
             }
         }
         self.phase = Phase::Over;
+        match (status, retry_after(message), &self.dialled) {
+            (300..400, ..) => self.tell(w, Event::Redirected { contacts: redirect::contacts(w.cx, message) }),
+            (503, Some(rest), Some(dialled)) => w.cx.rest(dialled.flow.remote, rest),
+            _ => {}
+        }
         self.end(w, EndedBy::Refused, Some(status), reason(message), retry_after(message));
     }
 
@@ -345,6 +376,10 @@ impl Leg {
     }
 
     pub(super) fn late_answer_never_came(&mut self, w: &mut World<'_>) {
+        if self.owes_early_answer() {
+            self.end(w, EndedBy::Timeout, Some(408), None, None);
+            self.cancel_invite(w, None);
+        }
         if self.owes_late_answer() {
             self.end(w, EndedBy::Timeout, Some(408), None, None);
             self.bye(w, None);

@@ -1,6 +1,10 @@
 //! The called side of an INVITE (RFC 3261 sections 8.2, 9.2, 13.3).
 
-use super::{Leg, Legs, Phase, Unacked, World, reason};
+use super::{
+    Leg, Legs, Phase, Unacked, World, reason,
+    reliable::{Answer, Reliable},
+    session_timer::SessionTimer,
+};
 use crate::{
     EndedBy, Event, Incoming, LegId, compose,
     compose::Response,
@@ -36,6 +40,10 @@ impl Legs {
         self.last_incoming += 1;
         let id = LegId(LegId::INCOMING | self.last_incoming);
         let message = &request.message;
+        let chance = w.cx.random();
+        let reliable = Reliable::of_invite(&request, chance);
+        let session = SessionTimer::asked(&w.cx.config, &request);
+        let invite_cseq = request.cseq;
         let incoming = Incoming {
             flow: request.flow,
             account: request.account.clone(),
@@ -44,6 +52,7 @@ impl Legs {
             from: compose::party(message, Name::From),
             to: compose::party(message, Name::To),
             call_id: text(request.call_id()),
+            reliable: reliable.as_ref().is_some_and(|reliable| reliable.required),
             headers: passed(message, &w.cx.config.passed_headers),
             max_forwards: request.max_forwards.unwrap_or(70),
             offer,
@@ -54,6 +63,7 @@ impl Legs {
         let mut leg = Leg::new(id, slot, listener, secure, tag, Phase::Ringing(server));
         leg.dialog = Some(dialog);
         leg.asked = incoming.offer.is_none();
+        (leg.reliable, leg.session, leg.invite_cseq) = (reliable, session, invite_cseq);
         leg.arm(w, Timer::Answer, w.cx.config.answer_timeout);
         let incoming = Box::new(incoming);
         leg.tell(
@@ -91,14 +101,19 @@ impl Leg {
             return;
         }
         let headers = compose::addable(w.cx, headers);
+        if self.reliable.as_ref().is_some_and(|reliable| reliable.takes(answer.as_ref())) {
+            return self.progress_reliably(w, status, answer, headers);
+        }
         let contact = Some(self.contact.as_str());
         let response = Response { contact, headers: &headers, session: answer, ..Response::tagged(status, &self.tag) };
         w.respond(invite, &response);
         self.arm(w, Timer::KeepRinging, KEEP_RINGING);
     }
 
-    pub(super) fn keep_ringing(&self, w: &mut World<'_>) {
-        if let Phase::Ringing(invite) = self.phase {
+    pub(super) fn keep_ringing(&mut self, w: &mut World<'_>) {
+        if let Phase::Ringing(invite) = self.phase
+            && !self.keep_ringing_reliably(w)
+        {
             w.transactions.servers.repeat(w.cx, invite);
             self.arm(w, Timer::KeepRinging, KEEP_RINGING);
         }
@@ -108,15 +123,17 @@ impl Leg {
     pub(super) fn answer(&mut self, w: &mut World<'_>, body: Option<Bytes>, headers: Vec<(String, String)>) {
         let Phase::Ringing(invite) = self.phase else { return };
         let headers = compose::addable(w.cx, headers);
-        let contact = Some(self.contact.as_str());
+        let Some(Answer { body, headers }) = self.answer_after_prack(w, Answer { body, headers }) else { return };
         let offers = self.asked && body.is_some();
-        let response = Response { contact, headers: &headers, session: body, ..Response::tagged(200, &self.tag) };
+        let expires = self.session_agreed(w);
+        let contact = Some(self.contact.as_str());
+        let response =
+            Response { contact, headers: &headers, expires, session: body, ..Response::tagged(200, &self.tag) };
         w.respond(invite, &response);
         self.phase = Phase::Up;
         self.disarm(w, Timer::Answer);
         self.disarm(w, Timer::KeepRinging);
-        let cseq = self.dialog.as_ref().and_then(Dialog::remote_cseq).unwrap_or(0);
-        self.wait_for_ack(w, Unacked::new(invite, cseq, offers, true));
+        self.wait_for_ack(w, Unacked::new(invite, self.invite_cseq, offers, true));
     }
 
     /// [`crate::Command::Reject`].
@@ -157,7 +174,7 @@ impl Leg {
         }
     }
 
-    fn close(&mut self, w: &mut World<'_>, by: EndedBy, status: Option<u16>) {
+    pub(super) fn close(&mut self, w: &mut World<'_>, by: EndedBy, status: Option<u16>) {
         self.phase = Phase::Over;
         self.dialog = None;
         self.end(w, by, status, None, None);

@@ -6,15 +6,25 @@
 mod dialled;
 mod incoming;
 mod offers;
+mod redirect;
 mod refer;
+mod reliable;
+mod session_timer;
 mod subscription;
+mod update;
 mod within;
 
 pub(crate) use self::refer::Named;
 use self::{
     dialled::Dialled,
     offers::{OurOffer, PeerOffer, Unacked},
+    reliable::Reliable,
+    session_timer::SessionTimer,
     subscription::{Follower, Notifier},
+};
+pub(crate) use self::{
+    redirect::Resting,
+    session_timer::{Expires, too_small},
 };
 use crate::{
     Command, EndedBy, Event, Flow, LegId, Listener, Reason, Way,
@@ -84,6 +94,9 @@ pub(crate) struct Leg {
     peer_offer: Option<PeerOffer>,
     our_offer: Option<OurOffer>,
     acks: Vec<SentAck>,
+    /// Provisional responses to an INVITE whose peer knows `100rel`.
+    reliable: Option<Box<Reliable>>,
+    session: Option<Box<SessionTimer>>,
     /// A cancelled or abandoned INVITE, forgotten by [`Timer::CancelGrace`].
     abandoned: Option<Id>,
     bye_tries: u8,
@@ -95,6 +108,8 @@ pub(crate) struct Leg {
     referred: bool,
     /// We asked the peer to.
     follower: Option<Box<Follower>>,
+    /// The number of the INVITE that came; requests of its early dialog go beyond it.
+    invite_cseq: u32,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -121,7 +136,7 @@ struct SentAck {
     flow: Flow,
 }
 
-const TIMERS: [Timer; 14] = [
+const TIMERS: [Timer; 18] = [
     Timer::C,
     Timer::Unheard,
     Timer::Repeat2xx,
@@ -136,6 +151,10 @@ const TIMERS: [Timer; 14] = [
     Timer::ReferReply,
     Timer::ReferExpires,
     Timer::Referral,
+    Timer::RepeatReliable,
+    Timer::AwaitPrack,
+    Timer::RefreshSession,
+    Timer::Expire,
 ];
 
 impl Legs {
@@ -190,10 +209,14 @@ impl Legs {
             Command::AcceptOffer { answer, .. } => leg.accept_offer(w, answer),
             Command::RefuseOffer { status, .. } => leg.refuse_offer(w, status),
             Command::Offer { offer, .. } => leg.offer(w, offer),
-            Command::AnswerLate { answer, .. } => leg.answer_late(w, Some(answer)),
             Command::AcceptRefer { .. } => leg.accept_refer(w),
             Command::RefuseRefer { status, .. } => leg.refuse_refer(w, status),
             Command::NotifyRefer { status, .. } => leg.notify_refer(w, status),
+            Command::AnswerLate { answer, .. } => {
+                if !leg.answer_early(w, Some(&answer)) {
+                    leg.answer_late(w, Some(answer));
+                }
+            }
             Command::Hangup { reason, .. } => leg.hangup(w, reason),
         });
     }
@@ -251,6 +274,7 @@ impl Legs {
         let Some(leg) = self.table.get_mut(slot) else { return };
         act(leg, w);
         if leg.is_done() {
+            leg.drop_offers(w);
             let owner = Owner::Leg(slot);
             for timer in TIMERS {
                 w.cx.disarm(owner, timer);
@@ -287,12 +311,15 @@ impl Leg {
             peer_offer: None,
             our_offer: None,
             acks: Vec::new(),
+            reliable: None,
+            session: None,
             abandoned: None,
             bye_tries: 0,
             asked: false,
             notifier: None,
             referred: false,
             follower: None,
+            invite_cseq: 0,
         }
     }
 
@@ -337,6 +364,8 @@ impl Leg {
             self.disarm(w, timer);
         }
         self.drop_refers(w);
+        self.stop_repeating(w);
+        self.stop_session(w);
     }
 
     /// [`Command::Hangup`].
@@ -443,6 +472,8 @@ impl Leg {
             Role::Bye if matches!(status, 401 | 407) => self.bye_challenged(w, id, status, message),
             Role::Refer => self.refer_response(w, id, status, message),
             Role::Notify => self.notify_response(w, id, status, message),
+            Role::Prack => self.prack_response(w, id, status, message),
+            Role::Update => self.update_response(w, id, status, message),
             Role::Bye | Role::ExtraBye | Role::Cancel | Role::Outside => {}
         }
     }
@@ -457,6 +488,9 @@ impl Leg {
             }
             Role::ReInvite => self.reinvite_failed(w, by, status),
             Role::Refer | Role::Notify => self.refer_unanswered(w, role, by),
+            Role::Update => self.update_failed(w, by, status),
+            // The called side misses its PRACK and refuses its INVITE.
+            Role::Prack => {}
             Role::Cancel | Role::Bye | Role::ExtraBye | Role::Outside => {}
         }
     }
@@ -484,6 +518,10 @@ impl Leg {
             Timer::ReferReply => self.refuse_refer(w, 500),
             Timer::ReferExpires => self.refer_expired(w),
             Timer::Referral => self.refer_timed_out(w),
+            Timer::RepeatReliable => self.repeat_reliable(w),
+            Timer::AwaitPrack => self.prack_never_came(w),
+            Timer::RefreshSession => self.refresh_session(w),
+            Timer::Expire => self.session_expired(w),
             Timer::CancelGrace => {
                 if let Some(id) = self.abandoned.take()
                     && w.transactions.clients.forget(w.cx, id)

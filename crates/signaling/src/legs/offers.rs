@@ -1,4 +1,4 @@
-//! Offers within a dialog: re-INVITE both ways, UPDATE from the peer (RFC 3261 section 14, RFC 3311), and the ACKs that
+//! Offers within a dialog: re-INVITE both ways, UPDATE and PRACK from the peer (RFC 3261 section 14, RFC 3311), and the ACKs that
 //! our 2xx wait for (13.3.1.4). One offer at a time.
 
 use super::{Leg, Phase, World};
@@ -15,7 +15,7 @@ use sip_codec::{Message, Method, Name};
 use std::time::Duration;
 
 /// How often an offer that met the peer's is tried.
-const TRIES: u8 = 5;
+pub(super) const TRIES: u8 = 5;
 
 /// A 2xx of ours that waits for its ACK.
 #[derive(Debug)]
@@ -52,11 +52,13 @@ pub(super) struct PeerOffer {
 /// Our offer that the peer has not answered.
 #[derive(Debug)]
 pub(super) struct OurOffer {
-    /// The re-INVITE, when it is out.
-    invite: Option<Id>,
-    offer: Bytes,
-    tries: u8,
-    credentialed: u8,
+    /// The re-INVITE or UPDATE, when it is out.
+    pub(super) invite: Option<Id>,
+    /// It is an UPDATE.
+    pub(super) update: bool,
+    pub(super) offer: Bytes,
+    pub(super) tries: u8,
+    pub(super) credentialed: u8,
 }
 
 impl Leg {
@@ -105,22 +107,23 @@ impl Leg {
         self.try_offer(w);
     }
 
-    /// A re-INVITE, or an UPDATE with a body.
+    /// A re-INVITE, or an UPDATE or PRACK with a body.
     pub(super) fn peer_offers(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
         let Ok(body) = request.session() else {
             w.respond(server, &Response::tagged(415, &self.tag).with(Name::Accept, "application/sdp"));
             return;
         };
         let invite = request.is_invite();
+        let early = !invite && self.settled_early(request.sender_tag().unwrap_or_default());
         if !self.settle_implied_ack(w)
             || self.our_invite_is_out()
             || self.owes_late_answer()
-            || self.phase == Phase::Calling
+            || (self.phase == Phase::Calling && !early)
         {
             w.respond(server, &Response::tagged(491, &self.tag));
             return;
         }
-        if self.peer_offer.is_some() || self.phase != Phase::Up {
+        if self.peer_offer.is_some() || !(self.phase == Phase::Up || early) {
             let wait = w.cx.between(Duration::ZERO, Duration::from_secs(10)).as_secs().to_string();
             w.respond(server, &Response::tagged(500, &self.tag).with(Name::RetryAfter, wait));
             return;
@@ -150,7 +153,7 @@ impl Leg {
         true
     }
 
-    fn our_invite_is_out(&self) -> bool {
+    pub(super) fn our_invite_is_out(&self) -> bool {
         self.our_offer.as_ref().is_some_and(|offer| offer.invite.is_some())
     }
 
@@ -158,11 +161,17 @@ impl Leg {
     pub(super) fn accept_offer(&mut self, w: &mut World<'_>, answer: Bytes) {
         let Some(peer) = self.peer_offer.take() else { return };
         self.disarm(w, Timer::OfferReply);
-        if let Some(dialog) = &mut self.dialog {
+        let early = if self.phase == Phase::Calling { self.forks.first_mut() } else { None };
+        let mut expires = None;
+        if let Some(dialog) = early.or(self.dialog.as_mut()) {
             dialog.refresh(&peer.message);
         }
+        if peer.message.method() != Some(Method::Prack) && self.phase == Phase::Up {
+            expires = self.session_answers(w, &peer.message);
+        }
         let contact = Some(self.contact.as_str());
-        w.respond(peer.server, &Response { contact, session: Some(answer), ..Response::tagged(200, &self.tag) });
+        let response = Response { contact, expires, session: Some(answer), ..Response::tagged(200, &self.tag) };
+        w.respond(peer.server, &response);
         if peer.invite {
             self.wait_for_ack(w, Unacked::new(peer.server, peer.cseq, peer.asks, false));
         } else {
@@ -188,11 +197,12 @@ impl Leg {
         if self.ended {
             return;
         }
-        if self.phase != Phase::Up || self.our_offer.is_some() || self.peer_offer.is_some() {
+        let possible = self.phase == Phase::Up || self.early_dialog_for_update().is_some();
+        if !possible || self.our_offer.is_some() || self.peer_offer.is_some() {
             self.tell(w, Event::OfferDone { result: Err(491) });
             return;
         }
-        self.our_offer = Some(OurOffer { invite: None, offer, tries: 0, credentialed: 0 });
+        self.our_offer = Some(OurOffer { invite: None, update: false, offer, tries: 0, credentialed: 0 });
         self.try_offer(w);
     }
 
@@ -201,20 +211,24 @@ impl Leg {
         let busy =
             self.unacked.is_some() || self.peer_offer.is_some() || self.owes_late_answer() || self.our_invite_is_out();
         if busy
-            || self.phase != Phase::Up
+            || self.phase == Phase::Over
             || w.cx.timers.deadline((crate::timer::Owner::Leg(self.slot), Timer::Glare)).is_some()
         {
             return;
         }
         let Some(offer) = self.our_offer.as_ref().map(|ours| ours.offer.clone()) else { return };
+        if self.phase != Phase::Up {
+            return self.offer_by_update(w, offer);
+        }
         let Some(dialog) = &mut self.dialog else { return };
         let branch = w.transactions.clients.branch(w.cx);
         let (parts, flow) = dialog.request(&w.cx.config, Method::Invite, branch);
         let contact = self.contact.clone();
-        let extras = Extras { contact: Some(&contact), session: Some(offer), ..Extras::default() };
+        let expires = self.session_asks();
+        let extras = Extras { contact: Some(&contact), expires, session: Some(offer), ..Extras::default() };
         let invite = self.send(w, Role::ReInvite, parts, flow, extras);
         if let Some(ours) = &mut self.our_offer {
-            ours.invite = invite;
+            (ours.invite, ours.update) = (invite, false);
         }
         if invite.is_none() {
             self.our_offer = None;
@@ -248,6 +262,7 @@ impl Leg {
         if current {
             self.stop_reinvite(w);
             self.our_offer = None;
+            self.session_answered(w, message);
             let answer = session(message).ok().flatten();
             self.tell(w, Event::OfferDone { result: answer.ok_or(488) });
         }
@@ -260,11 +275,7 @@ impl Leg {
         let (tries, credentialed) = (ours.tries, ours.credentialed);
         match status {
             491 if tries < TRIES && self.phase == Phase::Up => {
-                // The owner of the Call-ID waits longer (14.1).
-                let owner = self.dialled.is_some();
-                let (low, high) = if owner { (2_100, 4_000) } else { (0, 2_000) };
-                let wait = w.cx.between(Duration::from_millis(low), Duration::from_millis(high));
-                self.arm(w, Timer::Glare, wait);
+                self.wait_after_glare(w);
             }
             401 | 407 if self.challenged(w, id, status, message, credentialed) => {
                 if let Some(ours) = &mut self.our_offer {
@@ -272,6 +283,7 @@ impl Leg {
                 }
                 self.try_offer(w);
             }
+            422 if tries < TRIES && self.interval_too_small(status, message) => self.try_offer(w),
             408 | 481 => self.reinvite_failed(w, EndedBy::Peer, status),
             _ => {
                 self.our_offer = None;
@@ -307,7 +319,9 @@ impl Leg {
             w.respond(peer.server, &Response::tagged(487, &self.tag));
         }
         self.disarm(w, Timer::ReInvite);
-        if let Some(invite) = self.our_offer.take().and_then(|ours| ours.invite) {
+        // An UPDATE ends by its own timer F.
+        let ours = self.our_offer.take().filter(|ours| !ours.update);
+        if let Some(invite) = ours.and_then(|ours| ours.invite) {
             self.abandon(w, invite);
         }
     }

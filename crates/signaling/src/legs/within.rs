@@ -23,7 +23,8 @@ impl Leg {
             Method::Update => self.update(w, server, request),
             Method::Info => self.info(w, server, request),
             Method::Notify => self.notified(w, server, request),
-            // Options is answered as outside of a dialog; PRACK belongs to nothing we have.
+            Method::Prack => self.prack(w, server, request),
+            // Options is answered as outside of a dialog.
             _ => w.respond(server, &Response::tagged(481, &self.tag)),
         }
     }
@@ -75,7 +76,8 @@ impl Leg {
         let remote = request.sender_tag().unwrap_or_default();
         let dialogs = self.dialog.iter_mut().chain(&mut self.forks);
         dialogs.filter(|dialog| dialog.remote_tag == remote).for_each(|dialog| dialog.refresh(&request.message));
-        w.respond(server, &Response { contact: Some(&self.contact), ..Response::tagged(200, &self.tag) });
+        let expires = if self.phase == Phase::Up { self.session_answers(w, &request.message) } else { None };
+        w.respond(server, &Response { contact: Some(&self.contact), expires, ..Response::tagged(200, &self.tag) });
     }
 
     fn info(&mut self, w: &mut World<'_>, server: Id, request: &Request) {

@@ -27,6 +27,10 @@ pub(crate) enum Role {
     ReInvite,
     /// The CANCEL of either.
     Cancel,
+    /// The PRACK of a provisional response.
+    Prack,
+    /// An UPDATE: an offer of ours, or a refresh of the session.
+    Update,
     /// The BYE that ends the leg.
     Bye,
     /// The BYE to a further 2xx of a fork, or to one that came too late.

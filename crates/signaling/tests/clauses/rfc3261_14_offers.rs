@@ -238,3 +238,22 @@ fn rfc3261_14_2_a_cancelled_reinvite_draws_487_and_the_call_goes_on() {
     assert!(world.heard().is_empty(), "too late");
     assert!(world.events.is_empty());
 }
+
+/// A PRACK, UPDATE or INFO before the answer raises the peer's number; the ACK still has the INVITE's. It was not recognised,
+/// and the call was ended after 32 s.
+#[test]
+fn rfc3261_13_2_2_4_the_ack_has_the_number_of_its_invite_whatever_came_before_the_answer() {
+    let mut world = World::alone();
+    world.say(&request("INVITE", ""));
+    let (leg, _) = world.incoming(0);
+    world.command(0, Command::Progress { leg, status: 180, answer: None, headers: vec![] });
+    world.pass(ms(5));
+    let ringing = world.heard().remove(0);
+    assert_eq!(status(&world.say(&within(&ringing, "INFO", 2, "", ""))[0]), 200);
+    world.command(0, Command::Answer { leg, body: Some(Bytes::from_static(OFFER)), headers: vec![] });
+    world.pass(ms(5));
+    world.heard();
+    world.events.clear();
+    world.say(&within(&ringing, "ACK", 1, SDP, "v=0"));
+    assert!(matches!(&world.events_of(0)[..], [Event::Acked { body: Some(_) }]));
+}

@@ -43,7 +43,7 @@ fn rfc3261_11_2_options_says_what_we_can_do() {
     assert_eq!(status(&heard[0]), 200);
     assert!(header(&heard[0], "Allow").unwrap().contains("INVITE"));
     assert_eq!(header(&heard[0], "Accept"), Some("application/sdp"));
-    assert_eq!(header(&heard[0], "Supported"), Some("replaces, norefersub"));
+    assert_eq!(header(&heard[0], "Supported"), Some("100rel, replaces, norefersub, timer"));
     assert!(header(&heard[0], "To").unwrap().contains(";tag="));
 }
 
@@ -81,9 +81,9 @@ fn rfc3261_8_2_1_methods_that_we_do_not_take_say_which_we_do() {
 
 #[test]
 fn rfc3261_8_2_2_3_required_extensions_draw_420_with_their_names() {
-    let heard = World::alone().say(&request("INVITE", "Require: 100rel\nRequire: timer, foo\n"));
+    let heard = World::alone().say(&request("INVITE", "Require: 100rel, precondition\nRequire: timer, foo\n"));
     assert_eq!(status(&heard[0]), 420);
-    assert_eq!(header(&heard[0], "Unsupported"), Some("100rel, timer, foo"));
+    assert_eq!(header(&heard[0], "Unsupported"), Some("precondition, foo"));
 }
 
 #[test]

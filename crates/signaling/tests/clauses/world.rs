@@ -81,6 +81,7 @@ pub(crate) struct World {
     flying: BTreeMap<(Monotonic, u64), (Flow, Bytes)>,
     random: StdRng,
     count: u64,
+    losses: Vec<(SocketAddr, &'static str)>,
 }
 
 impl World {
@@ -109,6 +110,7 @@ impl World {
             flying: BTreeMap::new(),
             random: StdRng::seed_from_u64(seed),
             count: 0,
+            losses: Vec::new(),
         }
     }
 
@@ -162,7 +164,22 @@ impl World {
         }
     }
 
+    /// Loses the next message from an address that begins so, once.
+    pub(crate) fn lose(&mut self, from: SocketAddr, begins: &'static str) {
+        self.losses.push((from, begins));
+    }
+
+    /// How many messages that should be lost have not been sent.
+    pub(crate) fn losses(&self) -> usize {
+        self.losses.len()
+    }
+
     fn fly(&mut self, flow: Flow, bytes: &Bytes) {
+        let lost = |(from, begins): &(SocketAddr, &str)| *from == flow.local && bytes.starts_with(begins.as_bytes());
+        if let Some(at) = self.losses.iter().position(lost) {
+            self.losses.remove(at);
+            return;
+        }
         let mut copies = 1;
         if self.random.next_u64() % 1000 < self.weather.doubled {
             copies = 2;

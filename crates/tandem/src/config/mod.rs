@@ -7,6 +7,7 @@ mod people;
 mod problem;
 mod reader;
 mod sections;
+mod session_timer;
 mod tree;
 mod trunks;
 mod types;
@@ -14,6 +15,7 @@ mod values;
 
 pub use problem::{Place, Problem, Problems, Source, Sources};
 pub use sections::Places;
+pub use session_timer::SessionTimer;
 pub use types::{
     AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Format, Forwarded, Identity, Limits, Listener,
     Logging, Media, NumberFormat, Numbers, Pattern, Ping, Profile, Refuge, Register, RequestUri, Route, Sentiment, Sip,

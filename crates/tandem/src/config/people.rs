@@ -3,6 +3,7 @@
 use super::{
     reader::{Section, Wrong},
     sections::Places,
+    session_timer::SessionTimer,
     trunks as trunk_keys,
     types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
     values::{self, Host, Network},
@@ -13,11 +14,11 @@ use std::{fs, path::Path, time::Duration};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Section `trunks`.
-pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
+pub(super) fn trunks(root: &mut Section<'_>, places: &Places, timer: SessionTimer) -> Vec<Trunk> {
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
-        section.later(&["srtp", "codecs", "refer", "session_timer"]);
+        section.later(&["srtp", "codecs", "refer"]);
         let transport = section.optional("transport", values::transport).map(|placed| placed.value);
         let address =
             section.optional("address", |text| values::host(text, transport.unwrap_or_default().default_port()));
@@ -44,6 +45,8 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
         let limits = trunk_keys::limits(&mut section);
         let (priority, weight) = trunk_keys::place(&mut section);
         let first_response = section.duration("first_response", SECOND * 3, SECOND / 2..=SECOND * 32);
+        let follows_redirects = section.word("redirects", false, &[("refuse", false), ("follow", true)]);
+        let session_timer = super::session_timer::of_trunk(&mut section, timer);
         let sending = address.as_ref().map(|placed| placed.value.clone());
         let digest = trunk_keys::gate(&section, digest, allowed.as_ref().is_some_and(|list| !list.is_empty()));
         let username = own.as_ref().map(|auth| auth.username.as_str());
@@ -95,6 +98,8 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places) -> Vec<Trunk> {
             first_response,
             identity,
             digest,
+            follows_redirects,
+            session_timer,
         });
     }
     all

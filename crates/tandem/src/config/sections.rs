@@ -50,7 +50,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let cdr = cdr(root.section("cdr"), places);
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
-    let trunks = people::trunks(&mut root, places);
+    let trunks = people::trunks(&mut root, places, sip.session_timer);
     let (profiles, names) = people::profiles(&mut root, places, &trunks);
     let routes = people::routes(&mut root, &trunks, &names);
     root.done();
@@ -58,7 +58,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
 }
 
 fn sip(mut section: Section<'_>, places: &Places) -> Sip {
-    section.later(&["registrations", "session_timer"]);
+    section.later(&["registrations"]);
     let place = section.place();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
     let default = Listener { transport: Transport::Udp, address, external: None };
@@ -114,6 +114,7 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
     let t2 = timers.duration("t2", SECOND * 4, SECOND..=SECOND * 10);
     let t4 = timers.duration("t4", SECOND * 5, SECOND..=SECOND * 10);
     timers.done();
+    let session_timer = super::session_timer::global(&mut section);
     section.done();
     Sip {
         listeners,
@@ -126,6 +127,7 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
         t1,
         t2,
         t4,
+        session_timer,
     }
 }
 

@@ -160,3 +160,23 @@ fn mistakes_about_a_trunk_are_told_in_the_operators_words() {
         mistakes("trunks:\n  t: { allowed: [192.0.2.1] }\nai:\n  bot: { uri: \"sip:b@192.0.2.1\", trunks: [t] }\n");
     assert!(found.contains("there is no trunk with an `address` `t`"), "{found}");
 }
+
+#[test]
+fn session_timers_of_a_trunk_lie_over_those_of_the_daemon() {
+    let text = "sip: { session_timer: { expires: 600s, min: 120s } }\n\
+                trunks:\n  a: { address: 192.0.2.1, session_timer: { expires: 15m } }\n  b: { address: 192.0.2.2 }\n";
+    let read = reading(&[("tandem.yaml", text)], &[]).expect("right");
+    let seconds = |timer: SessionTimer| (timer.expires.as_secs(), timer.min.as_secs());
+    assert_eq!(seconds(read.sip.session_timer), (600, 120));
+    assert_eq!(read.trunks[0].session_timer.map(seconds), Some((900, 120)));
+    assert_eq!(read.trunks[1].session_timer, None);
+    assert!(!read.trunks[0].follows_redirects, "a redirection is followed only where that is asked for");
+}
+
+#[test]
+fn session_timers_that_cannot_be_say_where_and_what_would_be_right() {
+    insta::assert_snapshot!(mistakes(
+        "sip:\n  session_timer:\n    expires: 60s\n    min: 2h\n    every: 1s\n\
+         trunks:\n  a:\n    address: 192.0.2.1\n    redirects: folow\n    session_timer: { expires: 90s, min: 30m }\n"
+    ));
+}

@@ -1,6 +1,9 @@
 //! A configuration that cannot be wrong: what [`super::load`] answers. docs/configuration.md describes every key.
 
-use super::values::{Host, Network};
+use super::{
+    session_timer::SessionTimer,
+    values::{Host, Network},
+};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -55,6 +58,8 @@ pub struct Sip {
     pub t2: Duration,
     /// RFC 3261 T4.
     pub t4: Duration,
+    /// RFC 4028.
+    pub session_timer: SessionTimer,
 }
 
 /// One SIP socket.
@@ -110,6 +115,10 @@ pub struct Trunk {
     pub max_calls: usize,
     /// Whether its media's source is learned from its packets.
     pub learn: bool,
+    /// Whether its 3xx are followed.
+    pub follows_redirects: bool,
+    /// Its own session timers.
+    pub session_timer: Option<SessionTimer>,
     /// OPTIONS ping, if it is asked.
     pub ping: Option<Ping>,
     /// A registration, if there is one.

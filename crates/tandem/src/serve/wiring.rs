@@ -38,6 +38,15 @@ pub(crate) fn signaling(configuration: &Configuration, listeners: &[signaling::L
     let mut passed_headers = signaling::Config::default().passed_headers;
     passed_headers.push("History-Info".to_owned());
     passed_headers.extend(configuration.trunks.iter().flat_map(|trunk| trunk.identity.headers_in.iter().cloned()));
+    let timed = configuration.trunks.iter().filter_map(|trunk| Some((trunk, trunk.session_timer?)));
+    let session_timers = timed.flat_map(|(trunk, timer)| {
+        let called = match &trunk.address {
+            Some(Host::Address(address)) => Some(signaling::Network::from(address.ip())),
+            _ => None,
+        };
+        let allowed = trunk.allowed.iter().filter_map(|it| signaling::Network::new(it.address, it.prefix));
+        allowed.chain(called).map(move |network| (network, session_timer(timer)))
+    });
     let defaults = signaling::Limits::default();
     signaling::Config {
         listeners: listeners.to_vec(),
@@ -52,6 +61,8 @@ pub(crate) fn signaling(configuration: &Configuration, listeners: &[signaling::L
         t1: configuration.sip.t1,
         t2: configuration.sip.t2,
         t4: configuration.sip.t4,
+        session_timer: session_timer(configuration.sip.session_timer),
+        session_timers: session_timers.collect(),
         limits: signaling::Limits {
             transactions: configuration.limits.transactions,
             legs: configuration.limits.dialogs,
@@ -59,6 +70,10 @@ pub(crate) fn signaling(configuration: &Configuration, listeners: &[signaling::L
         },
         ..signaling::Config::default()
     }
+}
+
+fn session_timer(timer: config::SessionTimer) -> signaling::SessionTimer {
+    signaling::SessionTimer { enabled: timer.enabled, expires: timer.expires, min: timer.min }
 }
 
 /// What `calls` is told.
@@ -117,6 +132,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
         trusted: trunk.trusted,
         nat: nat(trunk.learn),
         max_calls: trunk.max_calls,
+        follows_redirects: trunk.follows_redirects,
         tel: trunk.tel.clone(),
         numbers: calls::Numbers {
             country: trunk.numbers.country.clone(),
