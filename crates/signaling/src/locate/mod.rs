@@ -1,13 +1,19 @@
 //! Locating SIP servers (RFC 3263): from a URI's host, port and transport to the addresses an INVITE may be sent to, in order.
 //!
 //! [`targets`] is the procedure of the standard as a pure function: given what is known of the DNS it says what must be asked
-//! next, or the answer. Sockets and the DNS's wire format are the shell's.
+//! next, or the answer. [`Locator`] is the machine around it: it remembers answers for as long as they may be used, keeps the
+//! last good one for bad days, asks each question once however many calls wait for it, and gives nobody more time than the
+//! configured timeout. Sockets and the DNS's wire format are the shell's.
 
+mod locator;
 mod name;
 mod order;
 mod procedure;
 
-pub use self::procedure::{Found, targets};
+pub use self::{
+    locator::{Config, Input, Limits, LocateId, Locator, Output},
+    procedure::{Found, targets},
+};
 use crate::Transport;
 use serde::{Deserialize, Serialize};
 use std::{

@@ -21,6 +21,7 @@ mod rfc3261_8_2_requests;
 mod rfc3261_calls;
 mod rfc3262_reliable;
 mod rfc3263_locating;
+mod rfc3263_remembering;
 mod rfc3327_path;
 mod rfc3515_refer;
 mod rfc3515_refer_sent;

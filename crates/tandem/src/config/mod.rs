@@ -17,7 +17,7 @@ pub use problem::{Place, Problem, Problems, Source, Sources};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
-    AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Format, Forwarded, Identity, Limits, Listener,
+    AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Dns, Format, Forwarded, Identity, Limits, Listener,
     Logging, Media, NumberFormat, Numbers, Pattern, Ping, Profile, Refuge, Register, RequestUri, Route, Sentiment, Sip,
     Strangers, Trunk, TrunkLimits,
 };

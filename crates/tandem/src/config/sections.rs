@@ -4,7 +4,7 @@ use super::{
     people,
     reader::{Notes, Placed, Section, Wrong, number},
     tree::Node,
-    types::{Cdr, Codec, Configuration, Control, Format, Limits, Listener, Logging, Media, Sip, Strangers},
+    types::{Cdr, Codec, Configuration, Control, Dns, Format, Limits, Listener, Logging, Media, Sip, Strangers},
     values,
 };
 use signaling::{
@@ -113,8 +113,10 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
     let t1 = timers.duration("t1", SECOND / 2, SECOND / 10..=SECOND * 2);
     let t2 = timers.duration("t2", SECOND * 4, SECOND..=SECOND * 10);
     let t4 = timers.duration("t4", SECOND * 5, SECOND..=SECOND * 10);
+    let next_target = timers.duration("next_target", SECOND * 9 / 5, SECOND / 2..=SECOND * 32);
     timers.done();
     let session_timer = super::session_timer::global(&mut section);
+    let dns = dns(section.section("dns"));
     section.done();
     Sip {
         listeners,
@@ -128,6 +130,8 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
         t2,
         t4,
         session_timer,
+        next_target,
+        dns,
     }
 }
 
@@ -178,6 +182,31 @@ fn tls(mut section: Section<'_>, places: &Places) -> Option<TlsFiles> {
     };
     section.done();
     files
+}
+
+fn dns(mut section: Section<'_>) -> Dns {
+    let default = Dns::default();
+    let servers = section.list("servers", |text| values::socket_address(text, Some(53))).unwrap_or_default();
+    if section.is_empty_list("servers") {
+        section.wrong(
+            section.place(),
+            "`sip.dns.servers` names no server",
+            Some("like `[192.0.2.53, \"[2001:db8::53]:53\"]`; without the key the system's servers are asked"),
+        );
+    }
+    if let Some(ninth) = servers.get(8) {
+        section.wrong(ninth.place, "more than eight servers", Some("two or three are enough"));
+    }
+    let timeout = section.duration("timeout", default.timeout, SECOND / 5..=SECOND * 10);
+    let place = section.place();
+    let ttl_min = section.duration("ttl_min", default.ttl_min, SECOND..=SECOND * 3_600);
+    let ttl_max = section.duration("ttl_max", default.ttl_max, SECOND..=SECOND * 86_400);
+    if ttl_min > ttl_max {
+        section.wrong(place, "`sip.dns.ttl_min` is longer than `sip.dns.ttl_max`", None);
+    }
+    let last_good = section.duration("last_good", default.last_good, Duration::ZERO..=SECOND * 604_800);
+    section.done();
+    Dns { servers: servers.into_iter().map(|placed| placed.value).collect(), timeout, ttl_min, ttl_max, last_good }
 }
 
 fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {

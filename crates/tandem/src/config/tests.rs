@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 /// A folder with files as given, read with variables as given.
 fn reading(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configuration, String> {
@@ -179,4 +180,27 @@ fn session_timers_that_cannot_be_say_where_and_what_would_be_right() {
         "sip:\n  session_timer:\n    expires: 60s\n    min: 2h\n    every: 1s\n\
          trunks:\n  a:\n    address: 192.0.2.1\n    redirects: folow\n    session_timer: { expires: 90s, min: 30m }\n"
     ));
+}
+
+#[test]
+fn the_dns_is_the_systems_until_servers_are_named_and_its_bounds_are_kept() {
+    let empty = reading(&[("tandem.yaml", "")], &[]).expect("defaults").sip;
+    assert!(empty.dns.servers.is_empty());
+    assert_eq!((empty.dns.timeout, empty.next_target), (Duration::from_secs(2), Duration::from_millis(1_800)));
+    let text =
+        "sip: { dns: { servers: [192.0.2.53, \"[2001:db8::53]:5353\"], timeout: 500ms, ttl_min: 10s, last_good: 0s } }";
+    let dns = reading(&[("tandem.yaml", text)], &[]).expect("right").sip.dns;
+    let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.53:53", "[2001:db8::53]:5353"]);
+    assert_eq!((dns.ttl_min, dns.last_good), (Duration::from_secs(10), Duration::ZERO));
+    for (wrong, said) in [
+        ("servers: []", "names no server"),
+        ("servers: [dns.example.net]", "not an IP address"),
+        ("timeout: 1m", "out of range"),
+        ("ttl_min: 1h, ttl_max: 1m", "longer than"),
+        ("server: 192.0.2.53", "servers"),
+    ] {
+        let told = mistakes(&format!("sip: {{ dns: {{ {wrong} }} }}"));
+        assert!(told.contains(said) && told.contains("tandem.yaml:1:"), "{wrong}: {told}");
+    }
 }

@@ -60,6 +60,37 @@ pub struct Sip {
     pub t4: Duration,
     /// RFC 4028.
     pub session_timer: SessionTimer,
+    /// A target that says nothing for so long is left for the next one, if there is one.
+    pub next_target: Duration,
+    /// How names are located.
+    pub dns: Dns,
+}
+
+/// Section `sip.dns`.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// The servers asked; empty: those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// How long locating a server may take.
+    pub timeout: Duration,
+    /// The shortest time an answer is remembered.
+    pub ttl_min: Duration,
+    /// The longest.
+    pub ttl_max: Duration,
+    /// How long the last good answer stands in for one that cannot be had.
+    pub last_good: Duration,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: Duration::from_secs(2),
+            ttl_min: Duration::from_secs(5),
+            ttl_max: Duration::from_secs(3_600),
+            last_good: Duration::from_secs(86_400),
+        }
+    }
 }
 
 /// One SIP socket.

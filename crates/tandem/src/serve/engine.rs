@@ -458,7 +458,7 @@ impl Door {
 }
 
 /// A seed that no peer can guess: tags, branches and SSRCs come from it.
-fn chance() -> u64 {
+pub(super) fn chance() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

@@ -13,6 +13,7 @@ mod resolver;
 mod sockets;
 mod story;
 mod teller;
+mod upstream;
 mod wiring;
 
 use crate::{
@@ -118,7 +119,13 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         events: teller.outbox(),
         tls,
         runtime: runtime.handle().clone(),
-        resolver: resolver::Resolver::new(Arc::clone(&inbox), runtime.handle().clone()),
+        resolver: resolver::Resolver::start(
+            Arc::clone(&inbox),
+            runtime.handle(),
+            &configuration.sip.dns,
+            wiring::able(configuration),
+            engine::chance(),
+        ),
     })?;
     for listener in engine.listeners() {
         tracing::info!(listener = %format_args!("{}:{}", listener.transport, listener.local), "listening");

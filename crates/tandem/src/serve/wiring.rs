@@ -76,6 +76,12 @@ fn session_timer(timer: config::SessionTimer) -> signaling::SessionTimer {
     signaling::SessionTimer { enabled: timer.enabled, expires: timer.expires, min: timer.min }
 }
 
+/// What our listeners reach.
+pub(crate) fn able(configuration: &Configuration) -> signaling::locate::Able {
+    let listeners = &configuration.sip.listeners;
+    signaling::locate::Able::of(listeners.iter().map(|listener| (listener.transport, listener.address.ip())))
+}
+
 /// What `calls` is told.
 pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Config {
     let media = &configuration.media;
@@ -100,6 +106,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
+            next_target: configuration.sip.next_target,
             ..calls::Limits::default()
         },
     }
