@@ -110,6 +110,13 @@ impl Core {
             }
             Input::Outside { id, event } => self.shared.trunks.outside(&self.config, now, id, event),
             Input::Request { id, request } => self.request(now, id, request),
+            Input::Contacts { account, contacts } => {
+                let registered = &mut self.shared.registered;
+                match contacts.is_empty() {
+                    true => drop(registered.remove(&account)),
+                    false => drop(registered.insert(account, contacts.into_iter().map(Arc::new).collect())),
+                }
+            }
             Input::RulesLoaded(rules) => self.rules = rules,
             Input::Configured(config) => self.config = config,
             Input::Shutdown => self.shut_down(now),
@@ -195,10 +202,14 @@ impl Core {
         };
         // The narrowest network decides where several trunks share an address block.
         let found = self.config.trunks.iter().filter_map(|(name, trunk)| Some((allowed(name, trunk)?, name, trunk)));
-        let Some((_, name, trunk)) = found.max_by_key(|(prefix, ..)| *prefix) else {
+        let found = match &incoming.account {
+            Some(_) => Some((crate::AGENTS, &self.config.agents.caller)),
+            None => found.max_by_key(|(prefix, ..)| *prefix).map(|(_, name, trunk)| (name.as_str(), trunk)),
+        };
+        let Some((name, trunk)) = found else {
             return self.refuse(leg, None, 403);
         };
-        let name = name.clone();
+        let name = name.to_owned();
         if self.calls.len() >= self.config.limits.calls {
             return self.refuse(leg, Some(name), 503);
         }

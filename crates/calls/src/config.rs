@@ -13,6 +13,8 @@ pub struct Config {
     pub listeners: Vec<signaling::Listener>,
     /// SIP peers by name.
     pub trunks: BTreeMap<String, Trunk>,
+    /// Phones that register with us.
+    pub agents: crate::Agents,
     /// Called number to line and AI profile; the first that matches.
     pub routes: Vec<Route>,
     /// AI profiles by name.

@@ -7,6 +7,7 @@ use signaling::{
     locate::{Target, Wanted},
 };
 use smallvec::smallvec;
+use std::sync::Arc;
 use std::{borrow::Cow, net::SocketAddr};
 
 pub(crate) use crate::leg::Hop;
@@ -20,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) sees: Sees,
     /// The Route of a registration, first hop first.
     pub(crate) routes: Vec<String>,
+    /// The registered phone that it leads to, if it leads to one.
+    pub(crate) phone: Option<Arc<signaling::Contact>>,
 }
 
 /// What a peer may see.
@@ -42,6 +45,9 @@ pub(crate) fn human(
     brought: &str,
     named: bool,
 ) -> Result<Vec<Route>, &'static str> {
+    if config.agents.account(target).is_some() {
+        return Err("no phone is registered for this account");
+    }
     if scheme(target) == Some("tel") {
         let number = number(target);
         let reaches = |name: &&str| {
@@ -76,10 +82,22 @@ pub(crate) fn human(
     if let Some((name, trunk)) = configured {
         let hop = hop(&over(trunk), trunk.tls_name.as_deref());
         let sees = if trunk.trusted || named { Sees::Context } else { Sees::CallId };
-        return Ok(vec![Route { hop, peer: Peer::Trunk(name.clone()), sees, routes: Vec::new() }]);
+        return Ok(vec![Route { hop, peer: Peer::Trunk(name.clone()), sees, routes: Vec::new(), phone: None }]);
     }
     let sees = if named { Sees::Context } else { Sees::CallId };
-    Ok(vec![Route { hop: hop(&wanted, None), peer: Peer::Direct, sees, routes: Vec::new() }])
+    Ok(vec![Route { hop: hop(&wanted, None), peer: Peer::Direct, sees, routes: Vec::new(), phone: None }])
+}
+
+/// Where a registered phone is reached. It is one of our own: it may see what is said of the call.
+pub(crate) fn phone(phone: &Arc<signaling::Contact>) -> Route {
+    let target = Target { transport: phone.flow.transport, address: phone.flow.remote, name: None };
+    Route {
+        hop: Hop::Targets(smallvec![target]),
+        peer: Peer::Direct,
+        sees: Sees::Context,
+        routes: Vec::new(),
+        phone: Some(Arc::clone(phone)),
+    }
 }
 
 fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
@@ -89,7 +107,7 @@ fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
     }
     let sees = if trunk.trusted { Sees::Context } else { Sees::Nothing };
     let hop = hop(&trunk.wanted(), trunk.tls_name.as_deref());
-    Ok(Route { hop, peer: Peer::Trunk(name.to_owned()), sees, routes: Vec::new() })
+    Ok(Route { hop, peer: Peer::Trunk(name.to_owned()), sees, routes: Vec::new(), phone: None })
 }
 
 /// Where an AI profile is dialled: by its trunks, by its proxy, or by its URI.
@@ -105,7 +123,7 @@ pub(crate) fn ai(config: &Config, profile: &crate::AiProfile, name: &str) -> Res
         (wanted.host, wanted.port) = (proxy.host, proxy.port);
     }
     let peer = Peer::Ai(name.to_owned());
-    Ok(vec![Route { hop: hop(&wanted, None), peer, sees: Sees::Context, routes: Vec::new() }])
+    Ok(vec![Route { hop: hop(&wanted, None), peer, sees: Sees::Context, routes: Vec::new(), phone: None }])
 }
 
 /// The host of the addresses we write on a listener, as peers see it.

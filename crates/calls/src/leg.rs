@@ -84,6 +84,8 @@ pub(crate) struct Watch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) target: Arc<str>,
+    /// The registered phone that it is, if it is one.
+    pub(crate) phone: Option<Arc<signaling::Contact>>,
     pub(crate) hop: Hop,
     pub(crate) peer: Peer,
     pub(crate) from: signaling::Party,
@@ -270,6 +272,9 @@ impl Leg {
                 }
             }
         };
+        // A phone is reached the way it registered: its NAT knows no other address of ours.
+        let otherwise = || signaling::Flow::new(target.transport, listener.local, target.address);
+        let flow = order.phone.as_ref().map_or_else(otherwise, |phone| phone.flow);
         let Ok(offer) = media.offer() else { return News::Failed { cause: Cause::Failed, sip_code: None } };
         let credentials = match &order.peer {
             Peer::Trunk(name) => step.config.trunks.get(name).and_then(|trunk| trunk.credentials.as_ref()),
@@ -283,7 +288,7 @@ impl Leg {
         });
         let dial = signaling::Dial {
             target: order.target.to_string(),
-            flow: signaling::Flow::new(target.transport, listener.local, target.address),
+            flow,
             peer_name: target.name,
             from: order.from.clone(),
             to: signaling::Party::default(),
@@ -294,7 +299,7 @@ impl Leg {
             invite_timeout: order.timeout,
             // Another target, or another trunk, may be reached sooner.
             first_response: (!targets.is_empty()).then_some(step.config.limits.next_target).or(order.first_response),
-            routes: order.routes.clone(),
+            routes: order.phone.as_ref().map_or_else(|| order.routes.clone(), |phone| phone.routes.clone()),
         };
         if let State::Preparing(order) = std::mem::replace(&mut self.state, State::Closing) {
             self.state = State::Dialling(order);

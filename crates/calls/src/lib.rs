@@ -10,6 +10,7 @@
 //! - The caller is never sent a re-INVITE by this room.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod api;
 mod call;
 mod calls;
@@ -34,6 +35,7 @@ mod transfer;
 mod trunks;
 mod whisper;
 
+pub use agents::{AGENTS, Agents};
 pub use api::{
     AcceptBody, AcceptWord, CallDetail, CallList, CallState, CallSummary, ContextBody, ContextReply, DecisionReply,
     DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, OnFailureBody, Reply,

@@ -58,6 +58,13 @@ pub enum Input {
         /// What.
         request: Request,
     },
+    /// A phone registered or unregistered.
+    Contacts {
+        /// Whose.
+        account: String,
+        /// Everywhere the account is registered now.
+        contacts: Vec<signaling::Contact>,
+    },
     /// New rules are in force; calls keep their facts.
     RulesLoaded(Arc<policy::RuleSet>),
     /// A new configuration is in force, for what happens from now on.

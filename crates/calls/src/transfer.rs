@@ -86,8 +86,8 @@ struct Attempt {
 pub(crate) enum Act {
     /// The AI is muted (`release` it if so); the caller waits.
     CallerWaits { release: bool },
-    /// Dial `target` as `leg`.
-    Dial { leg: LegId, target: Arc<str>, attempt: u32 },
+    /// Dial `target` as `leg`: at this phone, when it names an account of ours that is registered.
+    Dial { leg: LegId, target: Arc<str>, phone: Option<Arc<signaling::Contact>>, attempt: u32 },
     /// Give `leg` up.
     Drop { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.

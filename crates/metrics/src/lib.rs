@@ -66,6 +66,18 @@ pub struct Metrics {
     pub sip_connections_closed_total: Counters<1>,
     /// Armed timers of signaling and calls.
     pub timers_active: Gauge,
+    /// Contacts of agents' phones that are registered.
+    pub sip_registered_contacts: Gauge,
+    /// REGISTER requests that were granted.
+    pub sip_registrations_total: Counter,
+    /// Challenges (401, 407) that were sent.
+    pub sip_challenges_total: Counter,
+    /// Sources that are banned now.
+    pub sip_banned_sources: Gauge,
+    /// What nobody with a right to be there does, by `reason`.
+    pub sip_abuse_total: Counters<1>,
+    /// Requests that were dropped unheard, by `reason`.
+    pub sip_dropped_total: Counters<1>,
     /// Whether a `trunk` answers (1) or not (0).
     pub trunk_up: Gauges<1>,
     /// Calls refused because the daemon was full.
@@ -182,6 +194,26 @@ impl Metrics {
                 [names("reason", 16)],
             ),
             timers_active: d.gauge("tandem_timers_active", "Armed timers of signaling and calls."),
+            sip_registered_contacts: d.gauge(
+                "tandem_sip_registered_contacts",
+                "Contacts of agents' phones that are registered.",
+            ),
+            sip_registrations_total: d.counter(
+                "tandem_sip_registrations_total",
+                "REGISTER requests that were granted, refreshes included.",
+            ),
+            sip_challenges_total: d.counter("tandem_sip_challenges_total", "Digest challenges that were sent."),
+            sip_banned_sources: d.gauge("tandem_sip_banned_sources", "Sources that are banned now."),
+            sip_abuse_total: d.counters(
+                "tandem_sip_abuse_total",
+                "Wrong passwords, requests of unknown sources, and datagrams that are no SIP.",
+                [fixed("reason", &["failed_authentication", "garbage", "unknown_source"])],
+            ),
+            sip_dropped_total: d.counters(
+                "tandem_sip_dropped_total",
+                "Requests that were dropped unheard, because their source is banned or sends too many.",
+                [fixed("reason", &["banned", "rate"])],
+            ),
             trunk_up: d.gauges("tandem_trunk_up", "Whether a trunk answers (1) or not (0).", [names("trunk", 64)]),
             overload_rejections_total: d.counter(
                 "tandem_overload_rejections_total",

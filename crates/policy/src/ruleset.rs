@@ -68,6 +68,8 @@ pub struct Environment {
     pub trunks: Option<BTreeSet<String>>,
     /// AI profiles: an unknown one is an error.
     pub profiles: Option<BTreeSet<String>>,
+    /// Accounts of agents: an unknown one is an error.
+    pub agents: Option<BTreeSet<String>>,
     /// Prompts and music: an unknown one is a warning.
     pub prompts: Option<BTreeSet<String>>,
 }

@@ -364,7 +364,7 @@ pub enum Place {
 /// Whom a destination rings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dial {
-    /// `sip:`, `sips:` or `tel:` URIs, exactly as written.
+    /// `sip:`, `sips:` or `tel:` URIs, exactly as written, or `agent:NAME` for an account of tandem.yaml.
     pub targets: Vec<Arc<str>>,
     /// The trunk to go through; always given for `tel:`.
     pub trunk: Option<Arc<str>>,

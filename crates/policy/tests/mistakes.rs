@@ -275,11 +275,20 @@ fn names_of_the_configuration_are_checked_where_it_is_known() {
         lines: known(&["support"]),
         trunks: known(&["carrier-a"]),
         profiles: known(&["default"]),
+        agents: known(&["anna", "ben"]),
         prompts: known(&["please-hold", "music/default"]),
     };
     let text = "version: 1\napplies_to: { lines: [suport] }\ndestinations:\n  a: { dial: \"tel:+49301\", trunk: carrier-b }\n  b: { ai: defualt }\n";
     let said = RuleSet::load(&[SourceFile::main("rules.yaml", text)], &environment).unwrap_err().to_string();
     insta::assert_snapshot!("configuration", said);
+    let text = "version: 1\ndestinations:\n  a: { agent: [anna, bne], trunk: carrier-a }\n  b: { agent: [] }\n";
+    let said = RuleSet::load(&[SourceFile::main("rules.yaml", text)], &environment).unwrap_err().to_string();
+    assert!(
+        said.contains("unknown agent `bne`")
+            && said.contains("leave `trunk` away")
+            && said.contains("the list of addresses is empty"),
+        "{said}"
+    );
     let text = "version: 1\nrules: [{ id: it, while: start, announce: plase-hold }]\n";
     let warned = RuleSet::load(&[SourceFile::main("rules.yaml", text)], &environment).unwrap().warnings;
     assert!(warned[0].to_string().contains("there is no prompt or music `plase-hold`"));

@@ -73,6 +73,7 @@ impl Call {
         let mut headers = shown.headers;
         headers.extend(self.headers_for_ai(profile, told));
         let order = Order {
+            phone: None,
             target: profile.uri.as_str().into(),
             hop: route.hop,
             from: shown.from,

@@ -85,8 +85,8 @@ impl Call {
         while let Some(act) = queue.pop_front() {
             match act {
                 Act::CallerWaits { release } => self.caller_waits(step, release),
-                Act::Dial { leg, target, attempt } => {
-                    let more = self.dial_human(step, leg, &target, attempt);
+                Act::Dial { leg, target, phone, attempt } => {
+                    let more = self.dial_human(step, leg, &target, phone, attempt);
                     queue.extend(more);
                 }
                 Act::Drop { leg } => {
@@ -120,7 +120,14 @@ impl Call {
         }
     }
 
-    fn dial_human(&mut self, step: &mut Step<'_>, leg: LegId, target: &Arc<str>, attempt: u32) -> Acts {
+    fn dial_human(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        target: &Arc<str>,
+        phone: Option<Arc<signaling::Contact>>,
+        attempt: u32,
+    ) -> Acts {
         let Some(transfer) = &self.transfer else {
             step.shared.legs.remove(&leg);
             return Acts::new();
@@ -131,7 +138,10 @@ impl Call {
             policy::Place::Dial(dial) => dial.trunk.clone(),
             policy::Place::Ai { .. } => None,
         };
-        let routes = dial::human(step.config, target, through.as_deref(), &self.about.trunk, named);
+        let routes = match &phone {
+            Some(phone) => Ok(vec![dial::phone(phone)]),
+            None => dial::human(step.config, target, through.as_deref(), &self.about.trunk, named),
+        };
         let full = self.legs.len() >= MOST_LEGS;
         let (id, destination) = (transfer.id(), spec.to.to_string());
         let found = match routes {
@@ -192,10 +202,12 @@ impl Call {
         let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
         let nat = match route.peer.trunk() {
             Some(name) => step.config.trunks.get(name).map(|trunk| trunk.nat).unwrap_or_default(),
+            None if route.phone.is_some() => step.config.agents.nat,
             None => step.config.media.nat,
         };
         let order = Order {
-            target: target_there,
+            target: route.phone.as_ref().map_or(target_there, |phone| phone.uri.as_str().into()),
+            phone: route.phone,
             hop: route.hop,
             first_response: Self::first_response(step, &route.peer, &ways),
             peer: route.peer,

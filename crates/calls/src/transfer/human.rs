@@ -49,26 +49,40 @@ impl Transfer {
         };
         while self.attempts.len() < at_once {
             let Some(target) = self.targets.pop_front() else { return };
-            let leg = step.new_leg();
-            let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-            self.attempts.push(Attempt { number, leg, target: Arc::clone(&target), tries: 1, whisper: None });
-            self.record.attempts.push(AttemptRecord {
-                attempt: number,
-                destination: self.spec.to.to_string(),
-                target: target.to_string(),
-                leg: format!("human-{number}"),
-                started: step.time(),
-                ringing: None,
-                answered: None,
-                accepted: None,
-                ended: None,
-                cause: None,
-                sip_code: None,
-            });
-            step.arm(Timer::Ring(leg), self.spec.ring_timeout);
-            acts.push(Act::Dial { leg, target, attempt: number });
+            // All phones of an account ring at once: they are one person's.
+            let phones = step.config.agents.phones(&step.shared.registered, &target);
+            for phone in phones.into_iter().take(step.config.limits.ringing_at_once.max(1)) {
+                self.dial_one(step, &target, phone, acts);
+            }
         }
         self.restate();
+    }
+
+    fn dial_one(
+        &mut self,
+        step: &mut Step<'_>,
+        target: &Arc<str>,
+        phone: Option<Arc<signaling::Contact>>,
+        acts: &mut Acts,
+    ) {
+        let leg = step.new_leg();
+        let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        self.attempts.push(Attempt { number, leg, target: Arc::clone(target), tries: 1, whisper: None });
+        self.record.attempts.push(AttemptRecord {
+            attempt: number,
+            destination: self.spec.to.to_string(),
+            target: target.to_string(),
+            leg: format!("human-{number}"),
+            started: step.time(),
+            ringing: None,
+            answered: None,
+            accepted: None,
+            ended: None,
+            cause: None,
+            sip_code: None,
+        });
+        step.arm(Timer::Ring(leg), self.spec.ring_timeout);
+        acts.push(Act::Dial { leg, target: Arc::clone(target), phone, attempt: number });
     }
 
     /// Whether `leg` is an attempt of this transfer.

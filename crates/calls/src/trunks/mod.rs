@@ -11,7 +11,7 @@ mod rate;
 pub use config::{TrunkLimits, TrunkPing, TrunkRegistration};
 
 use crate::{
-    Config, Happening, Output, Time, Trunk, TrunkList, TrunkSummary,
+    AGENTS, Config, Happening, Output, Time, Trunk, TrunkList, TrunkSummary,
     dial::{self, Hop},
     ids::ResolveId,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Trunks {
     states: Vec<State>,
     by_name: FxHashMap<String, usize>,
     timers: Timers<Timer>,
+    /// Calls that registered phones have brought. They are no trunk: nothing is asked of them, and none goes out through them.
+    agents: usize,
     /// Places that legs of ours hold.
     legs: FxHashMap<LegId, usize>,
     resolving: FxHashMap<ResolveId, (usize, For)>,
@@ -360,8 +362,15 @@ impl Trunks {
         self.state(name).is_some_and(|state| state.found.contains(&address))
     }
 
-    /// A call comes in by a trunk: a place on it, or why there is none.
+    /// A call comes in by a trunk, or from an agent's phone: a place there, or why there is none.
     pub(crate) fn admit(&mut self, trunk: &Trunk, name: &str, now: Monotonic) -> Result<(), Full> {
+        if name == AGENTS {
+            if self.agents >= trunk.max_calls {
+                return Err(Full::Calls);
+            }
+            self.agents += 1;
+            return Ok(());
+        }
         let Some(state) = self.state_mut(name) else { return Err(Full::Calls) };
         if state.incoming >= trunk.max_calls || state.incoming + state.outgoing >= trunk.limits.calls {
             return Err(Full::Calls);
@@ -373,8 +382,12 @@ impl Trunks {
         Ok(())
     }
 
-    /// A call that came in by a trunk is over.
+    /// A call that [`Self::admit`] gave a place is over.
     pub(crate) fn leave(&mut self, name: &str) {
+        if name == AGENTS {
+            self.agents = self.agents.saturating_sub(1);
+            return;
+        }
         if let Some(state) = self.state_mut(name) {
             state.incoming = state.incoming.saturating_sub(1);
         }

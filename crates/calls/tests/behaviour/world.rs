@@ -100,6 +100,8 @@ pub(crate) struct World {
     pub(crate) reliable: bool,
     /// Everything that signaling was asked for.
     pub(crate) commands: Vec<Command>,
+    /// Whose phone the next caller calls from, when it is a registered one.
+    pub(crate) account: Option<String>,
     inbox: VecDeque<Input>,
 }
 
@@ -174,6 +176,7 @@ impl World {
             no_ports: false,
             reliable: false,
             commands: Vec::new(),
+            account: None,
             inbox: VecDeque::new(),
         }
     }
@@ -201,7 +204,7 @@ impl World {
         self.caller = leg;
         let party = |uri: &str| signaling::Party { display: String::new(), uri: uri.into() };
         let incoming = Incoming {
-            account: None,
+            account: self.account.clone(),
             gate: None,
             flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.10:5060".parse().unwrap()),
             request_uri: "sip:+4930900@192.0.2.1".into(),

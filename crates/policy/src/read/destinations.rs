@@ -43,12 +43,12 @@ impl Reader<'_> {
 
     fn destination(&mut self, name: &str, node: &Node, problems: &mut Problems) -> Option<Destination> {
         let mut fields = Fields::new(node, "key", problems)?;
-        let unbuilt = ["queue", "voicemail", "callback", "agent"];
+        let unbuilt = ["queue", "voicemail", "callback"];
         let built = !unbuilt.iter().any(|key| fields.has(key));
         fields.later(&unbuilt, problems);
         fields.later(&["caller_id", "context_wait", "priority", "pick", "cover"], problems);
         let place = match built {
-            true => exactly_one(&mut fields, &["dial", "ai"], name, problems),
+            true => exactly_one(&mut fields, &["dial", "ai", "agent"], name, problems),
             false => None,
         };
         let trunk_node = fields.take("trunk", problems);
@@ -65,12 +65,28 @@ impl Reader<'_> {
                 let profiles = self.environment.profiles.as_ref();
                 Place::Ai { profile: Some(self.configured("AI profile", profiles, node, problems)?) }
             }
+            ("agent", node) => {
+                if let Some(trunk) = trunk_node {
+                    let why = "an agent's phones are reached where they registered";
+                    problems.error_with(trunk.span, why, "leave `trunk` away");
+                }
+                let targets = self.agents(node, problems);
+                Place::Dial(Dial { targets, trunk: None, ring: ring.unwrap_or_default() })
+            }
             (_, node) => {
                 let targets = targets(node, trunk_node.is_some(), problems);
                 Place::Dial(Dial { targets, trunk, ring: ring.unwrap_or_default() })
             }
         };
         Some(Destination { name: name.into(), place, hours, options })
+    }
+
+    /// Accounts of agents, as targets.
+    fn agents(&self, node: &Node, problems: &mut Problems) -> Vec<Arc<str>> {
+        let known = self.environment.agents.as_ref();
+        let items = most_targets(node, problems);
+        let names = items.iter().filter_map(|item| self.configured("agent", known, item, problems));
+        names.map(|name| format!("agent:{name}").into()).collect()
     }
 
     pub(super) fn defaults(&mut self, source: &Source, problems: &mut Problems) {
@@ -95,6 +111,10 @@ impl Reader<'_> {
 }
 
 fn targets(node: &Node, has_trunk: bool, problems: &mut Problems) -> Vec<Arc<str>> {
+    most_targets(node, problems).iter().filter_map(|item| target(item, has_trunk, problems)).collect()
+}
+
+fn most_targets<'n>(node: &'n Node, problems: &mut Problems) -> &'n [Node] {
     let items = node.items();
     if items.is_empty() {
         problems.error(node.span, "the list of addresses is empty");
@@ -102,7 +122,7 @@ fn targets(node: &Node, has_trunk: bool, problems: &mut Problems) -> Vec<Arc<str
     if items.len() > MOST_TARGETS {
         problems.error(node.span, format!("{} addresses are too many, at most {MOST_TARGETS} are rung", items.len()));
     }
-    items.iter().filter_map(|item| target(item, has_trunk, problems)).collect()
+    items
 }
 
 /// A `sip:`, `sips:` or `tel:` URI, kept exactly as written.

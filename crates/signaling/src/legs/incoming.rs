@@ -54,7 +54,7 @@ impl Legs {
             call_id: text(request.call_id()),
             reliable: reliable.as_ref().is_some_and(|reliable| reliable.required),
             headers: passed(message, &w.cx.config.passed_headers),
-            max_forwards: request.max_forwards.unwrap_or(70),
+            max_forwards: request.max_forwards.unwrap_or(70).min(70),
             offer,
         };
         let secure = is_secure(message);

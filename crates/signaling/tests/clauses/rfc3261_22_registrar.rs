@@ -2,9 +2,9 @@
 
 use crate::{
     phone::{PASSWORD, Phone, challenges, desk, home, parameter, registration, told, with},
-    world::{World, header, ms, request, status},
+    world::{World, a, b, config, header, ms, request, status},
 };
-use signaling::Event;
+use signaling::{Config, Credentials, Event, Flow, OutsideCommand, OutsideEvent, OutsideId, Party, Register};
 use std::time::Duration;
 
 #[test]
@@ -148,4 +148,40 @@ fn a_password_is_nowhere_in_what_we_say_and_a_nonce_s_realm_is_ours() {
     assert!(!format!("{:?}", registration()).contains(PASSWORD));
     let challenged = phone.ask(&mut world, "");
     assert_eq!(parameter(&challenges(&challenged)[0], "realm"), "desk.example");
+}
+
+/// Our client of registrars and our registrar, over the emulated network.
+fn both_sides(password: &str) -> World {
+    let desk = Config { registration: Some(registration()), ..config(b()) };
+    let mut world = World::with(1, [config(a()), desk]);
+    let order = Register {
+        registrar: "sip:desk.example".into(),
+        address: Party { display: String::new(), uri: "sip:anna@desk.example".into() },
+        flow: Flow::udp(a(), b()),
+        peer_name: None,
+        contact_user: "anna".into(),
+        expires: Duration::from_secs(120),
+        credentials: Some(Credentials { realm: None, username: "anna".into(), password: password.into() }),
+        retry: Duration::from_secs(30),
+    };
+    world.ask(OutsideCommand::Register { id: OutsideId(1), order: Box::new(order) });
+    world.pass(Duration::from_secs(1));
+    world
+}
+
+#[test]
+fn rfc3261_10_our_own_client_keeps_a_registration_at_our_own_registrar() {
+    let mut world = both_sides(PASSWORD);
+    assert_eq!(told(&world, "anna"), ["sip:anna@192.0.2.1:5060"]);
+    world.pass(Duration::from_secs(1_000));
+    assert_eq!(world.cores[1].1.registrations(), 1, "renewed before its nonce and itself were over");
+    assert!(world.outside.iter().all(|event| matches!(event, OutsideEvent::Registered { .. })), "{:?}", world.outside);
+}
+
+#[test]
+fn a_new_nonce_in_every_challenge_is_answered_twice_and_then_no_more() {
+    let world = both_sides("wrong");
+    assert!(matches!(world.outside[..], [OutsideEvent::RegistrationFailed { status: Some(401), .. }]));
+    let asked = world.count(a(), "REGISTER");
+    assert!((2..=3).contains(&asked), "{asked} requests");
 }

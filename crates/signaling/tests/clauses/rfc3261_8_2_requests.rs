@@ -111,6 +111,15 @@ fn rfc3261_21_4_7_a_caller_that_takes_no_session_description_draws_406() {
 }
 
 #[test]
+fn more_hops_than_the_standard_recommends_are_not_granted() {
+    for (sent, left) in [("Max-Forwards: 255\n", 70), ("Max-Forwards: 12\n", 12), ("", 70)] {
+        let mut world = World::alone();
+        world.say(&request("INVITE", "").replace("Max-Forwards: 70\n", sent));
+        assert_eq!(world.incoming(0).1.max_forwards, left, "{sent}");
+    }
+}
+
+#[test]
 fn max_forwards_0_ends_here() {
     assert_eq!(drawn(&request("INVITE", "").replace("Max-Forwards: 70", "Max-Forwards: 0")), [483]);
     assert_eq!(drawn(&request("OPTIONS", "").replace("Max-Forwards: 70", "Max-Forwards: 0")), [200]);

@@ -3,6 +3,7 @@
 //! Layers, each above the one before: the file, `conf.d/*.yaml` beside it by byte order, variables `TANDEM__SECTION__KEY`.
 //! Sections are merged key by key, lists and values are replaced. All mistakes of all layers come out of one run.
 
+mod agents;
 mod people;
 mod problem;
 mod reader;
@@ -17,9 +18,9 @@ pub use problem::{Place, Problem, Problems, Source, Sources};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
-    AfterHuman, Auth, CallerId, Cdr, Codec, Configuration, Control, Dns, Format, Forwarded, Identity, Limits, Listener,
-    Logging, Media, NumberFormat, Numbers, Pattern, Ping, Profile, Refuge, Register, RequestUri, Route, Sentiment, Sip,
-    Strangers, Trunk, TrunkLimits,
+    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, Codec, Configuration, Control, Dns, Format, Forwarded,
+    Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern, Ping, Profile, Reach, Refuge, Register,
+    RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 

@@ -8,6 +8,7 @@ use super::{
     types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
     values::{self, Host, Network},
 };
+use calls::AGENTS;
 use signaling::Transport;
 use std::{fs, path::Path, time::Duration};
 
@@ -18,6 +19,10 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, timer: SessionTime
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
+        if name == AGENTS {
+            let why = "`agents` is the name that calls of registered phones come under";
+            section.wrong(None, why, Some("call the trunk something else"));
+        }
         section.later(&["srtp", "codecs", "refer"]);
         let transport = section.optional("transport", values::transport).map(|placed| placed.value);
         let address =
@@ -146,28 +151,33 @@ fn auth(section: &mut Section<'_>, key: &'static str, places: &Places) -> Option
         return None;
     }
     let username = auth.required("username", values::text);
-    let written = auth.optional("password", values::text);
-    let file = auth.optional("password_file", |text| password_of(&file_path(text, places)));
+    let password = password(&mut auth, places);
     let realm = auth.optional("realm", values::text).map(|placed| placed.value);
-    let password = match (written, file) {
+    auth.done();
+    Some(Auth { username: username?.value, password: password?, realm })
+}
+
+/// `password`, or `password_file`.
+pub(super) fn password(section: &mut Section<'_>, places: &Places) -> Option<String> {
+    let written = section.optional("password", values::text);
+    let file = section.optional("password_file", |text| password_of(&file_path(text, places)));
+    match (written, file) {
         (Some(one), None) | (None, Some(one)) => Some(one.value),
         (Some(_), Some(file)) => {
-            auth.wrong(file.place, "`password` and `password_file` are both given", Some("keep one of them"));
+            section.wrong(file.place, "`password` and `password_file` are both given", Some("keep one of them"));
             None
         }
         (None, None) => {
-            if !auth.has("password_file") {
-                auth.wrong(
+            if !section.has("password_file") {
+                section.wrong(
                     None,
-                    format!("`{}` needs a password", auth.path()),
+                    format!("`{}` needs a password", section.path()),
                     Some("`password_file: NAME`, or `password`"),
                 );
             }
             None
         }
-    };
-    auth.done();
-    Some(Auth { username: username?.value, password: password?, realm })
+    }
 }
 
 /// A credential of systemd when there is one of this name, else beside the configuration.
@@ -322,12 +332,13 @@ fn refuge(text: &str, own: &str, names: &[String]) -> Result<Refuge, Wrong> {
 }
 
 /// Section `routes`.
-pub(super) fn routes(root: &mut Section<'_>, trunks: &[Trunk], profiles: &[String]) -> Vec<Route> {
+pub(super) fn routes(root: &mut Section<'_>, trunks: &[Trunk], agents: bool, profiles: &[String]) -> Vec<Route> {
+    let callers = || trunks.iter().map(|trunk| trunk.name.as_str()).chain(agents.then_some(AGENTS));
     let mut all: Vec<Route> = Vec::new();
     for mut section in root.items("routes") {
         section.later(&["bypass", "recording", "hours"]);
         let number = section.required("number", pattern);
-        let from = section.list("trunks", |text| known(text, trunks.iter().map(|trunk| trunk.name.as_str()), "trunk"));
+        let from = section.list("trunks", |text| known(text, callers(), "trunk"));
         let line = section.or("line", "default".to_owned(), values::name);
         let profile = section.required("ai", |text| known(text, profiles.iter().map(String::as_str), "AI profile"));
         let trunks: Vec<String> = from.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
@@ -399,7 +410,7 @@ fn shown_pattern(pattern: &Pattern) -> String {
     }
 }
 
-fn check_name(name: &str, section: &Section<'_>) {
+pub(super) fn check_name(name: &str, section: &Section<'_>) {
     if let Err(wrong) = values::name(name) {
         section.note(section.place(), wrong);
     }

@@ -1,7 +1,7 @@
 //! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
 
 use super::{
-    people,
+    agents, people,
     reader::{Notes, Placed, Section, Wrong, number},
     tree::Node,
     types::{Cdr, Codec, Configuration, Control, Dns, Format, Limits, Listener, Logging, Media, Sip, Strangers},
@@ -42,7 +42,7 @@ impl Places {
 /// Reads the whole tree. The answer stands only if nothing was noted.
 pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
     let mut root = Section::root(root, notes);
-    root.later(&["agents", "recording", "context", "ledger", "metrics"]);
+    root.later(&["recording", "context", "ledger", "metrics"]);
     let sip = sip(root.section("sip"), places);
     let media = media(root.section("media"), &sip, places);
     let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
@@ -52,9 +52,11 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let limits = limits(root.section("limits"));
     let trunks = people::trunks(&mut root, places, sip.session_timer);
     let (profiles, names) = people::profiles(&mut root, places, &trunks);
-    let routes = people::routes(&mut root, &trunks, &names);
+    let agents = agents::agents(root.section("agents"), places);
+    let abuse = agents::abuse(root.section("abuse"));
+    let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
     root.done();
-    Configuration { sip, trunks, routes, profiles, media, rules, control, cdr, logging, limits }
+    Configuration { sip, trunks, agents, abuse, routes, profiles, media, rules, control, cdr, logging, limits }
 }
 
 fn sip(mut section: Section<'_>, places: &Places) -> Sip {

@@ -204,3 +204,40 @@ fn the_dns_is_the_systems_until_servers_are_named_and_its_bounds_are_kept() {
         assert!(told.contains(said) && told.contains("tandem.yaml:1:"), "{wrong}: {told}");
     }
 }
+
+#[test]
+fn agents_are_read_with_their_passwords_and_every_mistake_about_them_is_told() {
+    let files = [
+        (
+            "tandem.yaml",
+            "agents:\n  domains: [Desk.Example]\n  accounts:\n    anna: { password_file: anna }\n    ben: { password: open, max_contacts: 2 }\nai: { a: { uri: \"sip:a@127.0.0.1\" } }\nroutes: [{ number: \"*\", trunks: [agents], ai: a }]\nabuse: { failures: 3, ban: 0s }\n",
+        ),
+        ("anna", "sesame\n"),
+    ];
+    let read = reading(&files, &[]).expect("right");
+    assert_eq!((read.agents.realm.as_str(), read.agents.md5), ("desk.example", false));
+    let of = |at: usize| (read.agents.accounts[at].name.as_str(), read.agents.accounts[at].password.as_str());
+    assert_eq!((of(0), of(1), read.agents.accounts[1].max_contacts), (("anna", "sesame"), ("ben", "open"), 2));
+    assert_eq!((read.abuse.failures, read.abuse.ban.is_zero(), read.abuse.strangers), (3, true, 20));
+    assert_eq!(read.routes[0].trunks, ["agents"]);
+    assert!(!format!("{read:?}").contains("sesame"));
+
+    let told = mistakes(
+        "agents:\n  domains: [\"desk.example:5060\"]\n  digest: [md5]\n  expires_min: 1h\n  accounts:\n    anna: {}\n    \"b n\": { password: x, pasword: y }\ntrunks: { agents: { address: 127.0.0.1 } }\nabuse: { failures: 0 }\n",
+    );
+    for said in [
+        "`desk.example:5060` is not a domain",
+        "offers MD5 alone",
+        "`agents.expires_max` is less than `agents.expires_min`",
+        "`agents.accounts.anna` needs a password",
+        "`b n` is not a name",
+        "did you mean `password`?",
+        "the name that calls of registered phones come under",
+        "`abuse.failures`: `0` is out of range",
+    ] {
+        assert!(told.contains(said), "{said}:\n{told}");
+    }
+    let told =
+        mistakes("ai: { a: { uri: \"sip:a@127.0.0.1\" } }\nroutes: [{ number: \"*\", trunks: [agents], ai: a }]\n");
+    assert!(told.contains("there is no trunk `agents`"), "nobody may register:\n{told}");
+}

@@ -17,6 +17,10 @@ pub struct Configuration {
     pub sip: Sip,
     /// Who may bring calls and takes them, in the order written.
     pub trunks: Vec<Trunk>,
+    /// Phones that register with us.
+    pub agents: Agents,
+    /// How those are treated whom nobody knows.
+    pub abuse: Abuse,
     /// Which called number is which line; the first that matches wins.
     pub routes: Vec<Route>,
     /// AI profiles.
@@ -302,6 +306,76 @@ pub struct Numbers {
     pub national_prefix: String,
     /// What stands before an international number, e.g. `00`.
     pub international_prefix: String,
+}
+
+/// Section `agents`.
+#[derive(Clone, Debug)]
+pub struct Agents {
+    /// Hosts of their addresses, in lower case.
+    pub domains: Vec<String>,
+    /// Of the challenges.
+    pub realm: String,
+    /// Whether MD5 is offered after SHA-256.
+    pub md5: bool,
+    /// How long a nonce opens.
+    pub nonce_lifetime: Duration,
+    /// The shortest registration.
+    pub expires_min: Duration,
+    /// The longest registration.
+    pub expires_max: Duration,
+    /// Where a phone's requests are sent.
+    pub contact: Reach,
+    /// Whether their media's source is learned from their packets.
+    pub learn: bool,
+    /// Calls that all of them together may bring at once.
+    pub max_calls: usize,
+    /// Who may register; nobody when empty.
+    pub accounts: Vec<Account>,
+}
+
+/// One entry of `agents.accounts`.
+#[derive(Clone)]
+pub struct Account {
+    /// The user of its address, and of its digest.
+    pub name: String,
+    /// Its password, from the file or from `password_file`.
+    pub password: String,
+    /// Phones at once.
+    pub max_contacts: usize,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Account({}, …)", self.name)
+    }
+}
+
+/// Where the requests to a registered phone are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To its Contact, or where it came from when that is another address.
+    Auto,
+    /// To its Contact.
+    Contact,
+    /// To where it came from.
+    Source,
+}
+
+/// Section `abuse`.
+#[derive(Clone, Debug)]
+pub struct Abuse {
+    /// Requests a second of one unknown source that are looked at.
+    pub requests_per_second: u32,
+    /// Failed authentications that ban.
+    pub failures: u32,
+    /// Requests of an unknown source, or garbage, that ban.
+    pub strangers: u32,
+    /// How long offences are remembered.
+    pub window: Duration,
+    /// How long a ban lasts; zero bans nobody.
+    pub ban: Duration,
+    /// Sources that are remembered.
+    pub sources: usize,
 }
 
 /// One entry of `routes`.

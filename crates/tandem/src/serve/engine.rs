@@ -294,7 +294,9 @@ impl Turning {
                     signaling::Output::Outside { id, event } => {
                         self.calls.handle_input(now, Input::Outside { id, event });
                     }
-                    signaling::Output::Contacts { .. } => {}
+                    signaling::Output::Contacts { account, contacts } => {
+                        self.calls.handle_input(now, Input::Contacts { account, contacts });
+                    }
                 }
             } else if let Some(output) = self.calls.poll_output() {
                 self.carry_out(now, output);
@@ -407,6 +409,19 @@ impl Turning {
         metrics.timers_active.set((sip.timers + calls.timers) as u64);
         let counters = self.signaling.counters();
         metrics.sip_retransmissions_total.at_least(counters.retransmissions);
+        metrics.sip_registered_contacts.set(self.signaling.registrations() as u64);
+        metrics.sip_banned_sources.set(self.signaling.banned(clock::io::now()) as u64);
+        metrics.sip_registrations_total.at_least(counters.registrations);
+        metrics.sip_challenges_total.at_least(counters.challenges);
+        for (reason, total) in [
+            ("failed_authentication", counters.failed_authentications),
+            ("unknown_source", counters.unknown_sources),
+            ("garbage", counters.garbage),
+        ] {
+            metrics.sip_abuse_total.at_least([reason], total);
+        }
+        metrics.sip_dropped_total.at_least(["banned"], counters.dropped_banned);
+        metrics.sip_dropped_total.at_least(["rate"], counters.dropped_rate);
         for (method, way, status, total) in counters.messages() {
             let direction = match way {
                 Way::In => Direction::In,

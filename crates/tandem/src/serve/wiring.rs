@@ -58,6 +58,15 @@ pub(crate) fn signaling(configuration: &Configuration, listeners: &[signaling::L
             Strangers::Silent => signaling::Unknown::Silent,
             Strangers::Forbid => signaling::Unknown::Forbid,
         },
+        abuse: signaling::Abuse {
+            requests_per_second: configuration.abuse.requests_per_second,
+            failures: configuration.abuse.failures,
+            strangers: configuration.abuse.strangers,
+            window: configuration.abuse.window,
+            ban: configuration.abuse.ban,
+            sources: configuration.abuse.sources,
+        },
+        registration: (!configuration.agents.accounts.is_empty()).then(|| registration(&configuration.agents)),
         t1: configuration.sip.t1,
         t2: configuration.sip.t2,
         t4: configuration.sip.t4,
@@ -82,12 +91,50 @@ pub(crate) fn able(configuration: &Configuration) -> signaling::locate::Able {
     signaling::locate::Able::of(listeners.iter().map(|listener| (listener.transport, listener.address.ip())))
 }
 
+/// What `signaling` is told of agents' phones.
+fn registration(agents: &config::Agents) -> signaling::Registration {
+    let account = |account: &config::Account| signaling::Account {
+        username: account.name.clone(),
+        password: account.password.clone(),
+        max_contacts: account.max_contacts,
+    };
+    signaling::Registration {
+        domains: agents.domains.clone(),
+        realm: agents.realm.clone(),
+        md5: agents.md5,
+        nonce_lifetime: agents.nonce_lifetime,
+        expires_min: agents.expires_min,
+        expires_max: agents.expires_max,
+        reach: match agents.contact {
+            config::Reach::Auto => signaling::Reach::Auto,
+            config::Reach::Contact => signaling::Reach::Contact,
+            config::Reach::Source => signaling::Reach::Source,
+        },
+        accounts: agents.accounts.iter().map(account).collect(),
+    }
+}
+
+/// What `calls` is told of them.
+fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Agents {
+    let agents = &configuration.agents;
+    if agents.accounts.is_empty() {
+        return calls::Agents::default();
+    }
+    let addresses = listeners.iter().flat_map(|listener| [listener.local, listener.advertised]);
+    calls::Agents {
+        domains: agents.domains.iter().cloned().chain(addresses.map(|address| address.to_string())).collect(),
+        caller: calls::Trunk { max_calls: agents.max_calls, nat: nat(agents.learn), ..calls::Trunk::default() },
+        nat: nat(agents.learn),
+    }
+}
+
 /// What `calls` is told.
 pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Config {
     let media = &configuration.media;
     calls::Config {
         listeners: listeners.to_vec(),
         trunks: configuration.trunks.iter().map(|trunk| (trunk.name.clone(), self::trunk(trunk))).collect(),
+        agents: agents(configuration, listeners),
         routes: configuration.routes.iter().map(route).collect(),
         ai: configuration.profiles.iter().map(|profile| (profile.name.clone(), self::profile(profile))).collect(),
         media: calls::Media {

@@ -1,0 +1,94 @@
+//! Sections `agents` and `abuse`: phones that register with us, and how those are treated whom nobody knows.
+
+use super::{
+    people,
+    reader::{Section, Wrong, word},
+    sections::Places,
+    types::{Abuse, Account, Agents, Reach},
+};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Section `agents`.
+pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
+    section.later(&["skills", "queues"]);
+    let domains: Vec<String> =
+        section.list("domains", domain).unwrap_or_default().into_iter().map(|placed| placed.value).collect();
+    let realm = domains.first().cloned().unwrap_or_else(|| "tandem".to_owned());
+    let realm = section.or("realm", realm, realm_text);
+    let digest = section.list("digest", |text| word(text, &[("sha-256", false), ("md5", true)]));
+    let digest = digest.unwrap_or_default();
+    if !digest.is_empty() && digest.iter().all(|placed| placed.value) {
+        section.wrong(
+            digest[0].place,
+            "`agents.digest` offers MD5 alone",
+            Some("`[sha-256, md5]`: phones that know no better take MD5 (RFC 8760)"),
+        );
+    }
+    let nonce_lifetime = section.duration("nonce_lifetime", SECOND * 300, SECOND * 30..=SECOND * 3600);
+    let expires_min = section.duration("expires_min", SECOND * 60, SECOND * 10..=SECOND * 3600);
+    let expires_max = section.duration("expires_max", SECOND * 600, SECOND * 60..=SECOND * 86_400);
+    if expires_max < expires_min {
+        section.wrong(None, "`agents.expires_max` is less than `agents.expires_min`", None);
+    }
+    let contact = section.word(
+        "contact",
+        Reach::Auto,
+        &[("auto", Reach::Auto), ("contact", Reach::Contact), ("source", Reach::Source)],
+    );
+    let learn = people::nat(&mut section);
+    let max_calls = usize::try_from(section.number("max_calls", 100_000, 1..=100_000)).unwrap_or(usize::MAX);
+    let mut accounts = Vec::new();
+    for (name, mut account) in section.sections("accounts") {
+        people::check_name(&name, &account);
+        let max_contacts = account.number("max_contacts", 4, 1..=32);
+        let password = people::password(&mut account, places);
+        account.done();
+        let max_contacts = usize::try_from(max_contacts).unwrap_or(4);
+        accounts.extend(password.map(|password| Account { name, password, max_contacts }));
+    }
+    section.done();
+    Agents {
+        domains,
+        realm,
+        md5: digest.iter().any(|placed| placed.value),
+        nonce_lifetime,
+        expires_min,
+        expires_max,
+        contact,
+        learn,
+        max_calls,
+        accounts,
+    }
+}
+
+/// Section `abuse`.
+pub(super) fn abuse(mut section: Section<'_>) -> Abuse {
+    let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let abuse = Abuse {
+        requests_per_second: small(section.number("requests_per_second", 20, 1..=100_000)),
+        failures: small(section.number("failures", 5, 1..=1_000)),
+        strangers: small(section.number("strangers", 20, 1..=100_000)),
+        window: section.duration("window", SECOND * 60, SECOND..=SECOND * 86_400),
+        ban: section.duration("ban", SECOND * 600, Duration::ZERO..=SECOND * 86_400 * 7),
+        sources: usize::try_from(section.number("sources", 10_000, 100..=1_000_000)).unwrap_or(10_000),
+    };
+    section.done();
+    abuse
+}
+
+fn domain(text: &str) -> Result<String, Wrong> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if text.is_empty() || text.len() > 253 || !text.chars().all(good) {
+        return Err(Wrong::new(format!("`{text}` is not a domain")).help("like `desk.example.com`, without a port"));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn realm_text(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.len() > 64 || !text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')) {
+        return Err(Wrong::new(format!("`{text}` is not a realm")).help("letters, digits and dots, at most 64"));
+    }
+    Ok(text.to_owned())
+}
