@@ -86,7 +86,7 @@ impl Call {
             match act {
                 Act::CallerWaits { release } => self.caller_waits(step, release),
                 Act::Dial { leg, target, phone, attempt } => {
-                    let more = self.dial_human(step, leg, &target, phone, attempt);
+                    let more = self.dial_human(step, leg, &target, phone.as_ref(), attempt);
                     queue.extend(more);
                 }
                 Act::Drop { leg } => {
@@ -125,7 +125,7 @@ impl Call {
         step: &mut Step<'_>,
         leg: LegId,
         target: &Arc<str>,
-        phone: Option<Arc<signaling::Contact>>,
+        phone: Option<&Arc<signaling::Contact>>,
         attempt: u32,
     ) -> Acts {
         let Some(transfer) = &self.transfer else {
@@ -138,7 +138,7 @@ impl Call {
             policy::Place::Dial(dial) => dial.trunk.clone(),
             policy::Place::Ai { .. } => None,
         };
-        let routes = match &phone {
+        let routes = match phone {
             Some(phone) => Ok(vec![dial::phone(phone)]),
             None => dial::human(step.config, target, through.as_deref(), &self.about.trunk, named),
         };
