@@ -22,6 +22,9 @@ use std::{
 /// The first RTP port; each leg takes an even one.
 const FIRST_PORT: u16 = 20_000;
 
+/// Packets further apart than this are two stretches of what is heard.
+const GAP: Duration = Duration::from_millis(60);
+
 /// The cores.
 #[derive(Debug)]
 pub(crate) struct House {
@@ -330,7 +333,8 @@ impl House {
                 let sound = Sound::of(&bytes[12..]);
                 let last = self.latest.get(&to).and_then(|at| self.voices.get_mut(*at));
                 match last {
-                    Some(voiced) if voiced.sound == sound => voiced.until = now,
+                    // Where nothing came for a while, somebody was on hold: nobody heard anything meanwhile.
+                    Some(voiced) if voiced.sound == sound && now.since(voiced.until) <= GAP => voiced.until = now,
                     _ => {
                         self.latest.insert(to, self.voices.len());
                         self.voices.push(Voiced { from: now, until: now, to, sound });

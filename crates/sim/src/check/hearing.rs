@@ -6,6 +6,7 @@ use crate::{
 };
 use calls::{CallId, Happening};
 use clock::Monotonic;
+use std::time::Duration;
 
 /// A stretch of a call as far as ears are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,9 @@ fn host(seat: &Seat) -> String {
     seat.rtp.ip().to_string()
 }
 
+/// Two packets of 20 ms: a scene that is shorter may pass without one.
+const UNHEARD: Duration = Duration::from_millis(40);
+
 /// The scenes of a call that lie strictly within a stretch of time. What is sent in the moment of a change may belong to either side of it.
 fn during(evidence: &Evidence, call: CallId, from: Monotonic, until: Monotonic) -> Vec<Scene> {
     let mut scene = Scene::Nobody;
@@ -110,7 +114,7 @@ fn during(evidence: &Evidence, call: CallId, from: Monotonic, until: Monotonic) 
             }
             _ => continue,
         };
-        if since < until && *at > from {
+        if since < until && *at > from && at.since(since) > UNHEARD {
             scenes.push(scene);
         }
         (scene, since) = (next, *at);

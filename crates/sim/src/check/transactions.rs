@@ -1,24 +1,27 @@
 //! Requests and their responses (RFC 3261 sections 8, 9 and 17).
 
-use super::line;
+use super::{GIVE_UP, line};
 use crate::Evidence;
+use clock::Monotonic;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub(super) fn one_final_response_per_invite(evidence: &Evidence) -> Vec<String> {
     let invites: BTreeSet<&str> =
         evidence.reached().filter(|it| it.message.is("INVITE")).map(|it| it.message.branch.as_str()).collect();
-    let mut finals: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    let mut finals: BTreeMap<&str, (Monotonic, &[u8])> = BTreeMap::new();
     let mut wrong = Vec::new();
     for it in evidence.sent().filter(|it| it.message.answers("INVITE", 100, 700)) {
         let read = &it.message;
-        match finals.get(read.branch.as_str()) {
+        // A copy of an INVITE that comes later finds its transaction gone (17.2.1, RFC 6026's timer L) and begins another.
+        let first = finals.get(read.branch.as_str()).filter(|(at, _)| it.at < *at + GIVE_UP);
+        match first.map(|(_, bytes)| bytes) {
             Some(first) if read.status < 200 => wrong.push(format!(
                 "{} after the final response {}",
                 line(read),
                 String::from_utf8_lossy(first).lines().next().unwrap_or_default()
             )),
             Some(first) if **first != read.bytes[..] => wrong.push(format!("a second final response: {}", line(read))),
-            None if read.status >= 200 => drop(finals.insert(&read.branch, &read.bytes)),
+            None if read.status >= 200 => drop(finals.insert(&read.branch, (it.at, &read.bytes))),
             _ => {}
         }
     }

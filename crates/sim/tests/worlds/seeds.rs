@@ -4,7 +4,14 @@ use sim::{Evidence, Options, Premises, Way, Weather, run};
 use std::collections::BTreeSet;
 
 /// Seeds that once failed, with their weather: what broke is told beside each. `make sim SEED=n WEATHER=w TRACE=1` shows one.
-const FAILED_ONCE: [(u64, Weather); 0] = [];
+const FAILED_ONCE: [(u64, Weather); 3] = [
+    // A transfer that was cancelled within the packet in which it began: nobody could have heard it.
+    (9_376, Weather::CALM),
+    // An AI that held was sent nothing, and so heard nobody, during a transfer that came and went.
+    (4_760, Weather::CALM),
+    // A copy of a re-INVITE that was three seconds on its way and came after timer L: a new transaction, and 481.
+    (5_211, Weather::STORM),
+];
 
 fn options(weather: Weather, seed: u64) -> Options {
     Options { weather, sampled: seed.is_multiple_of(8), written_down: false }
