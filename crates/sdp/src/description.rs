@@ -3,13 +3,16 @@
 //! Lenient in what does not matter to us (missing `s=` or `t=`, text that is not UTF-8, broken bandwidths), strict in
 //! what does: limits first, then syntax, then sense.
 
-use crate::{Codec, Direction, MAX_ATTRIBUTES, MAX_BODY, MAX_MEDIA, Refusal};
+use crate::{
+    Codec, Direction, MAX_ATTRIBUTES, MAX_BODY, MAX_MEDIA, Refusal,
+    crypto::{Crypto, MAX_CRYPTO},
+};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use sdp_types::{Connection, Media, Session};
 use serde::{Deserialize, Serialize};
 
-/// A peer's description: all its media lines in order, and the audio streams that plain RTP could carry.
+/// A peer's description: all its media lines in order, and the audio streams that RTP or SRTP could carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Description {
     pub(crate) lines: Vec<Line>,
@@ -30,7 +33,7 @@ pub(crate) struct Line {
     pub(crate) enabled: bool,
 }
 
-/// One audio stream over plain RTP.
+/// One audio stream over RTP, plain or encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stream {
     /// Which media line it is.
@@ -43,6 +46,19 @@ pub(crate) struct Stream {
     pub(crate) direction: Direction,
     pub(crate) ptime: Option<Duration>,
     pub(crate) maxptime: Option<Duration>,
+    pub(crate) protection: Protection,
+    pub(crate) rtcp_mux: bool,
+}
+
+/// What a stream says of its encryption.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Protection {
+    /// RTP/SAVP: nothing in plain.
+    pub(crate) required: bool,
+    /// Keys we could use, in the peer's order.
+    pub(crate) keys: Vec<Crypto>,
+    /// There was a key, of use or not.
+    pub(crate) mentioned: bool,
 }
 
 impl Stream {
@@ -124,9 +140,10 @@ fn candidate(
     if !media.media.eq_ignore_ascii_case("audio") {
         return Ok(Err(Refusal::not_acceptable(304, format!("media {}, only audio is supported", media.media))));
     }
-    if !["RTP/AVP", "RTP/AVPF"].iter().any(|proto| media.proto.eq_ignore_ascii_case(proto)) {
-        return Ok(Err(Refusal::not_acceptable(302, format!("audio over {}, only RTP/AVP is supported", media.proto))));
-    }
+    let Some(protection) = protection(media) else {
+        let why = format!("audio over {}, only RTP/AVP and RTP/SAVP are supported", media.proto);
+        return Ok(Err(Refusal::not_acceptable(302, why)));
+    };
     let formats = formats(media, foreign)?;
     let Some(connection) = media.connections.first().or(session.connection.as_ref()) else {
         return Err(Refusal::malformed("audio without a connection address (c=)"));
@@ -145,7 +162,26 @@ fn candidate(
         direction: direction(&media.attributes).or_else(|| direction(&session.attributes)).unwrap_or_default(),
         ptime: milliseconds(media, "ptime"),
         maxptime: milliseconds(media, "maxptime"),
+        protection,
+        rtcp_mux: media.attributes.iter().any(|attribute| attribute.attribute.eq_ignore_ascii_case("rtcp-mux")),
     }))
+}
+
+/// By its transport and its keys (RFC 4568); `None`: another transport than RTP's.
+fn protection(media: &Media) -> Option<Protection> {
+    let is = |protos: [&str; 2]| protos.iter().any(|proto| media.proto.eq_ignore_ascii_case(proto));
+    let required = is(["RTP/SAVP", "RTP/SAVPF"]);
+    if !required && !is(["RTP/AVP", "RTP/AVPF"]) {
+        return None;
+    }
+    let mut keys: Vec<Crypto> = Vec::new();
+    for crypto in values(media, "crypto").filter_map(Crypto::read) {
+        // A tag names one line (RFC 4568 section 9.1); a second one of it is not offered.
+        if keys.len() < MAX_CRYPTO && keys.iter().all(|known| known.tag != crypto.tag) {
+            keys.push(crypto);
+        }
+    }
+    Some(Protection { required, keys, mentioned: values(media, "crypto").next().is_some() })
 }
 
 struct Formats {

@@ -4,8 +4,8 @@
 //! says what the two sides agreed on. At most one offer is open at a time; a failed one leaves the old [`Agreement`] in
 //! force. What a peer sends wrong is a [`Refusal`] with the SIP status to answer, never a panic.
 //!
-//! The slice of SDP spoken here: one audio stream over plain RTP, G.711 in either law and telephone-event at any
-//! payload type. Every other stream of the peer is answered with port 0, in its place.
+//! The slice of SDP spoken here: one audio stream over RTP or SRTP with keys in `a=crypto` (RFC 4568), G.711 in either law
+//! and telephone-event at any payload type. Every other stream of the peer is answered with port 0, in its place.
 //!
 //! ```
 //! # use sdp::{Codec, LocalMedia, OfferAnswer};
@@ -18,6 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod crypto;
 mod description;
 mod offer_answer;
 mod refusal;
@@ -26,6 +27,7 @@ mod writing;
 use core::{fmt, net::IpAddr, net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
+pub use crypto::{CryptoSuite, Keys, MasterKey, Srtp};
 pub use offer_answer::{OfferAnswer, Open};
 pub use refusal::{Busy, Refusal};
 
@@ -160,10 +162,17 @@ pub struct LocalMedia {
     pub direction: Direction,
     /// The session's id in `o=`; one dialog keeps it for life.
     pub session_id: u64,
+    /// Whether media is encrypted. Once it was, this session takes and makes no plain offer again, whatever stands here.
+    pub srtp: Srtp,
+    /// What we encrypt with, one key a suite, the best first: what is offered and accepted. A key that stays keeps its place in
+    /// offers; another one is a new key from the next offer or answer on.
+    pub keys: Vec<MasterKey>,
+    /// Whether RTP and RTCP may share a port (RFC 5761): offered and accepted.
+    pub rtcp_mux: bool,
 }
 
 impl LocalMedia {
-    /// Both laws of G.711 and telephone-event, 20 ms, both ways.
+    /// Both laws of G.711 and telephone-event, 20 ms, both ways, in plain RTP, RTCP beside it.
     pub fn new(address: IpAddr, port: u16, session_id: u64) -> Self {
         Self {
             address,
@@ -173,6 +182,9 @@ impl LocalMedia {
             ptime: Duration::from_millis(20),
             direction: Direction::SendRecv,
             session_id,
+            srtp: Srtp::Off,
+            keys: Vec::new(),
+            rtcp_mux: false,
         }
     }
 }
@@ -183,7 +195,8 @@ pub struct Agreement {
     /// Where the peer receives RTP. Unspecified (`0.0.0.0`, `::`) or port 0 when the peer wants none; then
     /// [`Self::may_send`] is false and RTCP is not to be sent either.
     pub remote: SocketAddr,
-    /// Where the peer receives RTCP: `a=rtcp` (RFC 3605) or the port after RTP's.
+    /// Where the peer receives RTCP: where it receives RTP when both agreed on that ([`Self::rtcp_mux`]), else `a=rtcp`
+    /// (RFC 3605) or the port after RTP's.
     pub remote_rtcp: SocketAddr,
     /// The codec we send, and expect.
     pub codec: Codec,
@@ -203,4 +216,8 @@ pub struct Agreement {
     pub may_receive: bool,
     /// Whether the peer holds us: it does not want to hear us (`sendonly`, `inactive`, or the old `c=0.0.0.0`).
     pub remote_holds: bool,
+    /// Media is encrypted with these keys both ways; plain without any.
+    pub srtp: Option<Keys>,
+    /// RTP and RTCP share a port at both sides (RFC 5761).
+    pub rtcp_mux: bool,
 }

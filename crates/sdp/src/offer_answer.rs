@@ -1,7 +1,8 @@
 //! The offer/answer machine of one dialog.
 
 use crate::{
-    Agreement, Busy, Codec, Direction, LocalMedia, Refusal,
+    Agreement, Busy, Codec, Direction, Keys, LocalMedia, Refusal, Srtp,
+    crypto::Crypto,
     description::{self, Description, Line, Stream},
     writing::{self, OurStream},
 };
@@ -27,14 +28,26 @@ pub struct OfferAnswer {
     local: LocalMedia,
     /// Of the last body in `o=`; grows by one when a body differs from the one before (RFC 3264 section 8).
     version: u64,
-    last_sent: Option<String>,
+    last_sent: Option<Body>,
     /// The session's media lines, in the order both sides keep.
     lines: Vec<Line>,
     /// Which of them is our audio.
     audio_line: Option<usize>,
     numbers: Numbers,
     agreed: Option<Agreement>,
+    /// Media was encrypted once: no plain media again.
+    encrypted: bool,
     state: State,
+}
+
+/// A body as it was sent; it may hold keys, so it does not show.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Body(String);
+
+impl core::fmt::Debug for Body {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Body({} bytes)", self.0.len())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +98,7 @@ impl OfferAnswer {
             audio_line: None,
             numbers: Numbers::default(),
             agreed: None,
+            encrypted: false,
             state: State::Stable { answered: None },
         }
     }
@@ -136,8 +150,15 @@ impl OfferAnswer {
         }
         let (lines, line) = self.lines_with_audio();
         let (codecs, telephone_event) = self.numbers.assign(&self.local);
-        let ours =
-            OurStream { line, codecs, telephone_event, ptime: self.local.ptime, direction: self.local.direction };
+        let ours = OurStream {
+            line,
+            codecs,
+            telephone_event,
+            ptime: self.local.ptime,
+            direction: self.local.direction,
+            keys: self.keys_offered(),
+            rtcp_mux: self.local.rtcp_mux,
+        };
         let body = self.write(&lines, Some(&ours));
         self.state = State::Offered { sent: Sent { lines, ours }, before: self.agreed.clone() };
         Ok(body)
@@ -178,7 +199,7 @@ impl OfferAnswer {
         };
         let choice = self.choose(&offer, prefer)?;
         self.numbers.foreign |= offer.foreign;
-        let Some(Choice { stream, codec, number }) = choice else {
+        let Some(Choice { stream, codec, number, keys }) = choice else {
             let agreement = self.nothing_flows(prefer)?;
             let body = self.write(&offer.lines, None);
             self.lines = offer.lines;
@@ -191,11 +212,22 @@ impl OfferAnswer {
         let wanted = if stream.is_nowhere() { stream.direction.and(Direction::SendOnly) } else { stream.direction };
         let direction = wanted.reversed().and(self.local.direction);
         let ptime = ptime(stream, self.local.ptime);
-        let ours = OurStream { line: stream.line, codecs: vec![(codec, number)], telephone_event, ptime, direction };
+        let rtcp_mux = stream.rtcp_mux && self.local.rtcp_mux;
+        let answered = keys.as_ref().map(|(tag, keys)| Crypto { tag: *tag, key: keys.send.clone() });
+        let ours = OurStream {
+            line: stream.line,
+            codecs: vec![(codec, number)],
+            telephone_event,
+            ptime,
+            direction,
+            keys: answered.into_iter().collect(),
+            rtcp_mux,
+        };
+        self.encrypted |= keys.is_some();
         self.numbers.learn(codec, number, telephone_event);
         self.agreed = Some(Agreement {
             remote: stream.remote,
-            remote_rtcp: stream.remote_rtcp,
+            remote_rtcp: if rtcp_mux { stream.remote } else { stream.remote_rtcp },
             codec,
             payload_type_send: number,
             payload_type_receive: number,
@@ -205,6 +237,8 @@ impl OfferAnswer {
             may_send: direction.sends(),
             may_receive: direction.receives(),
             remote_holds: !wanted.receives(),
+            srtp: keys.map(|(_, keys)| keys),
+            rtcp_mux,
         });
         let body = self.write(&offer.lines, Some(&ours));
         self.audio_line = Some(ours.line);
@@ -235,6 +269,7 @@ impl OfferAnswer {
                 for (codec, number) in &sent.ours.codecs {
                     self.numbers.learn(*codec, *number, sent.ours.telephone_event);
                 }
+                self.encrypted |= agreement.srtp.is_some();
                 self.agreed = Some(agreement);
                 self.lines.clone_from(&sent.lines);
                 self.audio_line = Some(sent.ours.line);
@@ -290,6 +325,8 @@ impl OfferAnswer {
             });
         };
         self.reachable(stream)?;
+        let srtp = self.keys_answered(stream, ours)?;
+        let rtcp_mux = stream.rtcp_mux && ours.rtcp_mux;
         // Only what we offered counts, whatever else the answer claims.
         let offered =
             |codec: Codec| ours.codecs.iter().find(|(offered, _)| *offered == codec).map(|(_, number)| *number);
@@ -310,7 +347,7 @@ impl OfferAnswer {
         };
         let agreement = Agreement {
             remote: stream.remote,
-            remote_rtcp: stream.remote_rtcp,
+            remote_rtcp: if rtcp_mux { stream.remote } else { stream.remote_rtcp },
             codec,
             payload_type_send,
             payload_type_receive,
@@ -320,6 +357,8 @@ impl OfferAnswer {
             may_send: direction.sends(),
             may_receive: direction.receives(),
             remote_holds,
+            srtp,
+            rtcp_mux,
         };
         Ok((agreement, answer.foreign))
     }
@@ -330,11 +369,21 @@ impl OfferAnswer {
             return Ok(None);
         }
         let in_use = offer.streams.iter().filter(|stream| Some(stream.line) == self.audio_line);
-        let others = offer.streams.iter().filter(|stream| Some(stream.line) != self.audio_line);
+        // Of several that are new, an encrypted one is better.
+        let new = |required: bool| {
+            let line = self.audio_line;
+            let others = offer.streams.iter().filter(move |stream| Some(stream.line) != line);
+            others.filter(move |stream| stream.protection.required == required)
+        };
+        let others = new(true).chain(new(false));
         let mut refusal = None;
         for stream in in_use.chain(others) {
-            match self.reachable(stream).and_then(|()| self.codec_of(stream, prefer)) {
-                Ok((codec, number)) => return Ok(Some(Choice { stream, codec, number })),
+            let judged = self.reachable(stream).and_then(|()| {
+                let (codec, number) = self.codec_of(stream, prefer)?;
+                Ok(Choice { stream, codec, number, keys: self.keys_of(stream)? })
+            });
+            match judged {
+                Ok(choice) => return Ok(Some(choice)),
                 Err(why) => refusal = refusal.or(Some(why)),
             }
         }
@@ -363,6 +412,68 @@ impl OfferAnswer {
         Err(Refusal::not_acceptable(301, format!("media address {} is {theirs}, here is {ours}", stream.remote.ip())))
     }
 
+    /// Nothing goes in plain: by what is wanted, or because it was encrypted before.
+    fn must_encrypt(&self) -> bool {
+        self.encrypted || self.local.srtp == Srtp::Required
+    }
+
+    /// Our keys as an offer lists them.
+    fn keys_offered(&self) -> Vec<Crypto> {
+        if self.local.srtp == Srtp::Off && !self.encrypted {
+            return Vec::new();
+        }
+        (1..).zip(&self.local.keys).map(|(tag, key)| Crypto { tag, key: key.clone() }).collect()
+    }
+
+    /// What an offered stream is encrypted with: the suite in use where it is offered still, else the first of the peer's
+    /// that we have (RFC 4568 section 5.1.2).
+    fn keys_of(&self, stream: &Stream) -> Result<Option<(u32, Keys)>, Refusal> {
+        let protection = &stream.protection;
+        if self.local.srtp == Srtp::Off && !self.encrypted {
+            let plain = !protection.required;
+            return plain.then_some(None).ok_or_else(|| Refusal::not_acceptable(302, "RTP/SAVP, here is RTP/AVP only"));
+        }
+        let in_use = self.agreed.as_ref().and_then(|agreed| agreed.srtp.as_ref()).map(|keys| keys.send.suite());
+        let mut usable = protection.keys.iter().filter_map(|offered| {
+            let ours = self.local.keys.iter().find(|ours| ours.suite() == offered.key.suite())?;
+            Some((offered.tag, Keys { send: ours.clone(), receive: offered.key.clone() }))
+        });
+        let first = usable.next();
+        let chosen = match first {
+            Some((_, ref keys)) if in_use.is_none_or(|suite| suite == keys.send.suite()) => first,
+            first => usable.find(|(_, keys)| in_use == Some(keys.send.suite())).or(first),
+        };
+        match chosen {
+            None if protection.required => {
+                Err(Refusal::not_acceptable(302, "RTP/SAVP without a key (a=crypto) that can be used here"))
+            }
+            None if self.must_encrypt() => Err(Refusal::not_acceptable(302, "RTP without a key, here is SRTP only")),
+            chosen => Ok(chosen),
+        }
+    }
+
+    /// What an answer to an offer of ours says of encryption: one of our lines, by its tag (RFC 4568 section 5.1.3).
+    fn keys_answered(&self, stream: &Stream, ours: &OurStream) -> Result<Option<Keys>, Refusal> {
+        let protection = &stream.protection;
+        let accepted = protection.keys.iter().find_map(|theirs| {
+            let line = ours.keys.iter().find(|line| line.tag == theirs.tag)?;
+            let fits = line.key.suite() == theirs.key.suite();
+            fits.then(|| Keys { send: line.key.clone(), receive: theirs.key.clone() })
+        });
+        if accepted.is_none() {
+            if protection.required || (protection.mentioned && !ours.keys.is_empty()) {
+                return Err(Refusal::not_acceptable(
+                    302,
+                    "the answer holds no key (a=crypto) that fits one of our offer",
+                ));
+            }
+            if self.must_encrypt() {
+                return Err(Refusal::not_acceptable(302, "the answer is RTP without a key, SRTP was offered"));
+            }
+        }
+        Ok(accepted)
+    }
+
     /// What is agreed on when the peer switched every stream off, or offered none (RFC 3725 flow IV).
     fn nothing_flows(&self, prefer: &[Codec]) -> Result<Agreement, Refusal> {
         let nowhere: IpAddr =
@@ -383,6 +494,8 @@ impl OfferAnswer {
             may_send: false,
             may_receive: false,
             remote_holds: true,
+            srtp: self.agreed.as_ref().and_then(|agreed| agreed.srtp.clone()),
+            rtcp_mux: false,
         })
     }
 
@@ -390,21 +503,25 @@ impl OfferAnswer {
     fn lines_with_audio(&self) -> (Vec<Line>, usize) {
         let mut lines = self.lines.clone();
         // A line that was switched off may be taken up again (RFC 3264 section 8.1).
-        let reusable = |line: &Line| line.media == "audio" && line.proto == "RTP/AVP";
+        let ours = ["RTP/AVP", "RTP/SAVP"];
+        let reusable = |line: &Line| line.media == "audio" && ours.contains(&line.proto.as_str());
         let line = self.audio_line.or_else(|| lines.iter().position(reusable)).unwrap_or(lines.len());
         if line == lines.len() {
             lines.push(Line { media: "audio".into(), proto: "RTP/AVP".into(), format: "0".into(), enabled: true });
+        }
+        if self.audio_line.is_none() {
+            lines[line].proto = if self.must_encrypt() { "RTP/SAVP" } else { "RTP/AVP" }.into();
         }
         (lines, line)
     }
 
     fn write(&mut self, lines: &[Line], ours: Option<&OurStream>) -> Bytes {
         let mut body = writing::body(&self.local, self.version, lines, ours);
-        if self.last_sent.as_ref().is_some_and(|last| last.as_bytes() != body) {
+        if self.last_sent.as_ref().is_some_and(|last| last.0.as_bytes() != body) {
             self.version += 1;
             body = writing::body(&self.local, self.version, lines, ours);
         }
-        self.last_sent = Some(String::from_utf8_lossy(&body).into_owned());
+        self.last_sent = Some(Body(String::from_utf8_lossy(&body).into_owned()));
         body
     }
 }
@@ -414,6 +531,8 @@ struct Choice<'a> {
     stream: &'a Stream,
     codec: Codec,
     number: u8,
+    /// The tag to answer with, and the keys; none: in plain.
+    keys: Option<(u32, Keys)>,
 }
 
 impl Numbers {

@@ -1,6 +1,6 @@
 //! Writing our side of a session.
 
-use crate::{Codec, Direction, LocalMedia, description::Line};
+use crate::{Codec, Direction, LocalMedia, crypto::Crypto, description::Line};
 use bytes::Bytes;
 use core::{fmt::Write as _, time::Duration};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ pub(crate) struct OurStream {
     pub(crate) telephone_event: Option<u8>,
     pub(crate) ptime: Duration,
     pub(crate) direction: Direction,
+    /// Our keys: in an offer all we have, in an answer the one that was chosen.
+    pub(crate) keys: Vec<Crypto>,
+    pub(crate) rtcp_mux: bool,
 }
 
 /// The body with all `lines` in order: `ours` at its place, every other switched off (RFC 8866 section 5, RFC 3264 section 6). Media and
@@ -54,6 +57,12 @@ fn audio(text: &mut String, local: &LocalMedia, line: &Line, ours: &OurStream) -
     }
     if let Some(number) = ours.telephone_event {
         write!(text, "a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n")?;
+    }
+    for crypto in &ours.keys {
+        crypto.write(text)?;
+    }
+    if ours.rtcp_mux {
+        text.push_str("a=rtcp-mux\r\n");
     }
     write!(text, "a=ptime:{}\r\na={}\r\n", ours.ptime.as_millis(), ours.direction.name())
 }

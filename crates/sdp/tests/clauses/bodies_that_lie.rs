@@ -103,8 +103,12 @@ fn addresses_that_cannot_be_sent_to_are_refused() {
 #[test]
 fn what_cannot_be_met_gets_488_and_says_why() {
     for (offer, warning, why) in [
-        ("m=audio 5004 RTP/SAVP 0\n", 302, "audio over RTP/SAVP, only RTP/AVP is supported"),
-        ("m=audio 5004 UDP/TLS/RTP/SAVPF 0\n", 302, "audio over UDP/TLS/RTP/SAVPF, only RTP/AVP is supported"),
+        ("m=audio 5004 RTP/SAVP 0\n", 302, "RTP/SAVP, here is RTP/AVP only"),
+        (
+            "m=audio 5004 UDP/TLS/RTP/SAVPF 0\n",
+            302,
+            "audio over UDP/TLS/RTP/SAVPF, only RTP/AVP and RTP/SAVP are supported",
+        ),
         ("m=video 5004 RTP/AVP 31\n", 304, "media video, only audio is supported"),
         ("m=audio 0 RTP/AVP 0\nm=image 6000 udptl t38\n", 304, "the audio stream is switched off (port 0)"),
         ("m=audio 5004 RTP/AVP 18 9\n", 305, "no codec in common, here are PCMU, PCMA"),

@@ -2,7 +2,7 @@
 
 use crate::support::{theirs, version};
 use proptest::prelude::*;
-use sdp::{Codec, Direction, LocalMedia, OfferAnswer, Open};
+use sdp::{Codec, CryptoSuite, Direction, LocalMedia, MasterKey, OfferAnswer, Open, Srtp};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -21,6 +21,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         "m=(audio|video|x) (0|9|5004|70000) (RTP/AVP|RTP/SAVP|udptl) (0|8|0 8|96 97 101|t38|200)",
         "a=rtpmap:(0|8|96|97|101|200) (PCMU|pcma|opus|telephone-event)/(8000|48000|x)(/2)?",
         "a=(sendrecv|sendonly|recvonly|inactive|ptime:[0-9]{1,3}|maxptime:[0-9]{1,3}|rtcp:[0-9]{1,6}|fmtp:101 [0-9,-]{0,8})",
+        "a=crypto:[0-9]{1,10} (AES_CM_128_HMAC_SHA1_80|AEAD_AES_128_GCM|X) inline:[A-Za-z0-9+/]{37,41}={0,2}(\\|2\\^[0-9]{1,2})?( [A-Z=]{1,9})?",
         "c=IN (IP4|IP6) (192\\.0\\.2\\.9|0\\.0\\.0\\.0|::1|224\\.0\\.0\\.1|x)",
         "[a-z]=.{0,20}",
         ".{0,5}",
@@ -34,6 +35,12 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         ),
         Just("m=audio 5004 RTP/AVP 0\nc=IN IP4 0.0.0.0\n"),
         Just("m=audio 0 RTP/AVP 0\n"),
+        Just(
+            "m=audio 5004 RTP/SAVP 0\na=rtcp-mux\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB\n"
+        ),
+        Just(
+            "m=audio 5004 RTP/AVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QkJBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB\n"
+        ),
         Just(""),
     ];
     prop_oneof![2 => lines, 3 => sound.prop_map(theirs), 1 => prop::collection::vec(any::<u8>(), 0..80)]
@@ -67,8 +74,15 @@ proptest! {
     }
 
     #[test]
-    fn any_walk_keeps_the_machine_sound(steps in prop::collection::vec(step(), 0..40)) {
-        let mut session = OfferAnswer::new(LocalMedia::new("192.0.2.1".parse().unwrap(), 40000, 7));
+    fn any_walk_keeps_the_machine_sound(
+        steps in prop::collection::vec(step(), 0..40),
+        srtp in prop::sample::select(vec![Srtp::Off, Srtp::Optional, Srtp::Required]),
+    ) {
+        let mut local = LocalMedia::new("192.0.2.1".parse().unwrap(), 40000, 7);
+        local.srtp = srtp;
+        local.keys = vec![MasterKey::new(CryptoSuite::AesCm128HmacSha1_80, vec![1; 30]).unwrap()];
+        let mut session = OfferAnswer::new(local);
+        let mut encrypted = false;
         let mut last = None::<(u64, Vec<u8>)>;
         let mut offered = 0;
         for step in steps {
@@ -111,6 +125,10 @@ proptest! {
                 prop_assert_eq!(session.agreed(), before.agreed());
             }
             if let Some(agreed) = session.agreed() {
+                // Never a downgrade; an early answer alone binds nobody.
+                encrypted |= agreed.srtp.is_some() && session.open() != Open::Ours;
+                prop_assert!(agreed.srtp.is_some() || !(encrypted || srtp == Srtp::Required) || !agreed.may_send);
+                prop_assert!(agreed.srtp.is_none() || srtp != Srtp::Off);
                 prop_assert!(agreed.payload_type_send < 128 && agreed.payload_type_receive < 128);
                 if agreed.remote.ip().is_unspecified() || agreed.remote.port() == 0 {
                     prop_assert!(!agreed.may_send && agreed.remote_holds);

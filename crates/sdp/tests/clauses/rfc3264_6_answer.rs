@@ -35,6 +35,8 @@ fn the_first_codec_of_the_offer_wins_when_nobody_prefers() {
             may_send: true,
             may_receive: true,
             remote_holds: false,
+            srtp: None,
+            rtcp_mux: false,
         }
     );
 }
