@@ -1,6 +1,6 @@
 //! What crosses the room's border: commands in, events out, and the plain data they carry.
 
-use crate::{Codec, Stats};
+use crate::{Codec, Stats, Tap};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -87,6 +87,14 @@ pub enum Command {
         silence_after: Option<Duration>,
         /// Report [`Event::Dead`] when no packet was received for so long.
         dead_after: Option<DeadAfter>,
+    },
+    /// Hands a port's audio to whoever records it, from now on; none: no longer. It ends by itself when the port closes or
+    /// goes over to another call. Audio that its reader has no room for is left out and counted, never waited for.
+    Tap {
+        /// The port.
+        port: PortId,
+        /// Which of its audio.
+        tap: Option<Tap>,
     },
     /// Clips by name changed: plays that start from now on take theirs from here.
     Library(crate::SharedLibrary),

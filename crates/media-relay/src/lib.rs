@@ -21,6 +21,7 @@ mod relay;
 mod rtcp;
 mod sender;
 mod stats;
+mod tap;
 mod worker;
 
 #[cfg(feature = "io")]
@@ -32,6 +33,7 @@ pub use codec::{CLOCK_RATE, Codec, QUIET_MEAN_SQUARE};
 pub use counters::Counters;
 pub use ports::Ports;
 pub use stats::Stats;
+pub use tap::{Block, Frame, Tap, TapId, Taps};
 pub use worker::{Age, Channel, Slot, Wire, Worker};
 
 /// How many measurements may run on one port at once.

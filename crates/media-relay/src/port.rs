@@ -11,6 +11,7 @@ use crate::{
     player::Player,
     receiver::Receiver,
     sender::{Sender, playing},
+    tap::Tapping,
     worker::{Channel, Slot, Wire},
 };
 use clock::Monotonic;
@@ -65,6 +66,8 @@ pub(crate) struct Port {
     pub(crate) epoch: u32,
     pub(crate) digits_in: DigitReceiver,
     pub(crate) watch: Watch,
+
+    pub(crate) tapping: Option<Box<Tapping>>,
 
     pub(crate) rtcp_due: Monotonic,
     pub(crate) rtcp_peer: Option<SocketAddr>,
@@ -143,6 +146,7 @@ impl Port {
             epoch: 0,
             digits_in: DigitReceiver::default(),
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
+            tapping: None,
             rtcp_due,
             rtcp_peer: None,
             reported_packets: 0,
@@ -391,6 +395,7 @@ impl Port {
                 meter.audible(at, samples);
             }
         }
+        self.tap_sent(at, payload_type, timestamp, &packet[HEADER..]);
         wire.transmit(self.slot, Channel::Rtp, to, packet);
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     rtcp,
     sender::Sender,
     sender::playing,
+    tap::Taps,
 };
 use clock::{Monotonic, Now};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -67,6 +68,7 @@ pub struct Worker {
     calls: FxHashMap<CallKey, Call>,
     library: Arc<Library>,
     ringback: Arc<Clip>,
+    taps: Taps,
     /// Ports that make packets of their own now.
     ticking: Vec<Slot>,
     next_tick: Option<Monotonic>,
@@ -100,6 +102,7 @@ impl Worker {
             calls: FxHashMap::default(),
             library,
             ringback: Arc::new(Clip::ringback()),
+            taps: Taps::default(),
             ticking: Vec::new(),
             next_tick: None,
             housekeeping: None,
@@ -114,6 +117,11 @@ impl Worker {
             room: Box::new([0; HEADER + MAX_FRAME]),
             copy: Box::new([0; 2048]),
         }
+    }
+
+    /// Whom [`Command::Tap`] hands audio to; nobody, until this is called.
+    pub fn set_taps(&mut self, taps: Taps) {
+        self.taps = taps;
     }
 
     /// Where a port lives.
@@ -211,6 +219,10 @@ impl Worker {
                 port.watch.alive_since = now.monotonic;
                 (port.watch.quiet, port.watch.dead) = (false, false);
             }),
+            Command::Tap { port, tap } => {
+                let taps = self.taps.clone();
+                self.with(port, wire, |port, _| port.tap(tap, &taps));
+            }
             Command::Library(library) => self.library = library.0,
             Command::Close { port } => self.close(now, port, wire),
         }
@@ -526,6 +538,7 @@ impl Worker {
         self.listen(now, slot, &Source::Silence, wire);
         if let Some(port) = self.port(slot) {
             port.call = call;
+            port.tapping = None;
             port.listeners.clear();
         }
         self.calls.entry(call).or_default().ports.push(slot);
@@ -572,6 +585,7 @@ impl Worker {
             let Some(port) = self.ports[at].as_deref_mut() else { continue };
             self.serving = Some((port.call, port.id));
             let mut news = false;
+            port.keep_tap(now.monotonic);
             if let Some(pressed) = port.digits_in.expire(now.monotonic) {
                 port.pressed(pressed);
                 news = true;
@@ -640,6 +654,7 @@ impl Port {
         match content {
             Content::Audio(codec) => {
                 self.receiver.time(now, packet.timestamp);
+                self.tap_received(now, codec, packet, bytes);
                 if self.watch.silence_after.is_some()
                     && codec.mean_square(&bytes[packet.payload.clone()]) >= QUIET_MEAN_SQUARE
                     && let Some(noticed) = self.watch.audible(now)

@@ -2,10 +2,14 @@
 
 use clock::{Monotonic, Now};
 use media_relay::{
-    Age, CallKey, Channel, Clip, Codec, Command, Latching, Library, Play, PlayId, PortId, Slot, Source, Stream, Then,
-    Wire, Worker,
+    Age, Block, CallKey, Channel, Clip, Codec, Command, Latching, Library, Play, PlayId, PortId, Slot, Source, Stream,
+    Tap, TapId, Taps, Then, Wire, Worker,
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc::sync_channel},
+    time::Duration,
+};
 
 struct Count(u64);
 
@@ -139,6 +143,24 @@ fn no_allocation_per_forwarded_packet() {
 #[test]
 fn no_allocation_per_converted_packet() {
     House::new(Codec::Pcma, Source::Port(ONE)).allocates_nothing(25, speak_and_wait, 25);
+}
+
+#[test]
+fn no_allocation_per_recorded_packet() {
+    let mut house = House::new(Codec::Pcma, Source::Port(ONE));
+    let (reader, blocks) = sync_channel(100);
+    house.worker.set_taps(Taps::new(vec![reader]));
+    let (one, other) = (
+        Some(Tap { id: TapId(1), received: Some(0), sent: None }),
+        Some(Tap { id: TapId(1), received: None, sent: Some(1) }),
+    );
+    house.command(Command::Tap { port: ONE, tap: one });
+    house.command(Command::Tap { port: OTHER, tap: other });
+    let speak = |house: &mut House| {
+        speak_and_wait(house);
+        blocks.try_iter().for_each(Block::give_back);
+    };
+    house.allocates_nothing(25, speak, 25);
 }
 
 #[test]

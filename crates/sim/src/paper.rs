@@ -133,7 +133,7 @@ impl Paper {
                     self.rearm(now, port);
                 }
             }
-            Command::SendDtmf { .. } | Command::Library(_) => {}
+            Command::SendDtmf { .. } | Command::Tap { .. } | Command::Library(_) => {}
             Command::Close { port } => {
                 let Some(it) = self.ports.remove(&port) else { return };
                 for timer in [Timer::Quiet, Timer::Dead, Timer::Play] {

@@ -8,7 +8,7 @@ mod wav;
 
 pub use wav::{ClipError, load_clip, load_directory};
 
-use crate::{CallKey, Command, Counters, Event, Library, PortId, Ports};
+use crate::{CallKey, Command, Counters, Event, Library, PortId, Ports, Taps};
 use clock::Monotonic;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
@@ -59,6 +59,8 @@ pub struct Config {
     pub seed: u64,
     /// Prompts and music.
     pub library: Arc<Library>,
+    /// Whom audio is handed to that [`Command::Tap`] taps.
+    pub taps: Taps,
 }
 
 impl Default for Config {
@@ -70,6 +72,7 @@ impl Default for Config {
             workers: 1,
             seed: 0,
             library: Arc::default(),
+            taps: Taps::default(),
         }
     }
 }
@@ -131,6 +134,7 @@ pub struct Relay {
 #[derive(Debug)]
 struct Birth {
     library: Arc<Library>,
+    taps: Taps,
     seed: u64,
     report: SyncSender<Event>,
     wake: Arc<EventFd>,
@@ -144,6 +148,7 @@ impl Birth {
         self.seed = self.seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let worker = Thread::new(
             self.library.clone(),
+            self.taps.clone(),
             self.seed,
             inbox,
             bell.clone(),
@@ -236,7 +241,8 @@ impl Relay {
     /// Starts the workers. `wake` is written to whenever events wait to be fetched.
     pub fn start(config: Config, wake: &Arc<EventFd>) -> io::Result<Self> {
         let (report, events) = sync_channel(EVENTS);
-        let mut birth = Birth { library: config.library, seed: config.seed, report, wake: wake.clone() };
+        let mut birth =
+            Birth { library: config.library, taps: config.taps, seed: config.seed, report, wake: wake.clone() };
         let published: Vec<_> = (0..config.workers.max(1)).map(|_| Arc::new(thread::Published::default())).collect();
         let workers = published
             .iter()
@@ -311,6 +317,7 @@ impl Relay {
             | Command::MeasureStart { port, .. }
             | Command::MeasureStop { port, .. }
             | Command::Watch { port, .. }
+            | Command::Tap { port, .. }
             | Command::Close { port } => match self.open.get(port) {
                 Some(open) => Some(open.worker),
                 None => return Ok(()),

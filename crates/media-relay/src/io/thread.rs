@@ -1,6 +1,6 @@
 //! One worker thread: epoll, level-triggered, one receive a readiness; time read once a batch.
 
-use crate::{Age, CallKey, Channel, Command, Counters, Event, Library, PortId, Slot, Wire, Worker};
+use crate::{Age, CallKey, Channel, Command, Counters, Event, Library, PortId, Slot, Taps, Wire, Worker};
 use clock::{Monotonic, io::monotonic, io::now};
 use nix::{
     errno::Errno,
@@ -143,6 +143,7 @@ impl Wire for Sockets {
 impl Thread {
     pub(super) fn new(
         library: Arc<Library>,
+        taps: Taps,
         seed: u64,
         inbox: Receiver<Order>,
         bell: Arc<super::Bell>,
@@ -152,7 +153,8 @@ impl Thread {
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&bell.event, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let core = Worker::new(library, seed, now());
+        let mut core = Worker::new(library, seed, now());
+        core.set_taps(taps);
         let before = (Counters { ports: 0, ..published.read() }, published.send_errors());
         let sockets = Sockets::default();
         Ok(Self { core, sockets, epoll, bell, inbox, report, held: None, wake, published, before })

@@ -9,4 +9,5 @@ mod random_schedules;
 mod rtcp;
 mod silence;
 mod stalls;
+mod taps;
 mod telephone_events;

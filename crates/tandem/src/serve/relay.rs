@@ -37,6 +37,7 @@ impl Relay {
             workers: media.workers,
             seed,
             library: Arc::new(library),
+            ..Config::default()
         };
         let relay = media_relay::io::Relay::start(config, inbox.bell()).context("cannot start the audio workers")?;
         Ok(Self { gauges: relay.gauges(), relay, external: media.external_address, overloaded: 0 })
