@@ -128,7 +128,7 @@ async fn a_call_over_ipv6() -> Result<()> {
     files.configuration = files
         .configuration
         .replace("allowed: [127.0.0.0/8]", "allowed: [\"::1\"]")
-        .replace(&address, "address: \"::1\"\n")
+        .replace(&address, "address: \"::1\"\n    transport: tcp\n")
         .replace("address: {ip}\n", "address: \"::1\"\n");
     let daemon = Daemon::start(&files).await?;
     let mut caller = Wire::tcp(daemon_at).await?;

@@ -6,6 +6,7 @@
 
 use crate::auth::{Algorithm, quoted};
 use clock::Monotonic;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sip_codec::{Challenge, Message, Name, Uri};
 use std::{collections::BTreeMap, fmt, fmt::Write as _, net::IpAddr, time::Duration};
@@ -14,6 +15,30 @@ use std::{collections::BTreeMap, fmt, fmt::Write as _, net::IpAddr, time::Durati
 const LONGEST: usize = 256;
 /// Hexadecimal digits of a nonce: time, chance, seal.
 const NONCE: usize = 12 + 8 + 24;
+
+/// The digests that a challenge offers.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Digests {
+    /// SHA-256 alone.
+    #[default]
+    Sha256,
+    /// SHA-256, then MD5, each in a challenge of its own: a phone takes the first that it knows (RFC 8760 section 2.4).
+    Both,
+    /// MD5 alone: for phones that give up at a challenge they do not know instead of reading the next.
+    Md5,
+}
+
+impl Digests {
+    /// In order of preference.
+    fn algorithms(self) -> &'static [Algorithm] {
+        match self {
+            Self::Sha256 => &[Algorithm::Sha256],
+            Self::Both => &[Algorithm::Sha256, Algorithm::Md5],
+            Self::Md5 => &[Algorithm::Md5],
+        }
+    }
+}
 
 /// What a password opens, as its realm's digests: the password itself is not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,14 +115,14 @@ struct Answer<'a> {
 
 impl Challenger {
     /// `most_used` bounds how many nonces in use are remembered.
-    pub(crate) fn new(realm: &str, key: (u64, u64), md5: bool, lifetime: Duration, most_used: usize) -> Self {
+    pub(crate) fn new(realm: &str, key: (u64, u64), digests: Digests, lifetime: Duration, most_used: usize) -> Self {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&key.0.to_be_bytes());
         bytes[8..].copy_from_slice(&key.1.to_be_bytes());
         Self {
             realm: realm.to_owned(),
             key: bytes,
-            algorithms: if md5 { &[Algorithm::Sha256, Algorithm::Md5] } else { &[Algorithm::Sha256] },
+            algorithms: digests.algorithms(),
             lifetime,
             used: BTreeMap::new(),
             most_used,
@@ -280,7 +305,7 @@ mod tests {
     }
 
     fn challenger(most_used: usize) -> Challenger {
-        Challenger::new("desk", (1, 2), true, HOUR, most_used)
+        Challenger::new("desk", (1, 2), Digests::Both, HOUR, most_used)
     }
 
     /// What a client makes of a challenge.

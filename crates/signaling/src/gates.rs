@@ -5,7 +5,7 @@
 
 use crate::{
     Network,
-    challenge::{Challenger, Secrets, Verdict},
+    challenge::{Challenger, Digests, Secrets, Verdict},
     compose::Response,
     guard::Offence,
     inbound,
@@ -67,7 +67,7 @@ impl Gates {
             networks: gate.networks.clone(),
             username: gate.username.clone(),
             secrets: Secrets::new(&gate.username, &gate.realm, &gate.password),
-            challenger: Challenger::new(&gate.realm, key, true, NONCE_LIFETIME, NONCES),
+            challenger: Challenger::new(&gate.realm, key, Digests::Both, NONCE_LIFETIME, NONCES),
         };
         let gates = gates.iter().map(|gate| shut(gate, (chance(), chance()))).collect();
         Self { gates, tags: Keyed::new((chance(), chance())) }

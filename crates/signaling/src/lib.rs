@@ -39,6 +39,7 @@ mod transport;
 
 pub use crate::{
     api::{Command, Credentials, Dial, EndedBy, Event, Incoming, Input, LegId, Output, Party, Reason},
+    challenge::Digests,
     config::{Config, Limits, Listener, Network, NetworkError, SessionTimer, Unknown},
     core::Core,
     counters::{Counters, Gauges, Way},

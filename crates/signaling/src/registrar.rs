@@ -10,7 +10,7 @@ pub use bindings::Contact;
 use self::bindings::{Bindings, Refusal, Wish};
 use crate::{
     Flow,
-    challenge::{Challenger, Secrets, Verdict},
+    challenge::{Challenger, Digests, Secrets, Verdict},
     compose::Response,
     guard::Offence,
     inbound,
@@ -40,8 +40,8 @@ pub struct Registration {
     pub domains: Vec<String>,
     /// Of the challenges.
     pub realm: String,
-    /// MD5 is offered after SHA-256.
-    pub md5: bool,
+    /// What is offered.
+    pub digests: Digests,
     /// How long a nonce opens.
     pub nonce_lifetime: Duration,
     /// A binding of less is refused with 423; at most one hour.
@@ -123,7 +123,7 @@ impl Registrar {
         let named = config.domains.iter().map(|domain| domain.to_ascii_lowercase());
         Self {
             domains: named.chain(own.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() })).collect(),
-            challenger: Challenger::new(&config.realm, (key(), key()), config.md5, config.nonce_lifetime, nonces),
+            challenger: Challenger::new(&config.realm, (key(), key()), config.digests, config.nonce_lifetime, nonces),
             expires: (config.expires_min, config.expires_max),
             reach: config.reach,
             tags,

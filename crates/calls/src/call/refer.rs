@@ -130,10 +130,10 @@ impl Call {
         if step.rules.transfer(&named, &TransferOptions::default()).is_ok() && !(user == "ai" && party == Party::Ai) {
             return Ok((named, None));
         }
-        if !refer.ours {
+        if !refer.ours || Self::has_phone(step, &refer.to) {
             return self.direct(step, &refer.to);
         }
-        // Our own address stands for whatever it routes to, and a number is routed by the trunks.
+        // Our own address stands for whatever else it routes to, and a number is routed by the trunks.
         let digits = user.strip_prefix('+').unwrap_or(&user);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(404);
@@ -148,8 +148,7 @@ impl Call {
         if dial::fault(uri).is_some() {
             return Err(if dial::scheme(uri) == Some("sips") { 416 } else { 404 });
         }
-        let route = dial::human(step.config, uri, None, &self.about.trunk, false);
-        route.map(|_| (To::Uri(uri.into()), None)).map_err(|_| 404)
+        self.reaches(step, uri).map(|()| (To::Uri(uri.into()), None)).map_err(|_| 404)
     }
 
     /// Headers for the INVITE to `destination`, of whoever asked for it.

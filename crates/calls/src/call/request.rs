@@ -123,10 +123,22 @@ impl Call {
         Ok(transfer)
     }
 
-    /// A number that no trunk may reach is refused at once, not rung into a failure.
+    /// A number that no trunk may reach, or an agent without a phone, is refused at once, not rung into a failure.
     fn check_reach(&self, step: &Step<'_>, uri: &str) -> Result<(), Problem> {
-        let route = dial::human(step.config, uri, None, &self.about.trunk, false);
-        route.map(|_| ()).map_err(|why| Problem::invalid("to", why))
+        self.reaches(step, uri).map_err(|why| Problem::invalid("to", why))
+    }
+
+    /// Whether a URI that somebody names can be dialled: by the phones that are registered for it, or by itself.
+    pub(super) fn reaches(&self, step: &Step<'_>, uri: &str) -> Result<(), &'static str> {
+        if Self::has_phone(step, uri) {
+            return Ok(());
+        }
+        dial::human(step.config, uri, None, &self.about.trunk, false).map(|_| ())
+    }
+
+    /// Whether a URI names an account of ours that is registered.
+    pub(super) fn has_phone(step: &Step<'_>, uri: &str) -> bool {
+        step.config.agents.phones(&step.shared.registered, uri).iter().any(Option::is_some)
     }
 
     fn transfer_reply(&self, step: &Step<'_>, id: TransferId) -> Result<Reply, Problem> {

@@ -1,9 +1,9 @@
 //! Agents' phones that register with us: their addresses lead to all of their contacts, and their calls are calls.
 
 use crate::world::{World, config};
-use calls::{Agents, Config, Input, Route, Trunk};
+use calls::{Agents, Config, Input, Route, TransferBody, Trunk};
 use policy::Cause;
-use signaling::Contact;
+use signaling::{Contact, Event, ReferRequest};
 
 const RULES: &str = r#"
 version: 1
@@ -86,6 +86,44 @@ fn a_destination_names_agents_and_rings_those_who_are_there() {
     assert_eq!(world.failures()[0].0, Cause::Unreachable, "anna");
     world.answer(world.dialled("ben@"));
     assert!(world.hears_leg(world.caller, world.leg("ben@")));
+}
+
+/// A command or a REFER to `sip:anna@desk.example` was refused though anna was registered: what could be dialled was judged
+/// before her phones were asked for.
+#[test]
+fn a_command_and_a_refer_that_name_an_agents_address_ring_their_phones() {
+    let refer = |to: &str| {
+        Event::Refer(Box::new(ReferRequest {
+            to: to.into(),
+            replaces: None,
+            ours: to.contains("192.0.2.1"),
+            replaced: None,
+            referred_by: None,
+            subscribe: true,
+            asked: Vec::new(),
+            headers: Vec::new(),
+        }))
+    };
+    for to in ["sip:ben@desk.example", "sip:ben@192.0.2.1"] {
+        let ask: [fn(&mut World, &str, Event); 2] = [
+            |world, to, _| assert!(world.transfer_as(TransferBody::to(to)).is_ok(), "{to}"),
+            |world, _, refer| world.tell(world.leg("bot@"), refer),
+        ];
+        for (at, ask) in ask.into_iter().enumerate() {
+            let agents = Agents { domains: vec!["desk.example".into(), "192.0.2.1:5060".into()], ..Agents::default() };
+            let mut world = World::with(Config { agents, ..config() }, RULES, 7);
+            world.connect();
+            let refused = world.transfer_as(TransferBody::to(to)).unwrap_err();
+            assert_eq!(refused.status, 422, "nobody is there yet: {refused:?}");
+            world.tell(world.leg("bot@"), refer(to));
+            assert_eq!(world.count("transfer.refused"), 1, "{to}");
+            register(&mut world, "ben", &["sip:desk@10.0.0.7", "sip:mobile@10.0.0.8"]);
+            ask(&mut world, to, refer(to));
+            assert!(world.is_dialled("desk@") && world.is_dialled("mobile@"), "{to}, {at}");
+            world.answer(world.dialled("mobile@"));
+            assert!(world.hears_leg(world.caller, world.leg("mobile@")), "{to}, {at}");
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) fn registration() -> Registration {
     Registration {
         domains: vec!["desk.example".into()],
         realm: "desk.example".into(),
-        md5: true,
+        digests: signaling::Digests::Both,
         nonce_lifetime: Duration::from_secs(300),
         expires_min: Duration::from_secs(60),
         expires_max: Duration::from_secs(600),

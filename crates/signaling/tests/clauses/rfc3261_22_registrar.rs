@@ -15,9 +15,25 @@ fn rfc8760_2_3_sha_256_is_offered_first_and_md5_only_where_it_is_configured() {
     assert!(all[0].contains("algorithm=SHA-256") && all[1].contains("algorithm=MD5") && all.len() == 2, "{challenged}");
     let mut phone = Phone { algorithm: "MD5", ..Phone::new("anna") };
     assert_eq!(status(&phone.online(&mut world, 120)), 200);
-    let mut world = with(signaling::Registration { md5: false, ..registration() });
+    let mut world = with(signaling::Registration { digests: signaling::Digests::Sha256, ..registration() });
     let all = challenges(&Phone::new("anna").ask(&mut world, ""));
     assert!(all.len() == 1 && all[0].contains("algorithm=SHA-256"), "{all:?}");
+}
+
+/// baresip 1.0 gives up at a challenge whose algorithm it does not know, whatever the next one offers.
+#[test]
+fn rfc7616_3_3_md5_alone_is_offered_where_that_is_configured_and_sha_256_does_not_open_then() {
+    let mut world = with(signaling::Registration { digests: signaling::Digests::Md5, ..registration() });
+    let mut phone = Phone { algorithm: "MD5", ..Phone::new("anna") };
+    let challenged = phone.ask(&mut world, "");
+    let all = challenges(&challenged);
+    assert!(all.len() == 1 && all[0].contains("algorithm=MD5,"), "{all:?}");
+    let right = phone.authorization(&challenged, "REGISTER", "sip:desk.example", 1);
+    let sha = right.replace("algorithm=MD5", "algorithm=SHA-256");
+    assert_eq!(status(&phone.ask(&mut world, &format!("Authorization: {sha}\n"))), 401);
+    // RFC 2617 phones leave the algorithm out: it is MD5.
+    let bare = right.replace(" algorithm=MD5,", "");
+    assert_eq!(status(&phone.ask(&mut world, &format!("Authorization: {bare}\n"))), 200);
 }
 
 #[test]

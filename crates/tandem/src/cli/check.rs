@@ -55,10 +55,14 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 fn check_all(path: &Path, findings: &mut Findings) {
     match config::load(path, &config::Environment::of_process()) {
-        Ok(configuration) => match rules::load(&configuration) {
-            Ok(loaded) => judge(&loaded, findings),
-            Err(diagnostics) => mistakes(&diagnostics.0, findings),
-        },
+        Ok(configuration) => {
+            let shown = |warning: &config::Warning| (warning.line.clone(), warning.block.clone());
+            findings.warnings.extend(configuration.warnings.iter().map(shown));
+            match rules::load(&configuration) {
+                Ok(loaded) => judge(&loaded, findings),
+                Err(diagnostics) => mistakes(&diagnostics.0, findings),
+            }
+        }
         Err(problems) => {
             findings.mistakes.extend(problems.lines().zip(problems.blocks()));
             // The rules are still worth reading: all mistakes in one run.

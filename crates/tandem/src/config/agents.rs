@@ -6,6 +6,7 @@ use super::{
     sections::Places,
     types::{Abuse, Account, Agents, Reach},
 };
+use signaling::Digests;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,11 +20,17 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
     let realm = section.or("realm", realm, realm_text);
     let digest = section.list("digest", |text| word(text, &[("sha-256", false), ("md5", true)]));
     let digest = digest.unwrap_or_default();
-    if !digest.is_empty() && digest.iter().all(|placed| placed.value) {
-        section.wrong(
+    let offers = |md5: bool| digest.iter().any(|placed| placed.value == md5);
+    let digests = match (offers(false), offers(true)) {
+        (false, true) => Digests::Md5,
+        (true, true) => Digests::Both,
+        (_, false) => Digests::Sha256,
+    };
+    if digests == Digests::Md5 {
+        section.doubt(
             digest[0].place,
-            "`agents.digest` offers MD5 alone",
-            Some("`[sha-256, md5]`: phones that know no better take MD5 (RFC 8760)"),
+            "`agents.digest` offers MD5 alone, which is too weak for a network that others see",
+            Some("`[sha-256, md5]` where every phone takes the first digest that it knows (RFC 8760); some give up at SHA-256"),
         );
     }
     let nonce_lifetime = section.duration("nonce_lifetime", SECOND * 300, SECOND * 30..=SECOND * 3600);
@@ -49,18 +56,7 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
         accounts.extend(password.map(|password| Account { name, password, max_contacts }));
     }
     section.done();
-    Agents {
-        domains,
-        realm,
-        md5: digest.iter().any(|placed| placed.value),
-        nonce_lifetime,
-        expires_min,
-        expires_max,
-        contact,
-        learn,
-        max_calls,
-        accounts,
-    }
+    Agents { domains, realm, digests, nonce_lifetime, expires_min, expires_max, contact, learn, max_calls, accounts }
 }
 
 /// Section `abuse`.

@@ -6,6 +6,7 @@
 mod agents;
 mod people;
 mod problem;
+mod reach;
 mod reader;
 mod sections;
 mod session_timer;
@@ -14,7 +15,7 @@ mod trunks;
 mod types;
 mod values;
 
-pub use problem::{Place, Problem, Problems, Source, Sources};
+pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
@@ -71,6 +72,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
                 syntax.push(Problem {
                     message: format!("cannot read `{}`: {error}", file.display()),
                     place: None,
+                    warning: false,
                     help: (file == path).then(|| "name the configuration with `--config PATH`".to_owned()),
                 });
                 continue;
@@ -98,9 +100,18 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
     let mut list = syntax;
     list.extend(notes.into_list());
     list.sort_by_key(|problem| problem.place.map_or((0, 0, 0), |place| (place.source, place.line, place.column)));
+    let (warnings, mistakes): (Vec<Problem>, Vec<Problem>) = list.into_iter().partition(|problem| problem.warning);
     match configuration {
-        Some(configuration) if list.is_empty() => Ok(configuration),
-        _ => Err(Problems { sources, list }),
+        Some(configuration) if mistakes.is_empty() => {
+            let warnings = Problems { sources, list: warnings };
+            // Only what is shown is kept: the texts hold passwords.
+            let shown = |(line, block)| Warning { line, block };
+            Ok(Configuration {
+                warnings: warnings.lines().zip(warnings.blocks()).map(shown).collect(),
+                ..configuration
+            })
+        }
+        _ => Err(Problems { sources, list: mistakes }),
     }
 }
 
@@ -166,7 +177,7 @@ fn settings(environment: &Environment, problems: &mut Vec<Problem>) -> BTreeMap<
     match source.collect() {
         Ok(values) => values.into_iter().map(|(key, value)| (key, value.to_string())).collect(),
         Err(error) => {
-            problems.push(Problem { message: error.to_string(), place: None, help: None });
+            problems.push(Problem { message: error.to_string(), place: None, warning: false, help: None });
             BTreeMap::new()
         }
     }

@@ -1,6 +1,7 @@
 //! Sections `trunks`, `routes` and `ai`: who calls, what they called, and who answers.
 
 use super::{
+    reach::Ways,
     reader::{Section, Wrong},
     sections::Places,
     session_timer::SessionTimer,
@@ -15,7 +16,7 @@ use std::{fs, path::Path, time::Duration};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Section `trunks`.
-pub(super) fn trunks(root: &mut Section<'_>, places: &Places, timer: SessionTimer) -> Vec<Trunk> {
+pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer: SessionTimer) -> Vec<Trunk> {
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
@@ -24,9 +25,11 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, timer: SessionTime
             section.wrong(None, why, Some("call the trunk something else"));
         }
         section.later(&["srtp", "codecs", "refer"]);
-        let transport = section.optional("transport", values::transport).map(|placed| placed.value);
+        let by = section.optional("transport", values::transport);
+        let transport = by.as_ref().map(|placed| placed.value);
         let address =
             section.optional("address", |text| values::host(text, transport.unwrap_or_default().default_port()));
+        ways.trunk(&section, by.as_ref(), address.as_ref());
         let tls_name = tls_name(&mut section, transport);
         let allowed = section.list("allowed", values::network);
         let own = auth(&mut section, "auth", places);
@@ -197,7 +200,12 @@ fn password_of(path: &Path) -> Result<String, Wrong> {
 }
 
 /// Section `ai`: the profiles that are right, and the names of all.
-pub(super) fn profiles(root: &mut Section<'_>, places: &Places, trunks: &[Trunk]) -> (Vec<Profile>, Vec<String>) {
+pub(super) fn profiles(
+    root: &mut Section<'_>,
+    places: &Places,
+    ways: &Ways,
+    trunks: &[Trunk],
+) -> (Vec<Profile>, Vec<String>) {
     let mut all: Vec<Profile> = Vec::new();
     let sections = root.sections("ai");
     let names: Vec<String> = sections.iter().map(|(name, _)| name.clone()).collect();
@@ -212,6 +220,9 @@ pub(super) fn profiles(root: &mut Section<'_>, places: &Places, trunks: &[Trunk]
         });
         if let (Some(proxy), Some(_)) = (&proxy, &by) {
             section.wrong(proxy.place, "`proxy` and `trunks` both say where the calls go", Some("keep one of them"));
+        }
+        if let (Some(uri), None) = (&uri, &by) {
+            ways.profile(&section, uri, proxy.as_ref());
         }
         let proxy = proxy.map(|placed| placed.value);
         let by = by.unwrap_or_default().into_iter().map(|placed| placed.value).collect();

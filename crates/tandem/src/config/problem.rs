@@ -43,24 +43,35 @@ impl Sources {
     }
 }
 
-/// One mistake.
+/// One mistake, or what an operator may not have meant.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// What was found and what was expected, in the operator's words.
     pub message: String,
     /// Where; absent for what is missing as a whole.
     pub place: Option<Place>,
+    /// True for what is taken as it is written.
+    pub warning: bool,
     /// What would be right.
     pub help: Option<String>,
 }
 
-/// All mistakes of one reading, with the texts they point into.
+/// All mistakes of one reading, or all warnings, with the texts they point into.
 #[derive(Clone, Debug)]
 pub struct Problems {
     /// The texts.
     pub sources: Sources,
     /// In order of appearance.
     pub list: Vec<Problem>,
+}
+
+/// What may not have been meant, as it is shown.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// `path:line:column: message`, for logs.
+    pub line: String,
+    /// As an operator reads it.
+    pub block: String,
 }
 
 impl Problems {
@@ -93,7 +104,8 @@ struct Block<'a> {
 impl fmt::Display for Block<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { problem, sources } = self;
-        write!(f, "error: {}", problem.message)?;
+        let what = if problem.warning { "warning" } else { "error" };
+        write!(f, "{what}: {}", problem.message)?;
         if let Some((place, source)) = problem.place.and_then(|place| Some((place, sources.of(place)?))) {
             excerpt(f, source, place)?;
         }

@@ -13,7 +13,12 @@ pub(super) struct Notes(RefCell<Vec<Problem>>);
 impl Notes {
     /// Notes a mistake.
     pub(super) fn add(&self, place: Option<Place>, message: impl Into<String>, help: Option<String>) {
-        self.0.borrow_mut().push(Problem { message: message.into(), place, help });
+        self.0.borrow_mut().push(Problem { message: message.into(), place, warning: false, help });
+    }
+
+    /// Notes what may not have been meant.
+    pub(super) fn warn(&self, place: Option<Place>, message: impl Into<String>, help: Option<String>) {
+        self.0.borrow_mut().push(Problem { message: message.into(), place, warning: true, help });
     }
 
     /// Everything noted.
@@ -102,6 +107,16 @@ impl<'a> Section<'a> {
     /// Notes a mistake at `place`.
     pub(super) fn wrong(&self, place: Option<Place>, message: impl Into<String>, help: Option<&str>) {
         self.notes.add(place.or(self.place), message, help.map(str::to_owned));
+    }
+
+    /// Notes at `place` what is taken as it is written and may not have been meant.
+    pub(super) fn doubt(&self, place: Option<Place>, message: impl Into<String>, help: Option<&str>) {
+        self.notes.warn(place.or(self.place), message, help.map(str::to_owned));
+    }
+
+    /// True when nothing at all is written in it.
+    pub(super) fn is_empty(&self) -> bool {
+        !matches!(self.node, Some(Node { value: Value::Map(entries), .. }) if !entries.is_empty())
     }
 
     /// Notes what a reader found wrong.

@@ -1,7 +1,7 @@
 //! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
 
 use super::{
-    agents, people,
+    agents, people, reach,
     reader::{Notes, Placed, Section, Wrong, number},
     tree::Node,
     types::{Cdr, Codec, Configuration, Control, Dns, Format, Limits, Listener, Logging, Media, Sip, Strangers},
@@ -41,7 +41,12 @@ impl Places {
 
 /// Reads the whole tree. The answer stands only if nothing was noted.
 pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
+    let nothing = root.place;
     let mut root = Section::root(root, notes);
+    if root.is_empty() {
+        let help = "it names at least a trunk, an AI profile and a route; etc/tandem.yaml of the package shows how";
+        root.wrong(Some(nothing), "this configuration is empty", Some(help));
+    }
     root.later(&["recording", "context", "ledger", "metrics"]);
     let sip = sip(root.section("sip"), places);
     let media = media(root.section("media"), &sip, places);
@@ -50,13 +55,33 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let cdr = cdr(root.section("cdr"), places);
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
-    let trunks = people::trunks(&mut root, places, sip.session_timer);
-    let (profiles, names) = people::profiles(&mut root, places, &trunks);
+    let ways = reach::Ways::of(&sip.listeners);
+    let trunks = people::trunks(&mut root, places, &ways, sip.session_timer);
+    let (profiles, names) = people::profiles(&mut root, places, &ways, &trunks);
     let agents = agents::agents(root.section("agents"), places);
     let abuse = agents::abuse(root.section("abuse"));
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
+    if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
+        let help = "`trunks.NAME: { allowed: [192.0.2.0/24] }` lets calls in from there";
+        root.doubt(None, "nobody may bring a call: there is neither a trunk nor an account of `agents`", Some(help));
+    }
     root.done();
-    Configuration { sip, trunks, agents, abuse, routes, profiles, media, rules, control, cdr, logging, limits }
+    let warnings = Vec::new();
+    Configuration {
+        sip,
+        trunks,
+        agents,
+        abuse,
+        routes,
+        profiles,
+        media,
+        rules,
+        control,
+        cdr,
+        logging,
+        limits,
+        warnings,
+    }
 }
 
 fn sip(mut section: Section<'_>, places: &Places) -> Sip {

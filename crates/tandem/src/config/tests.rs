@@ -22,14 +22,15 @@ fn mistakes(text: &str) -> String {
 }
 
 #[test]
-fn the_shipped_file_is_right_and_an_empty_one_serves_loopback() {
+fn the_shipped_file_is_right_and_one_that_says_little_serves_loopback() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc/tandem.yaml");
     let shipped = load(&shipped, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(shipped.sip.listeners[0].to_string(), "udp:127.0.0.1:5060");
     assert!(shipped.media.prompts.join("please-hold.wav").is_file(), "{}", shipped.media.prompts.display());
     assert_eq!(shipped.routes[0].profile, "demo");
 
-    let empty = reading(&[("tandem.yaml", "")], &[]).expect("defaults");
+    assert!(shipped.warnings.is_empty(), "{:?}", shipped.warnings);
+    let empty = reading(&[("tandem.yaml", "trunks: {}")], &[]).expect("defaults");
     assert!(empty.sip.listeners[0].address.ip().is_loopback());
     assert!(empty.media.address.is_loopback());
     assert!(empty.logging.redact);
@@ -184,7 +185,7 @@ fn session_timers_that_cannot_be_say_where_and_what_would_be_right() {
 
 #[test]
 fn the_dns_is_the_systems_until_servers_are_named_and_its_bounds_are_kept() {
-    let empty = reading(&[("tandem.yaml", "")], &[]).expect("defaults").sip;
+    let empty = reading(&[("tandem.yaml", "sip: {}")], &[]).expect("defaults").sip;
     assert!(empty.dns.servers.is_empty());
     assert_eq!((empty.dns.timeout, empty.next_target), (Duration::from_secs(2), Duration::from_millis(1_800)));
     let text =
@@ -215,7 +216,7 @@ fn agents_are_read_with_their_passwords_and_every_mistake_about_them_is_told() {
         ("anna", "sesame\n"),
     ];
     let read = reading(&files, &[]).expect("right");
-    assert_eq!((read.agents.realm.as_str(), read.agents.md5), ("desk.example", false));
+    assert_eq!((read.agents.realm.as_str(), read.agents.digests), ("desk.example", signaling::Digests::Sha256));
     let of = |at: usize| (read.agents.accounts[at].name.as_str(), read.agents.accounts[at].password.as_str());
     assert_eq!((of(0), of(1), read.agents.accounts[1].max_contacts), (("anna", "sesame"), ("ben", "open"), 2));
     assert_eq!((read.abuse.failures, read.abuse.ban.is_zero(), read.abuse.strangers), (3, true, 20));
@@ -223,11 +224,11 @@ fn agents_are_read_with_their_passwords_and_every_mistake_about_them_is_told() {
     assert!(!format!("{read:?}").contains("sesame"));
 
     let told = mistakes(
-        "agents:\n  domains: [\"desk.example:5060\"]\n  digest: [md5]\n  expires_min: 1h\n  accounts:\n    anna: {}\n    \"b n\": { password: x, pasword: y }\ntrunks: { agents: { address: 127.0.0.1 } }\nabuse: { failures: 0 }\n",
+        "agents:\n  domains: [\"desk.example:5060\"]\n  digest: [md4]\n  expires_min: 1h\n  accounts:\n    anna: {}\n    \"b n\": { password: x, pasword: y }\ntrunks: { agents: { address: 127.0.0.1 } }\nabuse: { failures: 0 }\n",
     );
     for said in [
         "`desk.example:5060` is not a domain",
-        "offers MD5 alone",
+        "`agents.digest`: `md4` is not known",
         "`agents.expires_max` is less than `agents.expires_min`",
         "`agents.accounts.anna` needs a password",
         "`b n` is not a name",
@@ -240,4 +241,66 @@ fn agents_are_read_with_their_passwords_and_every_mistake_about_them_is_told() {
     let told =
         mistakes("ai: { a: { uri: \"sip:a@127.0.0.1\" } }\nroutes: [{ number: \"*\", trunks: [agents], ai: a }]\n");
     assert!(told.contains("there is no trunk `agents`"), "nobody may register:\n{told}");
+}
+
+#[test]
+fn md5_alone_is_taken_with_a_warning_for_phones_that_give_up_at_sha_256() {
+    let text = |digest: &str| format!("agents:\n  digest: {digest}\n  accounts: {{ anna: {{ password: sesame }} }}\n");
+    for (digest, digests, warned) in [
+        ("[md5]", signaling::Digests::Md5, true),
+        ("md5", signaling::Digests::Md5, true),
+        ("[md5, sha-256]", signaling::Digests::Both, false),
+        ("[sha-256]", signaling::Digests::Sha256, false),
+        ("[]", signaling::Digests::Sha256, false),
+    ] {
+        let read = reading(&[("tandem.yaml", &text(digest))], &[]).expect("right");
+        assert_eq!(read.agents.digests, digests, "{digest}");
+        let warnings: Vec<&String> = read.warnings.iter().map(|warning| &warning.block).collect();
+        assert_eq!(warnings.len(), usize::from(warned), "{digest}: {warnings:?}");
+        assert!(warnings.iter().all(|it| it.starts_with("warning: ") && it.contains("tandem.yaml:2:")), "{warnings:?}");
+    }
+}
+
+/// An empty file passed in silence, and the operator whose editor had lost it looked for the fault elsewhere.
+#[test]
+fn a_file_without_a_word_is_a_mistake_and_one_without_callers_a_warning() {
+    for empty in ["", "\n\n", "# all of it commented out\n", "---\n", "null\n", "{}\n"] {
+        let told = mistakes(empty);
+        assert!(told.contains("this configuration is empty") && told.contains("tandem.yaml:1:1"), "{empty:?}: {told}");
+    }
+    reading(&[("tandem.yaml", ""), ("conf.d/1.yaml", "sip: {}")], &[]).expect("the layers together say something");
+    let read = reading(&[("tandem.yaml", "sip: {}")], &[]).expect("right");
+    let warnings: Vec<&String> = read.warnings.iter().map(|warning| &warning.line).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("tandem.yaml:1:1: nobody may bring a call"), "{warnings:?}");
+}
+
+#[test]
+fn whom_no_listener_reaches_is_a_mistake_with_its_place() {
+    let text = |listeners: &str, trunk: &str, uri: &str| {
+        format!("sip: {{ listeners: [{listeners}] }}\ntrunks:\n  t: {{ {trunk} }}\nai:\n  bot: {{ uri: \"{uri}\" }}\n")
+    };
+    let (udp, bot) = ("\"udp:127.0.0.1\"", "sip:bot@192.0.2.2");
+    for (listeners, trunk, uri, said, place) in [
+        (udp, "address: 192.0.2.1, transport: tcp", bot, "`192.0.2.1:5060` is reached by tcp over IPv4", ":3:39"),
+        (udp, "address: pbx.example, transport: tls", bot, "`pbx.example` is reached by tls, and", ":3:41"),
+        (udp, "address: \"2001:db8::1\"", bot, "is reached by udp over IPv6", ":3:17"),
+        ("\"tcp:[::1]\"", "address: \"2001:db8::1\"", "sip:b@[::2];transport=tcp", "by udp over IPv6", ":3:17"),
+        (udp, "allowed: 192.0.2.1", "sip:bot@192.0.2.2;transport=tcp", "is reached by tcp over IPv4", ":5:15"),
+        (udp, "allowed: 192.0.2.1", "sips:bot@bots.example", "`bots.example` is reached by tls", ":5:15"),
+    ] {
+        let told = mistakes(&text(listeners, trunk, uri));
+        assert!(told.contains(said) && told.contains(&format!("tandem.yaml{place}")), "{trunk}, {uri}:\n{told}");
+        assert!(told.contains("1 mistake in"), "{told}");
+    }
+    for (listeners, trunk, uri) in [
+        (udp, "address: pbx.example", "sip:bot@bots.example"),
+        (
+            "\"udp:127.0.0.1\", \"tcp:127.0.0.1\"",
+            "address: 192.0.2.1, transport: tcp",
+            "sip:bot@192.0.2.2;transport=tcp",
+        ),
+        ("\"udp:[::1]\"", "address: \"2001:db8::1\"", "sip:bot@[::2]"),
+    ] {
+        reading(&[("tandem.yaml", &text(listeners, trunk, uri))], &[]).unwrap_or_else(|told| panic!("{trunk}: {told}"));
+    }
 }

@@ -85,6 +85,7 @@ pub(super) fn parse(sources: &mut Sources, source: Source, problems: &mut Vec<Pr
                 builder.problems.push(Problem {
                     message: format!("this is not YAML: {}", error.info()),
                     place: Some(place),
+                    warning: false,
                     help: Some(
                         "check the indentation, the colons and the quotes here and on the line above".to_owned(),
                     ),
@@ -203,6 +204,7 @@ impl Builder<'_> {
                             self.problems.push(Problem {
                                 message: format!("`{key}` is written twice in one section"),
                                 place: Some(place),
+                                warning: false,
                                 help: Some(format!("it is already on line {first}; keep one of them")),
                             });
                             true
@@ -220,7 +222,12 @@ impl Builder<'_> {
     }
 
     fn refuse(&mut self, place: Place, message: &str, help: &str) -> bool {
-        self.problems.push(Problem { message: message.to_owned(), place: Some(place), help: Some(help.to_owned()) });
+        self.problems.push(Problem {
+            message: message.to_owned(),
+            place: Some(place),
+            warning: false,
+            help: Some(help.to_owned()),
+        });
         false
     }
 

@@ -1,6 +1,7 @@
 //! A configuration that cannot be wrong: what [`super::load`] answers. docs/configuration.md describes every key.
 
 use super::{
+    problem::Warning,
     session_timer::SessionTimer,
     values::{Host, Network},
 };
@@ -37,6 +38,8 @@ pub struct Configuration {
     pub logging: Logging,
     /// Bounds.
     pub limits: Limits,
+    /// What may not have been meant.
+    pub warnings: Vec<Warning>,
 }
 
 /// Section `sip`.
@@ -315,8 +318,8 @@ pub struct Agents {
     pub domains: Vec<String>,
     /// Of the challenges.
     pub realm: String,
-    /// Whether MD5 is offered after SHA-256.
-    pub md5: bool,
+    /// What their challenges offer.
+    pub digests: signaling::Digests,
     /// How long a nonce opens.
     pub nonce_lifetime: Duration,
     /// The shortest registration.

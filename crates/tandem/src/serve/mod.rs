@@ -50,6 +50,9 @@ pub(crate) fn run(path: &Path, demo: bool) -> anyhow::Result<ExitCode> {
         );
         configuration.limits.calls = fitting;
     }
+    for warning in &configuration.warnings {
+        tracing::warn!("{}", warning.line);
+    }
     for warning in &loaded.warnings {
         tracing::warn!("{}", rules::line(warning));
     }

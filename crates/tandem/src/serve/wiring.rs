@@ -101,7 +101,7 @@ fn registration(agents: &config::Agents) -> signaling::Registration {
     signaling::Registration {
         domains: agents.domains.clone(),
         realm: agents.realm.clone(),
-        md5: agents.md5,
+        digests: agents.digests,
         nonce_lifetime: agents.nonce_lifetime,
         expires_min: agents.expires_min,
         expires_max: agents.expires_max,
