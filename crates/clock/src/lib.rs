@@ -38,6 +38,13 @@ impl Monotonic {
         self.0
     }
 
+    /// The next whole multiple of `step`; this moment itself if it is one.
+    #[must_use]
+    pub fn rounded_up(self, step: Duration) -> Self {
+        let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Self(self.0.checked_next_multiple_of(step).unwrap_or(u64::MAX))
+    }
+
     /// Time elapsed since `earlier`; zero when `earlier` lies in the future.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -86,5 +93,19 @@ impl Now {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub fn unix_ms(self) -> u64 {
         u64::try_from(self.unix.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_rounded_up_to_a_whole_step() {
+        let step = Duration::from_nanos(50);
+        for (at, rounded) in [(0, 0), (1, 50), (50, 50), (51, 100), (u64::MAX, u64::MAX)] {
+            assert_eq!(Monotonic::from_nanos(at).rounded_up(step).as_nanos(), rounded, "{at}");
+        }
+        assert_eq!(Monotonic::from_nanos(7).rounded_up(Duration::ZERO).as_nanos(), 7);
     }
 }

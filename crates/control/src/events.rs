@@ -117,6 +117,11 @@ impl Events {
         self.ring().latest_seq
     }
 
+    /// Whether anybody waits for more.
+    pub fn has_readers(&self) -> bool {
+        self.grown.receiver_count() > 0
+    }
+
     /// A place to wait for more.
     pub(crate) fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()

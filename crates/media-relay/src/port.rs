@@ -73,6 +73,8 @@ pub(crate) struct Port {
     pub(crate) rtcp_peer: Option<SocketAddr>,
     /// Packets sent when the last report left.
     pub(crate) reported_packets: u64,
+    /// Some report left.
+    pub(crate) reported: bool,
     pub(crate) statistics_due: Monotonic,
     pub(crate) stats: Stats,
     pub(crate) outbox: Outbox,
@@ -150,6 +152,7 @@ impl Port {
             rtcp_due,
             rtcp_peer: None,
             reported_packets: 0,
+            reported: false,
             statistics_due: now + Duration::from_secs(5),
             stats: Stats::default(),
             outbox: Outbox::default(),

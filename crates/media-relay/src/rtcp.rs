@@ -140,6 +140,10 @@ impl Port {
     /// Sends a report: SR when we sent since the last one, RR otherwise (RFC 3550 section 6.4).
     pub(crate) fn report(&mut self, now: Now, chance: u32, bye: bool, wire: &mut impl Wire) {
         self.rtcp_due = now.monotonic + interval(chance, false);
+        // Who never sent anything has nothing to take leave of (RFC 3550 section 6.3.7).
+        if bye && self.sender.packets == 0 && !self.reported {
+            return;
+        }
         let Some((to, cname)) = self.rtcp_outlet() else { return };
         let sent = self.sender.packets > std::mem::replace(&mut self.reported_packets, self.sender.packets);
         let report = Report {
@@ -154,6 +158,7 @@ impl Port {
         };
         let mut room = [0; ROOM];
         if let Ok(length) = report.write(&mut room) {
+            self.reported = true;
             wire.transmit(self.slot, Channel::Rtcp, to, &room[..length]);
         }
     }

@@ -46,6 +46,9 @@ pub(crate) struct Context {
     streamless: FxHashMap<SocketAddr, Monotonic>,
 }
 
+/// Memory kept for late messages is let go this often.
+const CLEARING: Duration = Duration::from_millis(50);
+
 impl Context {
     pub(crate) fn new(config: Config, seed: u64, now: Now) -> Self {
         let timing = Timing { t1: config.t1, t2: config.t2, t4: config.t4, reliable: false };
@@ -98,8 +101,11 @@ impl Context {
         self.outputs.pop_front()
     }
 
+    /// What only clears away is gathered into few moments, so that thousands of calls do not wake the engine for each.
     pub(crate) fn arm(&mut self, owner: Owner, timer: Timer, wait: Duration) {
-        self.timers.set((owner, timer), self.now + wait);
+        let due = self.now + wait;
+        let due = if timer.only_clears_away() && wait >= CLEARING { due.rounded_up(CLEARING) } else { due };
+        self.timers.set((owner, timer), due);
     }
 
     pub(crate) fn disarm(&mut self, owner: Owner, timer: Timer) {

@@ -86,6 +86,13 @@ pub(crate) enum Timer {
     Expire,
 }
 
+impl Timer {
+    /// Nothing happens on the wire and nobody is told when it fires: memory kept for late copies is let go. Later is as good.
+    pub(crate) const fn only_clears_away(self) -> bool {
+        matches!(self, Self::D | Self::I | Self::J | Self::K | Self::L | Self::M)
+    }
+}
+
 /// The intervals that the transaction machines need.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Timing {

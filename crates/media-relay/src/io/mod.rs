@@ -158,7 +158,14 @@ impl Birth {
         )?;
         let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(move || worker.run())?;
         let born = clock::io::monotonic();
-        Ok(WorkerHandle { orders: Some(orders), waiting: VecDeque::new(), bell, thread: Some(thread), born })
+        Ok(WorkerHandle {
+            orders: Some(orders),
+            waiting: VecDeque::new(),
+            urgent: false,
+            bell,
+            thread: Some(thread),
+            born,
+        })
     }
 }
 
@@ -172,22 +179,34 @@ struct Open {
 struct WorkerHandle {
     orders: Option<SyncSender<Order>>,
     waiting: VecDeque<Order>,
+    /// Something among what waits must be heard at once.
+    urgent: bool,
     bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
     born: Monotonic,
 }
 
-/// Wakes a worker: one system call for however many orders it has not looked at yet.
+/// Wakes a worker: one system call for however many orders it has not looked at yet, and none at all for orders that can
+/// wait for its next packet or tick.
 #[derive(Debug)]
 struct Bell {
     event: EventFd,
     ringing: AtomicBool,
+    /// Orders lie there that the worker has not looked at.
+    left: AtomicBool,
+    /// The worker has no tick ahead that would make it look.
+    asleep: AtomicBool,
 }
 
 impl Bell {
     fn new() -> io::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Self { event, ringing: AtomicBool::new(false) })
+        Ok(Self {
+            event,
+            ringing: AtomicBool::new(false),
+            left: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+        })
     }
 
     fn ring(&self) {
@@ -196,11 +215,37 @@ impl Bell {
         }
     }
 
+    /// Orders were left; a worker that would not look by itself is woken. (Total order with [`Bell::dozes_off`]: either this
+    /// side sees that the worker sleeps, or the worker sees that something was left.)
+    fn leave(&self) {
+        self.left.store(true, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            self.ring();
+        }
+    }
+
     /// To be called before the orders are looked at: whatever comes after rings again. (A swap, not a store: it must see
     /// the orders of whoever found the bell ringing.)
     fn hush(&self) {
-        let _ = self.event.read();
-        self.ringing.swap(false, Ordering::AcqRel);
+        if self.ringing.swap(false, Ordering::AcqRel) {
+            let _ = self.event.read();
+        }
+        self.left.swap(false, Ordering::SeqCst);
+    }
+
+    /// Whether orders wait to be looked at.
+    fn is_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// The worker is about to sleep without a tick ahead; false when it must look at its orders first.
+    fn dozes_off(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        !self.left.load(Ordering::SeqCst)
+    }
+
+    fn wakes_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
     }
 }
 
@@ -329,8 +374,9 @@ impl Relay {
         }
     }
 
-    /// Wakes the workers for what was ordered since the last time: one system call a worker, however many orders. To be called
-    /// before the caller waits for anything.
+    /// Hands the workers what was ordered since the last time. What must sound or be measured now wakes them, one system call a
+    /// worker, however many orders; all else they find with their next packet or tick, always before that packet is
+    /// looked at, and within 20 ms. To be called before the caller waits for anything.
     pub fn hand_over(&mut self) {
         for worker in &mut self.workers {
             if !worker.waiting.is_empty() {
@@ -449,6 +495,7 @@ impl WorkerHandle {
         if self.orders.is_none() {
             return Err(Overloaded);
         }
+        self.urgent |= order.is_urgent();
         self.waiting.push_back(order);
         Ok(())
     }
@@ -470,7 +517,11 @@ impl WorkerHandle {
                 }
             }
         }
-        self.bell.ring();
+        self.bell.leave();
+        // What found no room waits for the next time, and so must not wait for a tick.
+        if std::mem::take(&mut self.urgent) || !self.waiting.is_empty() {
+            self.bell.ring();
+        }
     }
 }
 

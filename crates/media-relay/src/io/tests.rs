@@ -135,3 +135,54 @@ fn a_worker_that_dies_is_replaced_and_its_calls_are_told() {
     assert!(relay.gauges().counters().packets_received > before, "counters never go back");
     relay.stop();
 }
+
+/// Orders without haste ring no bell while the worker ticks: the next packet finds them done.
+#[test]
+fn who_is_taken_off_the_line_is_not_heard_with_the_next_packet_though_nobody_woke_the_worker() {
+    let (mut relay, _wake) = relay();
+    let call = call(&mut relay, 1);
+    assert!(call.talks());
+    let [one, other] = call.ports.map(|opened| opened.port);
+    let (before, mut heard) = (relay.gauges().counters().packets_received, Vec::new());
+    for round in 1..=20u8 {
+        let source = if round % 2 == 0 { Source::Port(one) } else { Source::Nothing };
+        let generation = 1 + u64::from(round);
+        relay.send(Command::Plan { call: call.key, generation, sources: vec![(other, source)] }).unwrap();
+        relay.hand_over();
+        assert!(!relay.workers[0].bell.ringing.load(Ordering::SeqCst), "nobody rings for it");
+        let mut bytes = [round; 172];
+        bytes[..12].copy_from_slice(&[0x80, 0, 7, round, 0, 0, 0, 160, 0, 0, 0, 9]);
+        call.peers[0].send_to(&bytes, call.ports[0].address).unwrap();
+        while relay.gauges().counters().packets_received < before + u64::from(round) {
+            std::thread::yield_now();
+        }
+    }
+    let mut room = [0; 2048];
+    while heard.last() != Some(&20) {
+        let length = call.peers[1].recv(&mut room).expect("what was sent on the line arrives");
+        heard.extend((length == 172).then_some(room[171]));
+    }
+    heard.retain(|payload| (1..=20).contains(payload));
+    assert_eq!(heard, (1..=10).map(|n| n * 2).collect::<Vec<u8>>(), "odd rounds were off the line");
+    relay.stop();
+}
+
+/// A worker without a port has no tick: it must be woken.
+#[test]
+fn a_worker_that_sleeps_is_woken_for_orders_without_haste() {
+    let (mut relay, _wake) = relay();
+    for key in 1..50 {
+        let opened = relay.open(CallKey(key)).unwrap();
+        relay.send(Command::Close { port: opened.port }).unwrap();
+        relay.hand_over();
+        let started = monotonic();
+        loop {
+            match relay.next_event() {
+                Some(Event::Closed { port, .. }) if port == opened.port => break,
+                _ => std::thread::yield_now(),
+            }
+            assert!(monotonic().since(started) < SOON, "call {key} was forgotten");
+        }
+    }
+    relay.stop();
+}

@@ -1,6 +1,6 @@
 //! One worker thread: epoll, level-triggered, one receive a readiness; time read once a batch.
 
-use crate::{Age, CallKey, Channel, Command, Counters, Event, Library, PortId, Slot, Taps, Wire, Worker};
+use crate::{Age, CallKey, Channel, Command, Counters, Event, Library, PortId, Slot, Source, Taps, Wire, Worker};
 use clock::{Monotonic, io::monotonic, io::now};
 use nix::{
     errno::Errno,
@@ -45,6 +45,32 @@ pub(super) enum Order {
     /// Dies of no call's fault.
     #[cfg(test)]
     Die,
+}
+
+impl Order {
+    /// Whether a worker must be woken for it. Who hears whom may wait for the next packet, which finds it done; what the worker
+    /// sends by itself may not.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::Open { .. } => false,
+            Self::Command(command) => match command {
+                Command::Plan { sources, .. } => {
+                    sources.iter().any(|(_, source)| matches!(source, Source::Play(_) | Source::Ringback))
+                }
+                Command::Open { .. } | Command::Describe { .. } | Command::Watch { .. } | Command::Close { .. } => {
+                    false
+                }
+                Command::Adopt { .. }
+                | Command::SendDtmf { .. }
+                | Command::MeasureStart { .. }
+                | Command::MeasureStop { .. }
+                | Command::Tap { .. }
+                | Command::Library(_) => true,
+            },
+            #[cfg(test)]
+            Self::Die => true,
+        }
+    }
 }
 
 /// A worker's counts, for other threads.
@@ -183,7 +209,7 @@ impl Thread {
         let mut buffer = [0; DATAGRAM];
         let mut at = monotonic();
         loop {
-            let count = match self.epoll.wait(&mut ready, self.timeout(at)) {
+            let count = match self.epoll.wait(&mut ready, self.patience(at)) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(error) => {
@@ -191,6 +217,7 @@ impl Thread {
                     return;
                 }
             };
+            self.bell.wakes_up();
             let before = at;
             at = monotonic();
             // Without ports the worker sleeps as long as it likes.
@@ -201,16 +228,13 @@ impl Thread {
                 );
                 self.empty_sockets(at, &mut buffer);
             }
-            let mut called = false;
-            for event in &ready[..count] {
-                if event.data() == BELL {
-                    called = true;
-                } else {
-                    self.receive(at, event.data(), &mut buffer);
-                }
-            }
+            // Orders first: who was taken off the line a moment ago is not heard with the next packet.
+            let called = self.bell.is_left() || ready[..count].iter().any(|event| event.data() == BELL);
             if called && !self.obey() {
                 return;
+            }
+            for event in ready[..count].iter().filter(|event| event.data() != BELL) {
+                self.receive(at, event.data(), &mut buffer);
             }
             if self.core.poll_timeout().is_some_and(|due| due <= at) {
                 self.core.handle_timeout(now(), &mut self.sockets);
@@ -221,11 +245,14 @@ impl Thread {
         }
     }
 
-    fn timeout(&self, now: Monotonic) -> EpollTimeout {
+    /// Until the next tick; without one until the bell rings.
+    fn patience(&self, now: Monotonic) -> EpollTimeout {
         if self.held.is_some() {
             return EpollTimeout::from(10u8);
         }
-        let Some(due) = self.core.poll_timeout() else { return EpollTimeout::NONE };
+        let Some(due) = self.core.poll_timeout() else {
+            return if self.bell.dozes_off() { EpollTimeout::NONE } else { EpollTimeout::ZERO };
+        };
         let wait = due.since(now).as_micros().div_ceil(1000);
         EpollTimeout::from(u16::try_from(wait).unwrap_or(u16::MAX))
     }

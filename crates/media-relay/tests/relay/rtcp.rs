@@ -104,13 +104,25 @@ fn a_report_about_us_gives_loss_jitter_and_round_trip_and_a_strangers_gives_noth
 fn rfc3550_6_6_a_port_says_bye_and_its_last_event_is_its_counts() {
     let mut house = House::new();
     let mut ai = house.party(2, Codec::Pcmu);
+    house.plan(&[(ai.port, Source::Silence)]);
     house.talk(&mut [&mut ai], 10);
     house.command(Command::Close { port: ai.port });
     let bye = house.all_sent().last().unwrap().clone();
-    assert_eq!(kinds(&bye.bytes), [201, 202, 203]);
+    assert_eq!(kinds(&bye.bytes), [200, 202, 203]);
     assert!(matches!(house.events().last(), Some(Event::Closed { stats, .. }) if stats.packets_received == 10));
     assert_eq!(house.worker.counters().ports, 0);
     assert_eq!(house.worker.poll_timeout(), None, "nothing is left to do");
+}
+
+#[test]
+fn rfc3550_6_3_7_a_port_that_never_sent_anything_takes_no_leave() {
+    let mut house = House::new();
+    let mut ai = house.party(2, Codec::Pcmu);
+    house.plan(&[(ai.port, Source::Nothing)]);
+    house.talk(&mut [&mut ai], 10);
+    house.command(Command::Close { port: ai.port });
+    assert!(house.all_sent().is_empty());
+    assert!(matches!(house.events().last(), Some(Event::Closed { stats, .. }) if stats.packets_received == 10));
 }
 
 #[test]

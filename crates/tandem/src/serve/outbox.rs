@@ -60,11 +60,20 @@ impl<T> Outbox<T> {
 
     /// Waits for something, gathers for `linger`, and takes all of it.
     pub(crate) fn take(&self) -> Batch<T> {
-        self.take_within(None)
+        self.gather(None, self.linger)
+    }
+
+    /// As [`Outbox::take`], gathering for this long.
+    pub(crate) fn take_after(&self, linger: Duration) -> Batch<T> {
+        self.gather(None, linger)
     }
 
     /// As [`Outbox::take`]; a consumer with something left to do gets an empty batch after its `patience`.
     pub(crate) fn take_within(&self, patience: Option<Duration>) -> Batch<T> {
+        self.gather(patience, self.linger)
+    }
+
+    fn gather(&self, patience: Option<Duration>, linger: Duration) -> Batch<T> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.closed {
             state.idle = true;
@@ -79,10 +88,10 @@ impl<T> Outbox<T> {
             }
         }
         state.idle = false;
-        if !state.closed && !self.linger.is_zero() {
+        if !state.closed && !linger.is_zero() {
             let (gathered, _) = self
                 .wake
-                .wait_timeout_while(state, self.linger, |state| !state.closed)
+                .wait_timeout_while(state, linger, |state| !state.closed)
                 .unwrap_or_else(PoisonError::into_inner);
             state = gathered;
         }

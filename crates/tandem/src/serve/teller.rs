@@ -9,7 +9,9 @@ use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 /// Events that may wait; at this many the readers lose the newest, and the log says so.
 const BOUND: usize = 65_536;
+/// How long events are gathered while somebody reads them, and while nobody does.
 const LINGER: Duration = Duration::from_millis(2);
+const LINGER_UNREAD: Duration = Duration::from_millis(20);
 
 /// The thread; ends after everything was told when [`Teller::finish`] is called.
 pub(crate) struct Teller {
@@ -23,7 +25,8 @@ impl Teller {
         let queue: Arc<Outbox<PublicEvent>> = Arc::clone(&outbox);
         let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
             loop {
-                let batch = queue.take();
+                let linger = if events.has_readers() { LINGER } else { LINGER_UNREAD };
+                let batch = queue.take_after(linger);
                 if batch.refused > 0 {
                     tracing::warn!(events = batch.refused, "public events were dropped: too many at once");
                 }
