@@ -19,7 +19,9 @@ pub use daemon::{Daemon, Files, binary};
 pub use files::standard;
 pub use lossy::{Outcome, Series};
 pub use phone::Phone;
-pub use stage::{AI_SAYS, CALLER_SAYS, HUMAN_SAYS, SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up};
+pub use stage::{
+    AI_SAYS, CALLER_SAYS, HUMAN_SAYS, SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up, sum_of_metric,
+};
 pub use tool::{Finished, Tool};
 pub use usage::Usage;
 

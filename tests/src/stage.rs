@@ -134,14 +134,7 @@ impl Stage {
     /// The sum of a metric over its labels.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let answer = self.control.get("/metrics").await?;
-        let text = answer.body.as_str().context("the metrics are text")?.to_owned();
-        let values: Vec<f64> = text
-            .lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
-            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
-            .collect();
-        ensure!(!values.is_empty(), "there is no metric {name}");
-        Ok(values.iter().sum())
+        sum_of_metric(answer.body.as_str().context("the metrics are text")?, name)
     }
 
     /// Waits until a metric has a value, looked at twenty times a second.
@@ -156,6 +149,17 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The sum of a metric over its labels, in the text that `/metrics` answers.
+pub fn sum_of_metric(text: &str, name: &str) -> Result<f64> {
+    let values: Vec<f64> = text
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect();
+    ensure!(!values.is_empty(), "there is no metric {name}");
+    Ok(values.iter().sum())
 }
 
 impl Talk {
