@@ -4,7 +4,7 @@ use crate::{
     MediaRecord, Nat,
     plan::{Hears, Playing, Then},
 };
-use media_relay::{Latching, Play, PlayId, Source, Stats, Stream};
+use media_relay::{CryptoSuite, Latching, Play, PlayId, Source, SrtpKey, SrtpKeys, Stats, Stream};
 
 /// What was agreed on in SDP, for the relay.
 pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
@@ -22,7 +22,22 @@ pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
             Nat::Sdp => Latching::Sdp,
             Nat::Learn => Latching::Learn,
         },
+        srtp: agreed
+            .srtp
+            .as_ref()
+            .map(|keys| Box::new(SrtpKeys { send: key(&keys.send), receive: key(&keys.receive) })),
+        rtcp_mux: agreed.rtcp_mux,
     }
+}
+
+fn key(key: &sdp::MasterKey) -> SrtpKey {
+    let suite = match key.suite() {
+        sdp::CryptoSuite::AeadAes256Gcm => CryptoSuite::AeadAes256Gcm,
+        sdp::CryptoSuite::AeadAes128Gcm => CryptoSuite::AeadAes128Gcm,
+        sdp::CryptoSuite::AesCm128HmacSha1_80 => CryptoSuite::AesCm128HmacSha1_80,
+        sdp::CryptoSuite::AesCm128HmacSha1_32 => CryptoSuite::AesCm128HmacSha1_32,
+    };
+    SrtpKey { suite, key: key.key().to_vec(), salt: key.salt().to_vec() }
 }
 
 fn codec(codec: sdp::Codec) -> media_relay::Codec {

@@ -282,5 +282,7 @@ fn stream(remote: SocketAddr) -> Stream {
         may_send: true,
         may_receive: true,
         nat: Latching::Learn,
+        srtp: None,
+        rtcp_mux: false,
     }
 }

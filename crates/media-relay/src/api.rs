@@ -1,6 +1,6 @@
 //! What crosses the room's border: commands in, events out, and the plain data they carry.
 
-use crate::{Codec, Stats, Tap};
+use crate::{Codec, SrtpKeys, Stats, Tap};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -144,6 +144,10 @@ pub struct Stream {
     pub may_receive: bool,
     /// Whom to believe about the peer's address.
     pub nat: Latching,
+    /// Packets are encrypted both ways with these; in plain without any. Keys that stay the same go on where they were.
+    pub srtp: Option<Box<SrtpKeys>>,
+    /// RTCP goes out through the RTP socket, to where RTP goes (RFC 5761). It is taken at either socket in any case.
+    pub rtcp_mux: bool,
 }
 
 /// Whom to believe about a peer's address.

@@ -9,6 +9,8 @@ pub struct Counters {
     pub packets_sent: u64,
     /// Packets from an address that is not the peer's.
     pub foreign: u64,
+    /// Packets whose tag was wrong, or that had come before (SRTP).
+    pub unauthentic: u64,
     /// Datagrams that are neither RTP nor RTCP, or whose lengths lie.
     pub malformed: u64,
     /// Ticks handled more than 10 ms after they were due.
@@ -27,6 +29,7 @@ impl std::ops::Add for Counters {
             packets_received: self.packets_received + other.packets_received,
             packets_sent: self.packets_sent + other.packets_sent,
             foreign: self.foreign + other.foreign,
+            unauthentic: self.unauthentic + other.unauthentic,
             malformed: self.malformed + other.malformed,
             late_ticks: self.late_ticks + other.late_ticks,
             ports: self.ports + other.ports,

@@ -72,6 +72,18 @@ impl Latch {
         self.peer.as_ref().map_or(self.described, |peer| peer.address)
     }
 
+    /// Whether a packet from there could be the peer's, whatever it holds.
+    #[inline]
+    pub(crate) fn may_be_peer(&self, now: Monotonic, from: SocketAddr) -> bool {
+        let moved = |peer: &Peer| peer.address == from || now.since(peer.last) >= MAY_MOVE_AFTER;
+        match &self.peer {
+            Some(peer) if peer.address == from => true,
+            _ if from == self.described => true,
+            _ if self.nat != Latching::Learn => false,
+            peer => self.window || peer.as_ref().is_some_and(moved),
+        }
+    }
+
     /// True when `address` is the host of the peer (RTCP may come from another port of it).
     pub(crate) fn is_peer_host(&self, address: SocketAddr) -> bool {
         self.destination().ip() == address.ip()

@@ -1,4 +1,4 @@
-//! RTP ports, forwarding with one continuous sender a leg, conversion, players and measurement, without sockets or a clock.
+//! RTP and SRTP ports, forwarding with one continuous sender a leg, conversion, players and measurement, without sockets or a clock.
 //!
 //! Whatever a leg hears (another leg, music, a prompt, silence), it hears from one RTP source for the leg's whole life:
 //! one SSRC, sequence numbers without a gap of our making, timestamps that advance with time.
@@ -19,7 +19,9 @@ mod ports;
 mod receiver;
 mod relay;
 mod rtcp;
+mod secure;
 mod sender;
+mod srtp;
 mod stats;
 mod tap;
 mod worker;
@@ -32,6 +34,7 @@ pub use clip::{Clip, Library, SharedLibrary};
 pub use codec::{CLOCK_RATE, Codec, QUIET_MEAN_SQUARE};
 pub use counters::Counters;
 pub use ports::Ports;
+pub use srtp::{CryptoSuite, SrtpKey, SrtpKeys};
 pub use stats::Stats;
 pub use tap::{Block, Frame, Tap, TapId, Taps};
 pub use worker::{Age, Channel, Slot, Wire, Worker};

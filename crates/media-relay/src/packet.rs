@@ -41,11 +41,7 @@ pub(crate) fn classify(bytes: &[u8]) -> Datagram {
     if (192..=223).contains(&header[1]) {
         return Datagram::Rtcp;
     }
-    let mut start = HEADER + usize::from(header[0] & 0x0f) * 4;
-    if header[0] & 0x10 != 0 {
-        let Some(&[_, _, high, low]) = bytes.get(start..start + 4) else { return Datagram::Malformed };
-        start += 4 + usize::from(u16::from_be_bytes([high, low])) * 4;
-    }
+    let Some(start) = header_length(bytes) else { return Datagram::Malformed };
     let mut end = bytes.len();
     if header[0] & 0x20 != 0 {
         let padding = usize::from(bytes[end - 1]);
@@ -65,6 +61,48 @@ pub(crate) fn classify(bytes: &[u8]) -> Datagram {
         ssrc: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         payload: start..end,
     })
+}
+
+/// What a protected packet shows (RFC 3711 section 3.1): its header. What looks like padding is part of the cipher.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) sequence: u16,
+    pub(crate) ssrc: u32,
+    /// Bytes before the payload.
+    pub(crate) length: usize,
+}
+
+/// The header of a protected RTP packet, when it is one by its first bytes.
+#[inline]
+pub(crate) fn protected(bytes: &[u8]) -> Option<Head> {
+    let header = bytes.first_chunk::<HEADER>()?;
+    if header[0] >> 6 != 2 || is_rtcp(bytes) {
+        return None;
+    }
+    let length = header_length(bytes).filter(|length| *length <= bytes.len())?;
+    Some(Head {
+        sequence: u16::from_be_bytes([header[2], header[3]]),
+        ssrc: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        length,
+    })
+}
+
+/// True when it is RTCP, if it is either (RFC 5761 section 4).
+#[inline]
+pub(crate) fn is_rtcp(bytes: &[u8]) -> bool {
+    bytes.get(1).is_some_and(|kind| (192..=223).contains(kind))
+}
+
+/// Bytes of the header with contributing sources and extension; it may claim more than there are.
+#[inline]
+fn header_length(bytes: &[u8]) -> Option<usize> {
+    let first = *bytes.first()?;
+    let length = HEADER + usize::from(first & 0x0f) * 4;
+    if first & 0x10 == 0 {
+        return Some(length);
+    }
+    let &[_, _, high, low] = bytes.get(length..length + 4)? else { return None };
+    Some(length + 4 + usize::from(u16::from_be_bytes([high, low])) * 4)
 }
 
 /// The fields of a header we write: version 2, no padding, extension or contributing sources.

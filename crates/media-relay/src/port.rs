@@ -11,6 +11,7 @@ use crate::{
     player::Player,
     receiver::Receiver,
     sender::{Sender, playing},
+    srtp::Srtp,
     tap::Tapping,
     worker::{Channel, Slot, Wire},
 };
@@ -42,6 +43,8 @@ pub(crate) struct Port {
     pub(crate) call: CallKey,
     pub(crate) opened: Monotonic,
     pub(crate) stream: Option<Box<Stream>>,
+    /// Where packets are encrypted.
+    pub(crate) srtp: Option<Box<Srtp>>,
 
     // Toward the peer.
     pub(crate) source: Source,
@@ -132,6 +135,7 @@ impl Port {
             call,
             opened: now,
             stream: None,
+            srtp: None,
             source: Source::Nothing,
             feed: Feed::Nothing,
             sender,
@@ -399,7 +403,14 @@ impl Port {
             }
         }
         self.tap_sent(at, payload_type, timestamp, &packet[HEADER..]);
-        wire.transmit(self.slot, Channel::Rtp, to, packet);
+        match &mut self.srtp {
+            None => wire.transmit(self.slot, Channel::Rtp, to, packet),
+            Some(srtp) => {
+                if let Some(packet) = srtp.protect(packet) {
+                    wire.transmit(self.slot, Channel::Rtp, to, &packet);
+                }
+            }
+        }
     }
 }
 

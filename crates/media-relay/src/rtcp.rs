@@ -157,9 +157,17 @@ impl Port {
             bye,
         };
         let mut room = [0; ROOM];
-        if let Ok(length) = report.write(&mut room) {
-            self.reported = true;
-            wire.transmit(self.slot, Channel::Rtcp, to, &room[..length]);
+        let Ok(length) = report.write(&mut room) else { return };
+        self.reported = true;
+        let muxed = self.stream.as_ref().is_some_and(|stream| stream.rtcp_mux);
+        let channel = if muxed { Channel::Rtp } else { Channel::Rtcp };
+        match &mut self.srtp {
+            None => wire.transmit(self.slot, channel, to, &room[..length]),
+            Some(srtp) => {
+                if let Some(packet) = srtp.protect_rtcp(&room[..length]) {
+                    wire.transmit(self.slot, channel, to, &packet);
+                }
+            }
         }
     }
 
@@ -170,7 +178,8 @@ impl Port {
         let media = latch.destination();
         let beside = SocketAddr::new(media.ip(), media.port().saturating_add(1));
         let described = if media == stream.remote { stream.remote_rtcp } else { beside };
-        let to = self.rtcp_peer.filter(|peer| peer.ip() == media.ip()).unwrap_or(described);
+        let learned = self.rtcp_peer.filter(|peer| peer.ip() == media.ip());
+        let to = if stream.rtcp_mux { media } else { learned.unwrap_or(described) };
         let usable = to.port() != 0 && !to.ip().is_unspecified();
         usable.then(|| (to, format!("{:08x}", self.sender.ssrc.rotate_left(13) ^ 0x5bd1_e995)))
     }

@@ -30,6 +30,8 @@ pub struct Stats {
     pub round_trip: Option<Duration>,
     /// Packets from an address that is not the peer's: dropped.
     pub foreign: u64,
+    /// Packets whose tag was wrong, or that had come before (SRTP): dropped.
+    pub unauthentic: u64,
     /// Packets that are no RTP or RTCP, or whose lengths lie: dropped.
     pub malformed: u64,
     /// Packets of a payload type that was not agreed: dropped.

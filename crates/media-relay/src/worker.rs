@@ -12,6 +12,7 @@ use crate::{
     receiver::Verdict,
     relay::{Content, Incoming},
     rtcp,
+    secure::Refused,
     sender::Sender,
     sender::playing,
     tap::Taps,
@@ -258,6 +259,20 @@ impl Worker {
     ) {
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         self.serving = Some((port.call, port.id));
+        let bytes = match port.unprotect(now, from, bytes) {
+            Ok(length) => &mut bytes[..length],
+            Err(Refused::Rtcp) => return self.handle_rtcp(now, slot, from, bytes),
+            Err(Refused::Foreign) => {
+                port.stats.foreign += 1;
+                self.counters.foreign += 1;
+                return;
+            }
+            Err(Refused::Unauthentic) => {
+                port.stats.unauthentic += 1;
+                self.counters.unauthentic += 1;
+                return;
+            }
+        };
         let packet = match classify(bytes) {
             Datagram::Rtp(packet) => packet,
             Datagram::Rtcp => return self.handle_rtcp(now, slot, from, bytes),
@@ -336,6 +351,19 @@ impl Worker {
             self.counters.foreign += 1;
             return;
         }
+        let plain;
+        let bytes = match &mut port.srtp {
+            None => bytes,
+            Some(srtp) => {
+                let Some(opened) = srtp.open_rtcp(now.monotonic, bytes) else {
+                    port.stats.unauthentic += 1;
+                    self.counters.unauthentic += 1;
+                    return;
+                };
+                plain = opened;
+                &plain[..]
+            }
+        };
         let Some(heard) = rtcp::read(now, bytes, port.sender.ssrc) else {
             port.stats.malformed += 1;
             self.counters.malformed += 1;
@@ -379,8 +407,9 @@ impl Worker {
         if self.by_id.contains_key(&id) {
             return;
         }
+        // In the lower half: who misses our first packets must not miss a turn with them, which SRTP does not recover from.
         #[expect(clippy::cast_possible_truncation, reason = "chance needs no more than its low half")]
-        let sequence = self.chance.next_u32() as u16;
+        let sequence = self.chance.next_u32() as u16 & 0x7fff;
         let sender = Sender::new(self.chance.next_u32(), sequence, self.chance.next_u32());
         let rtcp_due = rtcp::first(now, self.chance.next_u32());
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -405,6 +434,7 @@ impl Worker {
             port.rtcp_peer = None;
         }
         let silent_until_now = port.stream.is_none();
+        port.secure(now, &stream);
         port.stream = Some(stream);
         if silent_until_now {
             port.plan_next(now);

@@ -56,6 +56,8 @@ impl House {
                 may_send: true,
                 may_receive: true,
                 nat: Latching::Sdp,
+                srtp: None,
+                rtcp_mux: false,
             };
             house.command(Command::Open { port, call: CallKey(1) });
             house.command(Command::Describe { port, stream: Box::new(stream) });

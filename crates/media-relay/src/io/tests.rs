@@ -40,6 +40,8 @@ fn call(relay: &mut Relay, key: u64) -> Call {
             may_send: true,
             may_receive: true,
             nat: Latching::Sdp,
+            srtp: None,
+            rtcp_mux: false,
         };
         relay.send(Command::Describe { port: opened.port, stream: Box::new(stream) }).unwrap();
     }

@@ -79,6 +79,7 @@ pub(super) struct Published {
     packets_received: AtomicU64,
     packets_sent: AtomicU64,
     foreign: AtomicU64,
+    unauthentic: AtomicU64,
     malformed: AtomicU64,
     late_ticks: AtomicU64,
     ports: AtomicU64,
@@ -93,6 +94,7 @@ impl Published {
             packets_received: read(&self.packets_received),
             packets_sent: read(&self.packets_sent),
             foreign: read(&self.foreign),
+            unauthentic: read(&self.unauthentic),
             malformed: read(&self.malformed),
             late_ticks: read(&self.late_ticks),
             ports: read(&self.ports),
@@ -109,6 +111,7 @@ impl Published {
         write(&self.packets_received, counters.packets_received);
         write(&self.packets_sent, counters.packets_sent);
         write(&self.foreign, counters.foreign);
+        write(&self.unauthentic, counters.unauthentic);
         write(&self.malformed, counters.malformed);
         write(&self.late_ticks, counters.late_ticks);
         write(&self.ports, counters.ports);

@@ -263,6 +263,8 @@ pub(crate) fn stream(remote: SocketAddr, codec: Codec) -> Stream {
         may_send: true,
         may_receive: true,
         nat: Latching::Sdp,
+        srtp: None,
+        rtcp_mux: false,
     }
 }
 

@@ -8,6 +8,7 @@ mod port_pairs;
 mod random_schedules;
 mod rtcp;
 mod silence;
+mod srtp;
 mod stalls;
 mod taps;
 mod telephone_events;
