@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["clock"]),
     ("calls", &["clock", "media-relay", "policy", "sdp", "signaling"]),
     ("control", &["calls", "clock", "metrics", "policy"]),
+    ("recorder", &["clock", "media-relay"]),
     ("parties", &["clock", "sdp", "sip-codec"]),
     ("sim", &["calls", "clock", "media-relay", "parties", "policy", "signaling"]),
     (
@@ -29,7 +30,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without sockets, files, clocks or randomness of their own.
-const PURE: &[&str] = &["clock", "sip-codec", "sdp", "metrics", "signaling", "media-relay", "policy", "calls"];
+const PURE: &[&str] =
+    &["clock", "sip-codec", "sdp", "metrics", "signaling", "media-relay", "policy", "calls", "recorder"];
 
 /// Everything that may lie at the top level.
 const TOP_LEVEL: &[&str] = &[

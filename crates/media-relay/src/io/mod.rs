@@ -146,9 +146,8 @@ impl Birth {
         let (orders, inbox) = sync_channel(COMMANDS);
         let bell = Arc::new(Bell::new()?);
         self.seed = self.seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let worker = Thread::new(
+        let mut worker = Thread::new(
             self.library.clone(),
-            self.taps.clone(),
             self.seed,
             inbox,
             bell.clone(),
@@ -156,6 +155,7 @@ impl Birth {
             self.wake.clone(),
             published,
         )?;
+        worker.set_taps(self.taps.clone());
         let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(move || worker.run())?;
         let born = clock::io::monotonic();
         Ok(WorkerHandle {

@@ -172,7 +172,6 @@ impl Wire for Sockets {
 impl Thread {
     pub(super) fn new(
         library: Arc<Library>,
-        taps: Taps,
         seed: u64,
         inbox: Receiver<Order>,
         bell: Arc<super::Bell>,
@@ -182,11 +181,15 @@ impl Thread {
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&bell.event, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let mut core = Worker::new(library, seed, now());
-        core.set_taps(taps);
+        let core = Worker::new(library, seed, now());
         let before = (Counters { ports: 0, ..published.read() }, published.send_errors());
         let sockets = Sockets::default();
         Ok(Self { core, sockets, epoll, bell, inbox, report, held: None, wake, published, before })
+    }
+
+    /// Whom audio is handed to that is tapped.
+    pub(super) fn set_taps(&mut self, taps: Taps) {
+        self.core.set_taps(taps);
     }
 
     /// Runs until the handle goes away. A panic in a call's step ends that call's audio and no other's; one in nobody's step ends

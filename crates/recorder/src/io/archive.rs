@@ -1,0 +1,209 @@
+//! The folder of recordings: what there is, what it says, and how it goes.
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell is where files live")]
+
+use super::names::{ALL, Names, is_plain};
+use crate::{RATE, State, Timeline, wav};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+use thiserror::Error;
+
+/// Recordings below one directory.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    directory: PathBuf,
+}
+
+/// Why a recording cannot be had or deleted.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// There is none of that call.
+    #[error("there is no recording of this call")]
+    Unknown,
+    /// It still grows.
+    #[error("the recording still grows; stop it first")]
+    Growing,
+    /// What the system said.
+    #[error("the recording's files cannot be used: {0}")]
+    Disk(#[from] io::Error),
+}
+
+impl Archive {
+    /// Of this directory, which may not be there yet.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// Timelines without their details, the newest day first; at most so many.
+    pub fn list(&self, limit: usize) -> Vec<Timeline> {
+        let mut list = Vec::new();
+        for folder in self.folders() {
+            let mut day: Vec<Timeline> = entries(&folder).iter().filter_map(|path| read_timeline(path)).collect();
+            day.sort_by(|a, b| b.started.cmp(&a.started));
+            list.extend(day);
+            if list.len() >= limit {
+                break;
+            }
+        }
+        list.truncate(limit);
+        list
+    }
+
+    /// What a call's recording says beside its audio.
+    pub fn timeline(&self, call: &str) -> Result<Timeline, ArchiveError> {
+        let names = self.find(call)?;
+        let finished = read_timeline(&names.timeline());
+        finished.or_else(|| read_timeline(&names.part(&names.timeline()))).ok_or(ArchiveError::Unknown)
+    }
+
+    /// The file of a call's audio, once it is finished.
+    pub fn audio(&self, call: &str) -> Result<PathBuf, ArchiveError> {
+        let names = self.find(call)?;
+        let audio = names.audio();
+        match audio.exists() {
+            true => Ok(audio),
+            false if names.part(&audio).exists() => Err(ArchiveError::Growing),
+            false => Err(ArchiveError::Unknown),
+        }
+    }
+
+    /// Removes everything of a recording: audio, timeline, and whatever is half done.
+    pub fn delete(&self, call: &str) -> Result<(), ArchiveError> {
+        let names = self.find(call)?;
+        if names.part(&names.audio()).exists() || names.part(&names.timeline()).exists() {
+            return Err(ArchiveError::Growing);
+        }
+        for ending in ALL {
+            match fs::remove_file(names.with(ending)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        // The day's folder goes with its last recording.
+        let _ = fs::remove_dir(&names.folder);
+        Ok(())
+    }
+
+    /// Removes recordings that ended longer than `age` ago; says how many.
+    pub fn expire(&self, age: Duration, now: SystemTime) -> usize {
+        let mut removed = 0;
+        for path in self.folders().iter().flat_map(|folder| entries(folder)) {
+            let written = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            let Ok(old) = written.map(|written| now.duration_since(written).unwrap_or_default()) else { continue };
+            if old < age {
+                continue;
+            }
+            let Some(call) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+            match self.delete(call) {
+                Ok(()) => removed += 1,
+                Err(error) => tracing::error!(%error, call, "a recording past its time could not be deleted"),
+            }
+        }
+        removed
+    }
+
+    /// Closes recordings that a daemon left open when it died: their audio plays up to its last second. Says how many. Not to be
+    /// called while anything is recorded.
+    pub fn recover(&self) -> usize {
+        let mut recovered = 0;
+        for folder in self.folders() {
+            for call in orphans(&folder) {
+                let names = Names { folder: folder.clone(), call };
+                match close(&names) {
+                    Ok(()) => recovered += 1,
+                    Err(error) => {
+                        tracing::error!(%error, call = names.call, "a recording of an earlier life cannot be closed");
+                    }
+                }
+            }
+        }
+        recovered
+    }
+
+    /// Days, the newest first.
+    fn folders(&self) -> Vec<PathBuf> {
+        let listed = fs::read_dir(&self.directory).into_iter().flatten();
+        let mut folders: Vec<PathBuf> =
+            listed.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders.reverse();
+        folders
+    }
+
+    fn find(&self, call: &str) -> Result<Names, ArchiveError> {
+        if !is_plain(call) {
+            return Err(ArchiveError::Unknown);
+        }
+        let names = |folder| Names { folder, call: call.to_owned() };
+        let there = |names: &Names| ALL.iter().any(|ending| names.with(ending).exists());
+        self.folders().into_iter().map(names).find(there).ok_or(ArchiveError::Unknown)
+    }
+}
+
+/// Timelines of a day, of recordings that ended.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let listed = fs::read_dir(folder).into_iter().flatten();
+    let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+/// Calls of a day whose recordings have parts.
+fn orphans(folder: &Path) -> Vec<String> {
+    let listed = fs::read_dir(folder).into_iter().flatten();
+    let mut calls: Vec<String> = listed
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| Some(name.strip_suffix(".part")?.split_once('.')?.0.to_owned()))
+        .filter(|call| is_plain(call))
+        .collect();
+    calls.sort();
+    calls.dedup();
+    calls
+}
+
+fn read_timeline(path: &Path) -> Option<Timeline> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn close(names: &Names) -> io::Result<()> {
+    let (audio, timeline) = (names.audio(), names.timeline());
+    let (audio_part, timeline_part) = (names.part(&audio), names.part(&timeline));
+    let mut said = read_timeline(&timeline_part)
+        .or_else(|| read_timeline(&timeline))
+        .unwrap_or_else(|| Timeline::new(&names.call, "", "wav", Vec::new(), String::new()));
+    let source = if audio_part.exists() { &audio_part } else { &audio };
+    let mut duration = 0;
+    if let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(source)
+        && let Some((described, bytes)) = length_of(&file)
+    {
+        let block = u64::from(described.channels * described.format.width());
+        let whole = bytes - bytes % block.max(1);
+        let head = wav::header(described.format, described.channels, described.rate, whole);
+        file.write_all_at(&head, 0)?;
+        file.set_len(head.len() as u64 + whole)?;
+        duration = whole / block.max(1) * 1_000 / u64::from(RATE);
+        said.audio = audio.file_name().map(|name| name.to_string_lossy().into_owned());
+        said.bytes = head.len() as u64 + whole;
+    }
+    if audio_part.exists() {
+        fs::rename(&audio_part, &audio)?;
+    }
+    said.close(State::Interrupted, duration);
+    fs::write(&timeline, serde_json::to_vec(&said)?)?;
+    match fs::remove_file(&timeline_part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What a file of ours is, and how many bytes of audio are in it.
+fn length_of(file: &File) -> Option<(wav::Described, u64)> {
+    let mut head = Vec::new();
+    file.take(128).read_to_end(&mut head).ok()?;
+    let described = wav::read(&head)?;
+    let bytes = file.metadata().ok()?.len().checked_sub(wav::header_length(described.format) as u64)?;
+    Some((described, bytes))
+}

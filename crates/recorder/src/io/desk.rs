@@ -1,0 +1,224 @@
+//! All recordings that grow: orders and blocks in, files and news out. Driven by a thread of its own, or by a test.
+
+use super::{
+    active::{Active, Beginning},
+    disk::Disk,
+};
+use crate::{Flaws, timeline::Reason, wav::Format};
+use clock::Monotonic;
+use media_relay::{Block, TapId};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// A recording's audio is written so often.
+const FLUSH: Duration = Duration::from_millis(200);
+
+/// What the daemon wants of a recording.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// It begins.
+    Start(TapId, Box<Beginning>),
+    /// Who is to be heard from now on, by channel.
+    Heard(TapId, Monotonic, Vec<(u8, String)>),
+    /// Nothing is kept from now on.
+    Pause(TapId, Monotonic),
+    /// Everything is kept again.
+    Resume(TapId, Monotonic),
+    /// It ends.
+    Finish(TapId, Monotonic),
+    /// An event of a call; without a recording of that call it is nobody's.
+    Event {
+        /// Which call.
+        call: String,
+        /// When: the time since 1970-01-01T00:00:00Z.
+        unix: Duration,
+        /// `type` and `data`.
+        what: Box<serde_json::Value>,
+    },
+}
+
+/// What came of a recording.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// The call.
+    pub call: String,
+    /// Its line.
+    pub line: String,
+    /// What.
+    pub what: Outcome,
+}
+
+/// What came of a recording.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Its disk refuses it: once a recording.
+    Failed {
+        /// What the system said.
+        reason: String,
+    },
+    /// It is whole, as far as it can be.
+    Finished {
+        /// Length of the audio, in milliseconds.
+        duration_ms: u64,
+        /// How much of it was paused.
+        paused_ms: u64,
+        /// Bytes of the audio's file.
+        bytes: u64,
+        /// What is missing.
+        flaws: Flaws,
+    },
+}
+
+/// All recordings that grow.
+pub struct Desk<D> {
+    directory: PathBuf,
+    format: Format,
+    disk: D,
+    active: BTreeMap<TapId, Active>,
+    by_call: BTreeMap<String, TapId>,
+    flushed: Option<Monotonic>,
+    news: VecDeque<News>,
+    /// Bytes of audio written.
+    pub bytes: u64,
+    /// Times the disk refused something.
+    pub errors: u64,
+    /// Frames that are missing.
+    pub lost_frames: u64,
+}
+
+impl<D: Disk> Desk<D> {
+    /// Files go below this directory.
+    pub fn new(directory: PathBuf, format: Format, disk: D) -> Self {
+        Self {
+            directory,
+            format,
+            disk,
+            active: BTreeMap::new(),
+            by_call: BTreeMap::new(),
+            flushed: None,
+            news: VecDeque::new(),
+            bytes: 0,
+            errors: 0,
+            lost_frames: 0,
+        }
+    }
+
+    /// How many recordings grow.
+    pub fn active(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Carries an order out.
+    pub fn order(&mut self, order: Order) {
+        match order {
+            Order::Start(tap, beginning) => {
+                self.by_call.insert(beginning.call.clone(), tap);
+                self.active.insert(tap, Active::new(&self.directory, self.format, *beginning));
+            }
+            Order::Heard(tap, at, who) => {
+                let Some(active) = self.active.get_mut(&tap) else { return };
+                let moment = active.moment(at);
+                active.write_down().heard(moment, &who);
+            }
+            Order::Pause(tap, at) => {
+                let Some(active) = self.active.get_mut(&tap) else { return };
+                let moment = active.moment(at);
+                active.session.pause(at);
+                active.write_down().gap(moment, Reason::Paused);
+            }
+            Order::Resume(tap, at) => {
+                let Some(active) = self.active.get_mut(&tap) else { return };
+                let moment = active.moment(at);
+                active.session.resume(at);
+                active.write_down().gap_over(moment, Reason::Paused);
+            }
+            Order::Finish(tap, at) => {
+                if let Some(active) = self.active.get_mut(&tap) {
+                    active.session.finish(at);
+                }
+            }
+            Order::Event { call, unix, what } => {
+                let active = self.by_call.get(&call).and_then(|tap| self.active.get_mut(tap));
+                let Some(active) = active else { return };
+                let moment = unix.saturating_sub(active.beginning.at.unix).as_millis();
+                active.write_down().event(u64::try_from(moment).unwrap_or(0), *what);
+            }
+        }
+    }
+
+    /// Audio came; the block goes back to its tap.
+    pub fn block(&mut self, block: Box<Block>) {
+        if let Some(active) = self.active.get_mut(&block.tap()) {
+            active.block(&block);
+        }
+        block.give_back();
+    }
+
+    /// Writes what is due.
+    pub fn tick(&mut self, now: Monotonic) {
+        if self.flushed.is_some_and(|flushed| now.since(flushed) < FLUSH) {
+            return;
+        }
+        self.flushed = Some(now);
+        for active in self.active.values_mut() {
+            let before = active.timeline.flaws.write_errors;
+            self.bytes += active.flush(now, &self.disk);
+            self.errors += active.timeline.flaws.write_errors - before;
+            Self::troubled(&mut self.news, active);
+        }
+        self.close(now, false);
+    }
+
+    /// The daemon ends: every recording ends with what there is.
+    pub fn finish_all(&mut self, now: Monotonic) {
+        for active in self.active.values_mut() {
+            active.session.finish(now);
+        }
+        self.close(now, true);
+    }
+
+    /// What is to be told next.
+    pub fn poll_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    fn troubled(news: &mut VecDeque<News>, active: &mut Active) {
+        if let Some(reason) = active.trouble.take() {
+            let Beginning { call, line, .. } = active.beginning.clone();
+            news.push_back(News { call, line, what: Outcome::Failed { reason } });
+        }
+    }
+
+    fn close(&mut self, now: Monotonic, all: bool) {
+        let over: Vec<TapId> =
+            self.active.iter().filter(|(_, active)| all || active.session.is_over()).map(|(tap, _)| *tap).collect();
+        for tap in over {
+            let Some(mut active) = self.active.remove(&tap) else { continue };
+            let before = active.timeline.flaws.write_errors;
+            self.bytes += active.flush_rest(now, &self.disk);
+            self.errors += active.timeline.flaws.write_errors - before;
+            let Beginning { call, line, .. } = active.beginning.clone();
+            self.by_call.remove(&call);
+            if let Err(error) = active.publish(&self.disk) {
+                self.errors += 1;
+                tracing::error!(%error, %call, "a recording could not be closed; it will be when the daemon starts again");
+                if !std::mem::replace(&mut active.told, true) {
+                    active.trouble = Some(error.to_string());
+                }
+            }
+            Self::troubled(&mut self.news, &mut active);
+            let flaws = active.timeline.flaws;
+            self.lost_frames += flaws.dropped_frames + flaws.late_frames;
+            let what = Outcome::Finished {
+                duration_ms: active.timeline.duration_ms,
+                paused_ms: active.timeline.paused_ms(),
+                bytes: active.timeline.bytes,
+                flaws,
+            };
+            self.news.push_back(News { call, line, what });
+        }
+    }
+}

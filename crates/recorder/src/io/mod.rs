@@ -1,0 +1,16 @@
+//! The shell: the thread that writes recordings, and the folder they end in.
+
+mod active;
+mod archive;
+mod desk;
+mod disk;
+mod names;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+pub use active::Beginning;
+pub use archive::{Archive, ArchiveError};
+pub use desk::{Desk, News, Order, Outcome};
+pub use disk::{Disk, RealDisk, Store};
+pub use thread::{Config, Gauges, Handle, Recorder};
