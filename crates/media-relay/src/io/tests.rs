@@ -188,3 +188,40 @@ fn a_worker_that_sleeps_is_woken_for_orders_without_haste() {
     }
     relay.stop();
 }
+
+/// Fault row 22: a worker that was stopped plays no burst of old audio.
+#[test]
+fn what_waited_while_a_worker_stood_still_is_not_forwarded_and_what_comes_then_is() {
+    let (mut relay, _wake) = relay();
+    let call = call(&mut relay, 1);
+    assert!(call.talks());
+    let ((stands, standing), (go_on, told)) = (sync_channel(1), sync_channel(1));
+    relay.order(0, Order::Stand(stands, told)).unwrap();
+    relay.hand_over();
+    standing.recv().unwrap();
+    let say = |what: u8| {
+        let mut bytes = [what; 172];
+        bytes[..12].copy_from_slice(&[0x80, 0, 9, what, 0, 0, 0, 160, 0, 0, 0, 11]);
+        call.peers[0].send_to(&bytes, call.ports[0].address).unwrap();
+    };
+    let before = relay.gauges().counters().packets_received;
+    let stood = monotonic();
+    (1..=20).for_each(say);
+    while monotonic().since(stood) <= thread::STALL {
+        std::thread::yield_now();
+    }
+    go_on.send(()).unwrap();
+    while relay.gauges().counters().packets_received < before + 20 {
+        std::thread::yield_now();
+    }
+    say(21);
+    let mut room = [0; 2048];
+    let first = loop {
+        let length = call.peers[1].recv(&mut room).expect("what comes then arrives");
+        if length == 172 && (1..=21).contains(&room[171]) {
+            break room[171];
+        }
+    };
+    assert_eq!(first, 21, "old audio was forwarded");
+    relay.stop();
+}

@@ -28,7 +28,7 @@ const DATAGRAM: usize = 2048;
 /// The bell's place among the slots.
 const BELL: u64 = u64::MAX;
 /// Longer than this between two batches, and what waits in the sockets is old.
-const STALL: Duration = Duration::from_millis(200);
+pub(super) const STALL: Duration = Duration::from_millis(200);
 /// Datagrams a socket can hold; the bound of emptying one.
 const BACKLOG: usize = 1024;
 
@@ -45,6 +45,9 @@ pub(super) enum Order {
     /// Dies of no call's fault.
     #[cfg(test)]
     Die,
+    /// Does nothing until it is told to go on, having said that it stands still.
+    #[cfg(test)]
+    Stand(SyncSender<()>, Receiver<()>),
 }
 
 impl Order {
@@ -68,7 +71,7 @@ impl Order {
                 | Command::Library(_) => true,
             },
             #[cfg(test)]
-            Self::Die => true,
+            Self::Die | Self::Stand(..) => true,
         }
     }
 }
@@ -215,7 +218,7 @@ impl Thread {
         let mut buffer = [0; DATAGRAM];
         let mut at = monotonic();
         loop {
-            let count = match self.epoll.wait(&mut ready, self.patience(at)) {
+            let mut count = match self.epoll.wait(&mut ready, self.patience(at)) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(error) => {
@@ -232,7 +235,9 @@ impl Thread {
                     away_ms = at.since(before).as_millis(),
                     "the media worker was stopped; old audio is dropped"
                 );
-                self.empty_sockets(at, &mut buffer);
+                count = self.empty_sockets(at, &mut ready, count, &mut buffer);
+                // What emptying took is no stall: thousands of sockets would be emptied over and over.
+                at = monotonic();
             }
             // Orders first: who was taken off the line a moment ago is not heard with the next packet.
             let called = self.bell.is_left() || ready[..count].iter().any(|event| event.data() == BELL);
@@ -294,17 +299,36 @@ impl Thread {
         }
     }
 
-    /// After a stall: what waits in the sockets is counted and not forwarded.
-    fn empty_sockets(&mut self, at: Monotonic, buffer: &mut [u8; DATAGRAM]) {
-        for slot in 0..u32::try_from(self.sockets.by_slot.len()).unwrap_or(0) {
-            for channel in [Channel::Rtp, Channel::Rtcp] {
+    /// After a stall: what waits in the sockets is counted and not forwarded. Returns how many at the front of `ready` are still to
+    /// be looked at: the bell, if it rang.
+    fn empty_sockets(
+        &mut self,
+        at: Monotonic,
+        ready: &mut [EpollEvent; BATCH],
+        mut count: usize,
+        buffer: &mut [u8; DATAGRAM],
+    ) -> usize {
+        let mut bell = None;
+        // Each socket once, and the bell, which stays ready, with every batch.
+        for _ in 0..=self.sockets.by_slot.len() * 2 / (BATCH - 1) {
+            for event in &ready[..count] {
+                if event.data() == BELL {
+                    bell = Some(*event);
+                    continue;
+                }
+                let (slot, channel) = place(event.data());
                 for _ in 0..BACKLOG {
-                    let Some(socket) = self.sockets.get(Slot(slot), channel) else { break };
+                    let Some(socket) = self.sockets.get(slot, channel) else { break };
                     let Ok((length, from)) = socket.recv_from(buffer) else { break };
-                    self.take(at, Slot(slot), channel, from, length, buffer, Age::Stale);
+                    self.take(at, slot, channel, from, length, buffer, Age::Stale);
                 }
             }
+            if count < BATCH {
+                break;
+            }
+            count = self.epoll.wait(ready, EpollTimeout::ZERO).unwrap_or(0);
         }
+        ready.iter_mut().zip(bell).map(|(place, bell)| *place = bell).count()
     }
 
     /// Takes what the handle sent; false when the handle is gone.
@@ -322,6 +346,11 @@ impl Thread {
                     if let Some(slot) = closing {
                         self.close(slot);
                     }
+                }
+                #[cfg(test)]
+                Ok(Order::Stand(stands, go_on)) => {
+                    let _ = stands.send(());
+                    let _ = go_on.recv();
                 }
                 #[cfg(test)]
                 Ok(Order::Die) => panic!("a worker that dies, by order of a test"),

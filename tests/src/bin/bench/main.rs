@@ -3,6 +3,8 @@
 //! Each figure says what it is and how it was taken. Run it on a quiet machine; ratios are of things measured in one run.
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod setup;
+
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::{
     socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt::ReceiveTimestampns},
@@ -40,6 +42,12 @@ async fn main() -> Result<()> {
     }
     if wanted("decision") {
         figures.push(decision_to_invite().await?);
+    }
+    if wanted("held") {
+        figures.extend(setup::beside_held_calls().await?);
+    }
+    if wanted("handshakes") {
+        figures.push(setup::beside_handshakes().await?);
     }
 
     println!("\n{:<38} {:>12}  {:<10} what it is", "figure", "value", "unit");
@@ -153,9 +161,7 @@ async fn decision_to_invite() -> Result<Value> {
     const TIMES: usize = 1000;
     let (caller, ai, human) = (own_address(), own_address(), own_address());
     let human_port = SocketAddr::from((human, 5060));
-    let socket = UdpSocket::bind(human_port)?;
-    setsockopt(&socket, ReceiveTimestampns, &true)?;
-    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let socket = timed(human_port)?;
     let Files { configuration, rules } = standard(SocketAddr::from((ai, 5060)), human_port);
     let rules = rules.split("rules:\n  - id").next().context("the rules begin somewhere")?.to_owned()
         + "rules:\n  - id: at-once\n    when: { event: transfer_requested }\n    transfer: frontdesk\n";
@@ -214,7 +220,7 @@ fn call(daemon: &Daemon, address: Ipv4Addr, scenario: &str, calls: u32, rate: u3
 }
 
 async fn until_calls(daemon: &Daemon, wanted: usize) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let (_, metrics) = http(&daemon.control(), "GET", "/metrics", "")?;
         let talking: f64 = metrics
@@ -257,24 +263,35 @@ fn http(socket: &Path, method: &str, path: &str, body: &str) -> Result<(u16, Str
 /// The next INVITE with its kernel receive time; ACKs and retransmissions that come before are passed over.
 fn receive_invite(socket: &UdpSocket) -> Result<(Duration, String, SocketAddr)> {
     loop {
-        let mut buffer = [0u8; 4096];
-        let mut control = nix::cmsg_space!(TimeSpec);
-        let (at, length, from) = {
-            let mut slices = [IoSliceMut::new(&mut buffer)];
-            let message =
-                recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty())?;
-            let at = message.cmsgs()?.find_map(|message| match message {
-                ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-                _ => None,
-            });
-            let from = message.address.context("a sender")?;
-            (at.context("a kernel time")?, message.bytes, SocketAddr::from((from.ip(), from.port())))
-        };
-        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let (at, text, from) = receive(socket)?;
         if text.starts_with("INVITE ") {
             return Ok((at, text, from));
         }
     }
+}
+
+/// The next datagram with its kernel receive time.
+fn receive(socket: &UdpSocket) -> Result<(Duration, String, SocketAddr)> {
+    let mut buffer = [0u8; 4096];
+    let mut control = nix::cmsg_space!(TimeSpec);
+    let mut slices = [IoSliceMut::new(&mut buffer)];
+    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty())?;
+    let at = message.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+        _ => None,
+    });
+    let from = message.address.context("a sender")?;
+    let (at, length) = (at.context("a kernel time")?, message.bytes);
+    let from = SocketAddr::from((from.ip(), from.port()));
+    Ok((at, String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
+}
+
+/// A socket whose datagrams tell when the kernel got them; five seconds without one are an error.
+fn timed(address: SocketAddr) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    setsockopt(&socket, ReceiveTimestampns, &true)?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    Ok(socket)
 }
 
 /// Declines an INVITE, so that the caller is back with the AI before the next round.
