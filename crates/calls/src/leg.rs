@@ -368,6 +368,15 @@ impl Leg {
             Event::OfferDone { result } => self.offer_done(step, result),
             Event::EarlyAnswer { body } => self.early_answered(step, &body),
             Event::Refresh => self.renegotiate(step),
+            // A caller who does not acknowledge what they asked to acknowledge is never answered, and no record says so.
+            Event::AnswerWaits => {
+                self.record.answered = None;
+                News::Nothing
+            }
+            Event::AnswerSent => {
+                self.record.answered = Some(step.time());
+                News::Nothing
+            }
             Event::Redirected { contacts } => {
                 if self.follows {
                     self.contacts = contacts;

@@ -371,6 +371,11 @@ pub enum Event {
         /// Headers that [`crate::Config::passed_headers`] lets through, and every `X-…`.
         headers: Vec<(String, String)>,
     },
+    /// Our 200 has not left: it waits for the PRACK of a provisional response with a session description (RFC 3262 section 3). Then it
+    /// leaves ([`Self::AnswerSent`]); without the PRACK the leg ends, and was never answered.
+    AnswerWaits,
+    /// The 200 that waited has left.
+    AnswerSent,
     /// The peer acknowledged our 200 to its INVITE or re-INVITE.
     Acked {
         /// The answer, when our 200 carried an offer.

@@ -25,6 +25,9 @@ struct Arguments {
     /// The network: calm, rough, bursts, far or storm.
     #[arg(long, default_value = "rough", value_parser = weather)]
     weather: Weather,
+    /// The plain traffic of RFC 3261 alone, without extensions, REFER and Replaces.
+    #[arg(long)]
+    plain: bool,
     /// One seed in so many carries every packet of its audio; 0: none does.
     #[arg(long, default_value_t = 8)]
     sample: u64,
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     let (mut calls, mut failed) = (0, 0);
     for seed in first..first + count {
         let sampled = arguments.sample > 0 && seed % arguments.sample == 0;
-        let options = Options { weather: arguments.weather, sampled, written_down: false };
+        let options = Options { weather: arguments.weather, sampled, rich: !arguments.plain, written_down: false };
         let outcome = sim::run(seed, &premises, options);
         calls += outcome.evidence.placed;
         let wrong = !outcome.violations.is_empty();

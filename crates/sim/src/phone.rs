@@ -39,7 +39,7 @@ impl Phone {
     /// Calls `number` at `to` and, once answered, hangs up after `hold`.
     pub fn call(&mut self, now: Monotonic, to: SocketAddr, number: &str, hold: Duration) {
         let manner = Manner { after: vec![(hold, Act::HangUp)], voice: Voice::Gone, ..Manner::default() };
-        self.0.place(now, to, number, true, manner);
+        self.0.place(now, to, number, true, manner, None);
         self.0.notes.clear();
     }
 

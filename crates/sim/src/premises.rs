@@ -3,7 +3,7 @@
 use calls::{AfterHuman, AiFailureStep, AiProfile, Config, Route, Trunk};
 use media_relay::{Clip, Codec, Library};
 use policy::{Environment, RuleSet, SourceFile};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// The daemon's.
 pub(crate) const HOUSE: &str = "10.0.0.1:5060";
@@ -121,8 +121,11 @@ fn config(after_human: AfterHuman, ai_lost_announcement: Option<&str>) -> Config
     let on_failure = vec![AiFailureStep::Profile("backup".into()), last];
     let mut config = Config {
         listeners: vec![address(HOUSE).into()],
-        trunks: [("carrier".into(), Trunk { host: "10.0.0.10".into(), allowed: vec![network], ..Trunk::default() })]
-            .into(),
+        trunks: [(
+            "carrier".into(),
+            Trunk { host: "10.0.0.10".into(), allowed: vec![network], trusted: true, ..Trunk::default() },
+        )]
+        .into(),
         routes: vec![Route { called: "*".into(), line: "support".into(), ai: "bot".into(), ..Route::default() }],
         ai: [
             ("bot".into(), profile("sip:bot@10.0.0.20", on_failure)),
@@ -135,9 +138,15 @@ fn config(after_human: AfterHuman, ai_lost_announcement: Option<&str>) -> Config
     config
 }
 
-/// Everybody of this world may call.
-pub(crate) fn signaling() -> signaling::Config {
+/// Everybody of this world may call. Sessions last for long, for a minute, or no longer than the standard lets them.
+pub(crate) fn signaling(timers: usize) -> signaling::Config {
+    let timer = |expires, min| signaling::SessionTimer {
+        enabled: true,
+        expires: Duration::from_secs(expires),
+        min: Duration::from_secs(min),
+    };
     signaling::Config {
+        session_timer: [timer(1_800, 90), timer(60, 40), timer(90, 90)][timers % 3],
         listeners: vec![address(HOUSE).into()],
         allowed: vec!["10.0.0.0/24".parse().expect("a network")],
         ..signaling::Config::default()

@@ -1,6 +1,8 @@
 //! A world's bad day, drawn from its seed: the weather, who calls when, and what happens at the worst moment (RFC 5407, and the
 //! races that cost a caller the most).
 
+mod rich;
+
 use crate::{
     agent::{Act, Manner},
     chance::Chance,
@@ -17,6 +19,10 @@ pub(crate) struct Scenario {
     pub(crate) calls: Vec<CallPlan>,
     /// What the one name resolves to.
     pub(crate) named: &'static [&'static str],
+    /// Which session timer the daemon has.
+    pub(crate) timers: usize,
+    /// How a party's first calls are taken; the others by chance.
+    pub(crate) manners: Vec<(&'static str, Manner)>,
 }
 
 /// One call.
@@ -61,6 +67,17 @@ pub(crate) enum Deed {
     Spoil(Spoil, u32),
     /// Cuts the party of that name off for so long.
     Cut(&'static str, Duration),
+    /// Another phone asks to take the place of a leg (RFC 3891), over already or not.
+    Replace(Whose),
+}
+
+/// Whose leg is to be replaced, and by whom: the caller's side by itself, a human by the third phone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Caller,
+    Human,
+    /// A human's that is over.
+    Ended,
 }
 
 /// Through the control API.
@@ -97,7 +114,7 @@ const MOMENTS: [When; 16] = [
 ];
 
 impl Scenario {
-    pub(crate) fn of(chance: &mut Chance, weather: Weather) -> Self {
+    pub(crate) fn of(chance: &mut Chance, weather: Weather, rich: bool) -> Self {
         let calls = match chance.below(10) {
             0 => 3,
             1 => 2,
@@ -106,7 +123,12 @@ impl Scenario {
         let config = usize::try_from(chance.below(4)).unwrap_or(0);
         let named: &[&[&str]] = &[&[], &[PARTIES[5].1], &[PARTIES[5].1], &[NOBODY, PARTIES[5].1]];
         let named = chance.pick(named);
-        Self { weather, config, named, calls: (0..calls).map(|_| CallPlan::of(chance)).collect() }
+        let calls = (0..calls).map(|_| CallPlan::of(chance)).collect();
+        let mut plain = Self { weather, config, named, calls, timers: 0, manners: Vec::new() };
+        if rich {
+            plain.enrich(&mut chance.branch());
+        }
+        plain
     }
 }
 
@@ -128,7 +150,7 @@ impl CallPlan {
         plan
     }
 
-    fn cue(&mut self, when: When, delay: Duration, deed: Deed) {
+    pub(super) fn cue(&mut self, when: When, delay: Duration, deed: Deed) {
         self.cues.push(Cue { when, nth: 1, delay, deed });
     }
 

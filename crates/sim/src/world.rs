@@ -1,13 +1,14 @@
 //! One world: the daemon's cores, the parties, the network between them, and the one clock that all of them are told.
 
 use crate::{
-    agent::{Act, Agent, Note, State},
+    agent::{Act, Agent, Manner, Note, State},
     chance::Chance,
     check::{self, Violation},
     house::{House, Left, Plan, Voiced},
     network::{Network, Packet, Partition, Weather, longest_way},
+    paper::Voice,
     premises::{Clips, HOUSE, PARTIES, Premises, address, signaling},
-    scenario::{Ask, Deed, Scenario, When},
+    scenario::{Ask, Deed, Scenario, When, Whose},
     trace::{Fingerprint, Read, Way, Wire, ladder},
 };
 use calls::{CallId, Happening, PublicEvent, Request};
@@ -28,6 +29,8 @@ pub struct Options {
     pub weather: Weather,
     /// Every packet of RTP, or a relay on paper.
     pub sampled: bool,
+    /// Parties speak all of their extensions, beyond the plain traffic of RFC 3261.
+    pub rich: bool,
     /// Calls are written down and taken up again in mid-flight, at moments by chance.
     pub written_down: bool,
 }
@@ -78,6 +81,8 @@ pub struct Seat {
     pub tag: String,
     /// What it says.
     pub word: u8,
+    /// It called.
+    pub placed: bool,
     /// When it answered or was answered.
     pub up: Option<Monotonic>,
     /// When it was over; `None`: it still is not.
@@ -148,17 +153,22 @@ struct World {
 enum Step {
     Place,
     Do(Deed),
+    /// A party hangs up a leg.
+    Leave {
+        agent: usize,
+        leg: usize,
+    },
 }
 
 impl World {
     fn new(seed: u64, premises: &Premises, options: Options) -> Self {
         let now = Now { monotonic: Monotonic::from_nanos(1_000_000_000), unix: Duration::from_secs(1_795_000_000) };
         let mut chance = Chance::new(seed);
-        let scenario = Scenario::of(&mut chance.branch(), options.weather);
+        let scenario = Scenario::of(&mut chance.branch(), options.weather, options.rich);
         let house = House::new(
             Plan {
                 address: address(HOUSE),
-                signaling: signaling(),
+                signaling: signaling(scenario.timers),
                 calls: Arc::clone(&premises.configs[scenario.config]),
                 rules: Arc::clone(&premises.rules),
                 library: Arc::clone(&premises.library),
@@ -173,7 +183,12 @@ impl World {
             .iter()
             .zip(premises.words.chunks(each))
             .map(|((name, at), words)| Agent::new(name, address(at), words.to_vec(), options.sampled, chance.branch()));
-        let agents = agents.collect();
+        let mut agents: Vec<Agent> = agents.collect();
+        for agent in &mut agents {
+            agent.rich = options.rich;
+            let mine = scenario.manners.iter().filter(|(name, _)| *name == agent.name);
+            agent.manners.extend(mine.map(|(_, manner)| manner.clone()));
+        }
         let network = Network::new(options.weather, chance.branch());
         let mut planned = BTreeMap::new();
         for (call, plan) in scenario.calls.iter().enumerate() {
@@ -237,6 +252,10 @@ impl World {
             match step {
                 Step::Place => self.place(call),
                 Step::Do(deed) => self.act(call, deed),
+                Step::Leave { agent, leg } => {
+                    self.agents[agent].act(at, leg, Act::HangUp);
+                    self.drain_agent(agent);
+                }
             }
         }
         for agent in 0..self.agents.len() {
@@ -367,7 +386,7 @@ impl World {
     fn place(&mut self, call: usize) {
         let plan = &self.scenario.calls[call];
         let (session, manner) = (plan.session, plan.manner.clone());
-        let leg = self.agents[0].place(self.now.monotonic, address(HOUSE), "4930900", session, manner);
+        let leg = self.agents[0].place(self.now.monotonic, address(HOUSE), "4930900", session, manner, None);
         self.calls[call].0 = Some(leg);
         self.drain_agent(0);
         self.happens(call, When::Placed, "placed");
@@ -385,6 +404,7 @@ impl World {
             Deed::Human(act) => self.act_of(call, 3..6, act),
             Deed::Ask(ask) => self.ask(call, ask),
             Deed::Spoil(what, times) => self.network.spoil(what, times),
+            Deed::Replace(whose) => self.replace(call, whose),
             Deed::Cut(name, lasting) => {
                 if let Some(agent) = self.agents.iter().find(|agent| agent.name == name) {
                     let from = self.now.monotonic;
@@ -404,6 +424,34 @@ impl World {
                 return self.drain_agent(at);
             }
         }
+    }
+
+    /// Another phone calls to take the place of a leg.
+    fn replace(&mut self, call: usize, whose: Whose) {
+        let (Some(id), Some(caller)) = (self.calls[call].1.map(|id| id.to_string()), self.calls[call].0) else {
+            return;
+        };
+        let found = match whose {
+            Whose::Caller => Some((0, caller)),
+            Whose::Human | Whose::Ended => (3..6).find_map(|at| {
+                let fits = |leg: &crate::agent::Leg| {
+                    leg.call.as_ref() == Some(&id) && (leg.state == State::Over) == (whose == Whose::Ended)
+                };
+                Some((at, self.agents[at].legs.iter().rposition(fits)?))
+            }),
+        };
+        let Some((at, leg)) = found else { return };
+        let replaces = self.agents[at].replaces(leg);
+        let by = if at == 0 { 0 } else { 5 };
+        let now = self.now.monotonic;
+        let manner = Manner { voice: Voice::Talks, ..Manner::default() };
+        let new = self.agents[by].place(now, address(HOUSE), "party", true, manner, Some(&replaces));
+        self.agents[by].legs[new].call = Some(id);
+        self.drain_agent(by);
+        // Whoever picks up leaves in the end, too.
+        let stays = Duration::from_millis(500 + 37 * (self.hash.value() % 1_000));
+        self.plans += 1;
+        self.planned.insert((now + stays, self.plans), (call, Step::Leave { agent: by, leg: new }));
     }
 
     fn ask(&mut self, at: usize, ask: Ask) {
@@ -454,6 +502,7 @@ impl World {
                     call_id: leg.call_id.clone(),
                     tag: leg.our_tag.clone(),
                     word: leg.media.word,
+                    placed: leg.placed,
                     up: leg.up_at,
                     over: leg.over_at,
                 });

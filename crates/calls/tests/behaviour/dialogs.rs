@@ -79,6 +79,25 @@ fn rfc3262_5_a_caller_without_an_offer_who_requires_100rel_gets_ours_with_the_ri
     assert!(world.hears_leg(caller, ai) && world.hears_leg(ai, caller));
 }
 
+#[test]
+fn rfc3262_3_a_caller_who_never_acknowledges_our_ringing_was_never_answered_by_the_record() {
+    for acknowledges in [false, true] {
+        let mut world = World::new();
+        world.reliable = true;
+        world.caller_comes(None);
+        let (caller, ai) = (world.caller, world.dialled("bot@"));
+        world.ring(ai);
+        world.answer(ai);
+        world.tell(caller, Event::AnswerWaits);
+        if acknowledges {
+            world.tell(caller, Event::EarlyAnswer { body: sdp("") });
+            world.tell(caller, Event::AnswerSent);
+        }
+        world.hang_up(caller);
+        assert_eq!(world.cdrs[0].answered.is_some(), acknowledges);
+    }
+}
+
 // ---- refreshes, one offer at a time
 
 #[test]

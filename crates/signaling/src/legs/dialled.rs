@@ -46,6 +46,9 @@ pub(super) struct Dialled {
     pub(super) settled: bool,
     /// The reliable provisional responses that were acknowledged, one entry an early dialog.
     pub(super) acknowledged: Vec<Acknowledged>,
+    /// Forks that lost and whose early dialogs had requests of ours: their tags, and the last numbers. Should they answer after all, our
+    /// BYE goes on from there (12.2.1.1).
+    numbered: Vec<(Bytes, u32)>,
 }
 
 /// CANCEL may leave only after a provisional response (9.1).
@@ -119,6 +122,7 @@ impl Legs {
             late: false,
             settled: false,
             acknowledged: Vec::new(),
+            numbered: Vec::new(),
         }));
         leg.session = SessionTimer::asking(&w.cx.config, dial.flow.remote.ip());
         let sent = leg.invite(w);
@@ -255,6 +259,10 @@ impl Leg {
         }
         self.disarm(w, Timer::C);
         self.phase = Phase::Up;
+        if let Some(dialled) = &mut self.dialled {
+            let asked = self.forks.iter().filter(|fork| fork.local_cseq > cseq);
+            dialled.numbered = asked.map(|fork| (fork.remote_tag.clone(), fork.local_cseq)).collect();
+        }
         self.forks.clear();
         let mut body = session(message).ok().flatten();
         let mut late = false;
@@ -280,6 +288,10 @@ impl Leg {
     /// A 2xx of another fork, or one that crossed our CANCEL: it is acknowledged and ended (13.2.2.4, 9.1).
     fn end_extra(&mut self, w: &mut World<'_>, mut dialog: Dialog, cseq: u32) {
         self.acknowledge(w, &dialog, cseq, None);
+        let numbered = self.dialled.iter().flat_map(|dialled| &dialled.numbered);
+        if let Some((_, number)) = numbered.into_iter().find(|(tag, _)| *tag == dialog.remote_tag) {
+            dialog.local_cseq = dialog.local_cseq.max(*number);
+        }
         let branch = w.transactions.clients.branch(w.cx);
         let (parts, flow) = dialog.request(&w.cx.config, Method::Bye, branch);
         self.send(w, Role::ExtraBye, parts, flow, Extras::default());

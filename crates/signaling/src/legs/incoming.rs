@@ -123,7 +123,9 @@ impl Leg {
     pub(super) fn answer(&mut self, w: &mut World<'_>, body: Option<Bytes>, headers: Vec<(String, String)>) {
         let Phase::Ringing(invite) = self.phase else { return };
         let headers = compose::addable(w.cx, headers);
-        let Some(Answer { body, headers }) = self.answer_after_prack(w, Answer { body, headers }) else { return };
+        let Some(Answer { body, headers }) = self.answer_after_prack(w, Answer { body, headers }) else {
+            return self.tell(w, Event::AnswerWaits);
+        };
         let offers = self.asked && body.is_some();
         let expires = self.session_agreed(w);
         let contact = Some(self.contact.as_str());

@@ -127,6 +127,9 @@ enum Phase {
 /// Bytes of the longest request that goes as a datagram where the peer may take a connection (RFC 3261 section 18.1.1).
 const LONGEST_DATAGRAM: usize = 1_300;
 
+/// How often a BYE is sent that was challenged or overtaken.
+const BYES: u8 = 3;
+
 /// An ACK to a 2xx, sent again for each copy of the 2xx.
 #[derive(Debug)]
 struct SentAck {
@@ -470,6 +473,7 @@ impl Leg {
             Role::Invite => self.invite_response(w, id, status, message),
             Role::ReInvite => self.reinvite_response(w, id, status, message),
             Role::Bye if matches!(status, 401 | 407) => self.bye_challenged(w, id, status, message),
+            Role::Bye if status == 500 => self.bye_out_of_order(w, id),
             Role::Refer => self.refer_response(w, id, status, message),
             Role::Notify => self.notify_response(w, id, status, message),
             Role::Prack => self.prack_response(w, id, status, message),
@@ -498,6 +502,16 @@ impl Leg {
     fn bye_challenged(&mut self, w: &mut World<'_>, id: Id, status: u16, message: &Message) {
         let tries = self.bye_tries;
         if self.challenged(w, id, status, message, tries) {
+            self.bye_tries += 1;
+            self.send_bye(w, None);
+        }
+    }
+
+    /// A NOTIFY of ours overtook the BYE, which came too late to be in order (12.2.2): its peer is still in the call.
+    fn bye_out_of_order(&mut self, w: &mut World<'_>, id: Id) {
+        let number = w.transactions.clients.parts(id).map(|(parts, _)| parts.cseq);
+        let overtaken = self.dialog.as_ref().map(|dialog| dialog.local_cseq) > number;
+        if overtaken && self.bye_tries < BYES {
             self.bye_tries += 1;
             self.send_bye(w, None);
         }

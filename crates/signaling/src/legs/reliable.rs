@@ -236,6 +236,7 @@ impl Leg {
         let (Phase::Ringing(_), Some(reliable)) = (self.phase, &mut self.reliable) else { return };
         if let Some(Answer { body, headers }) = reliable.answer.take() {
             self.answer(w, body, headers);
+            self.tell(w, Event::AnswerSent);
         } else if let Some(Progress { status, session, headers }) = reliable.waiting.pop_front() {
             self.progress_reliably(w, status, session, headers);
         } else if reliable.required {

@@ -52,6 +52,20 @@ fn rfc3261_13_2_2_4_a_further_2xx_of_a_fork_is_acknowledged_and_ended_and_the_fi
     world.assert_nothing_left();
 }
 
+/// Seed 94 of the simulator, far: the BYE had the number of the PRACK before it, and its peer called it out of order.
+#[test]
+fn rfc3261_12_2_1_1_the_bye_of_a_fork_that_answers_too_late_goes_on_from_its_prack() {
+    let (mut world, invite) = invited();
+    let early = format!("Require: 100rel\nRSeq: 7\n{CONTACT}");
+    let prack = world.say(&reply(&invite, "180 Ringing", "two", &early, "")).remove(0);
+    assert_eq!(header(&prack, "CSeq"), Some("2 PRACK"));
+    world.say(&reply(&prack, "200 OK", "", "", ""));
+    assert_eq!(methods(&world.say(&ok(&invite, "one"))), ["ACK"]);
+    let extra = world.say(&ok(&invite, "two"));
+    assert_eq!(methods(&extra), ["ACK", "BYE"]);
+    assert_eq!(header(&extra[1], "CSeq"), Some("3 BYE"));
+}
+
 #[test]
 fn a_200_after_487_is_stray_and_a_200_instead_of_487_is_acknowledged_and_ended() {
     let (mut world, invite) = invited();

@@ -121,7 +121,12 @@ fn rfc3262_3_where_it_is_only_supported_a_session_makes_a_response_reliable_and_
     let early = after(&mut world, progress(leg, 183, Some(ANSWER))).remove(0);
     assert!(header(&early, "RSeq").is_some() && early.ends_with("v=0 answer"));
     assert!(after(&mut world, answer(leg, Some(ANSWER))).is_empty(), "section 3: no 2xx before the PRACK");
+    assert!(
+        matches!(world.events_of(0).last(), Some(Event::AnswerWaits)),
+        "call control knows that nobody was answered"
+    );
     let heard = world.say(&prack(&early, 2, "", ""));
+    assert!(matches!(world.events_of(0).last(), Some(Event::AnswerSent)));
     assert_eq!(heard.iter().map(|m| status(m)).collect::<Vec<_>>(), [200, 200]);
     assert!(heard[1].ends_with("Content-Length: 0\r\n\r\n"), "the answer is not given twice");
     world.say(&within(&heard[1], "ACK", 1, "", ""));

@@ -66,6 +66,22 @@ fn rfc3515_2_4_4_the_peer_is_told_at_once_that_we_try_and_at_the_end_how_it_went
     caller.world.assert_nothing_left();
 }
 
+/// Seed 7104 of the simulator, far: the NOTIFY overtook the BYE, which was out of order then, and its peer stayed in the call for ever.
+#[test]
+fn rfc3261_12_2_2_a_bye_that_a_notify_overtook_is_sent_again_and_no_other() {
+    let (mut caller, trying) = accepted();
+    caller.answer(&trying, "200 OK");
+    let leg = caller.leg;
+    let bye = caller.command(Command::Hangup { leg, reason: None }).remove(0);
+    let last = caller.command(Command::NotifyRefer { leg, status: 487 }).remove(0);
+    caller.answer(&last, "200 OK");
+    let again = caller.answer(&bye, "500 Server Internal Error").remove(0);
+    let number = |message: &str| header(message, "CSeq").unwrap().split(' ').next().unwrap().parse::<u32>().unwrap();
+    assert!(again.starts_with("BYE ") && number(&again) > number(&last), "{again}");
+    assert!(caller.answer(&again, "500 Server Internal Error").is_empty(), "nothing overtook this one");
+    caller.world.assert_nothing_left();
+}
+
 #[test]
 fn rfc3515_2_4_6_a_second_refer_is_told_apart_by_its_number() {
     let (mut caller, trying) = accepted();

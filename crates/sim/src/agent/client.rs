@@ -86,6 +86,9 @@ impl Agent {
                     self.cancel(leg);
                 }
             }
+            if method == "INVITE" && !done && self.legs[leg].state == State::Proceeding {
+                self.provisional(leg, response);
+            }
             return;
         }
         self.finish(number);
@@ -97,8 +100,14 @@ impl Agent {
                 self.legs[leg].offering = None;
                 if response.status < 300 {
                     self.hear(leg, &response.message.body);
+                    if self.legs[leg].state == State::Up {
+                        self.session_answered(leg, response);
+                    }
+                } else if response.status == 491 {
+                    self.met(leg);
                 }
             }
+            "REFER" if !done => self.refer_answered(leg, response.status),
             _ => {}
         }
     }
@@ -122,6 +131,9 @@ impl Agent {
             it.target = uri_of(contact).to_owned();
         }
         let (cseq, peer) = (response.cseq, it.peer);
+        if first || it.offering == Some(number) {
+            self.session_answered(leg, response);
+        }
         let mut ack = self.request(leg, "ACK", Some(cseq));
         // The daemon's offer is answered in the ACK.
         let asked = self.clients.get(&number).is_some_and(|client| !client.request.has_session());
@@ -167,11 +179,17 @@ impl Agent {
         }
         if self.legs[leg].offering == Some(number) {
             self.legs[leg].offering = None;
+            if response.status == 491 {
+                self.met(leg);
+            }
             if matches!(response.status, 408 | 481) && self.legs[leg].state == State::Up {
                 self.bye(leg);
             }
         } else if self.legs[leg].state != State::Up {
-            self.over(leg);
+            let longer = response.status == 422 && self.legs[leg].cancel == Cancel::No;
+            if !(longer && self.ask_for_longer(leg, response)) {
+                self.over(leg);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a party takes a call: what it does until its answer, and after.
 
+use super::Habits;
 use crate::{chance::Chance, paper::Voice};
 use std::time::Duration;
 
@@ -27,6 +28,13 @@ pub(crate) enum Act {
     Ask,
     /// UPDATE with an offer.
     Update,
+    /// REFER to this URI; quiet: nothing is to be told of the outcome.
+    Refer {
+        to: &'static str,
+        quiet: bool,
+    },
+    /// REFER that joins this leg's other party with that of another leg.
+    Join,
     Voice(Voice),
 }
 
@@ -46,6 +54,7 @@ pub(crate) struct Manner {
     pub(crate) answers_cancel: bool,
     /// A second branch of a fork answers too, so long after the INVITE.
     pub(crate) fork: Option<Duration>,
+    pub(crate) habits: Habits,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,12 @@
 //! ```
 
 mod client;
+mod extensions;
 mod manner;
 mod media;
 mod server;
 
+pub(crate) use extensions::{AfterRefer, Habits};
 pub(crate) use manner::{Act, Manner};
 
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
 use bytes::Bytes;
 use client::Client;
 use clock::{Monotonic, Timers};
+use extensions::Extensions;
 use media::Media;
 use parties::message::{Description, Message};
 use server::{Server, Unacked};
@@ -55,6 +58,16 @@ enum Timer {
     Script(usize, usize),
     /// When 20 ms of audio are due.
     Frame,
+    /// When a provisional response that no PRACK acknowledged is repeated (RFC 3262 section 3).
+    RepeatReliable(usize),
+    /// When no PRACK came.
+    AwaitPrack(usize),
+    /// When we refresh the session (RFC 4028 section 10).
+    Refresh(usize),
+    /// When a session that nobody refreshed is ended.
+    Expire(usize),
+    /// When a change that met the other side's is tried again (RFC 3261 section 14.1).
+    Glare(usize),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -83,7 +96,7 @@ pub(crate) struct Leg {
     pub(crate) state: State,
     pub(crate) up_at: Option<Monotonic>,
     pub(crate) over_at: Option<Monotonic>,
-    placed: bool,
+    pub(crate) placed: bool,
     /// From and To of requests we send, with tags.
     us: String,
     them: String,
@@ -105,6 +118,7 @@ pub(crate) struct Leg {
     /// Our 200 carried an offer, and its ACK has not brought the answer.
     asked: bool,
     version: u64,
+    extensions: Extensions,
 }
 
 /// What a party tells its world.
@@ -130,6 +144,8 @@ pub(crate) struct Agent {
     pub(crate) notes: VecDeque<(usize, Note)>,
     kind: manner::Kind,
     chance: Chance,
+    /// Its calls have habits by chance, unless they are said.
+    pub(crate) rich: bool,
     /// Real packets, or notes of what they would say.
     sampled: bool,
     words: Vec<u8>,
@@ -154,6 +170,7 @@ impl Agent {
             notes: VecDeque::new(),
             kind,
             chance,
+            rich: false,
             sampled,
             words,
             now: Monotonic::ORIGIN,
@@ -184,6 +201,11 @@ impl Agent {
                 Timer::Cancelled(leg) => self.over(leg),
                 Timer::Script(leg, at) => self.script(leg, at),
                 Timer::Frame => self.frame(),
+                Timer::RepeatReliable(leg) => self.repeat_reliable(leg),
+                Timer::AwaitPrack(leg) => self.prack_never_came(leg),
+                Timer::Refresh(leg) => self.refresh(leg),
+                Timer::Expire(leg) => self.session_expired(leg),
+                Timer::Glare(leg) => self.try_again(leg),
             }
         }
     }
@@ -215,6 +237,12 @@ impl Agent {
             (Act::Resume, State::Up) => self.offer(leg, Some("sendrecv")),
             (Act::Ask, State::Up) => self.offer(leg, None),
             (Act::Update, State::Up) => self.update(leg),
+            // Before the answer, whether the session is settled or not (RFC 3311 section 5).
+            (Act::Update, State::Incoming | State::Proceeding) if !self.legs[leg].their_tag.is_empty() => {
+                self.update(leg);
+            }
+            (Act::Refer { to, quiet }, State::Up) => self.refer(leg, to, quiet),
+            (Act::Join, State::Up) => self.join(leg),
             (Act::Info(digit), State::Up) => self.info(leg, digit),
             (Act::Press(digit), State::Up) => self.press(leg, digit),
             (Act::Voice(voice), State::Up) => {
@@ -226,7 +254,7 @@ impl Agent {
         }
     }
 
-    /// Calls the daemon. Without a session the offer is left to it.
+    /// Calls the daemon. Without a session the offer is left to it. `replaces` is the value of a Replaces header.
     pub(crate) fn place(
         &mut self,
         now: Monotonic,
@@ -234,6 +262,7 @@ impl Agent {
         number: &str,
         session: bool,
         manner: Manner,
+        replaces: Option<&str>,
     ) -> usize {
         self.now = now;
         let no = self.legs.len();
@@ -252,7 +281,9 @@ impl Agent {
             ("CSeq".to_owned(), "1 INVITE".to_owned()),
             ("Contact".to_owned(), self.contact()),
         ];
-        headers.push(("Allow".to_owned(), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE".to_owned()));
+        headers.push(("Allow".to_owned(), manner.habits.allow().to_owned()));
+        headers.extend(manner.habits.of_invite());
+        headers.extend(replaces.map(|value| ("Replaces".to_owned(), value.to_owned())));
         let mut invite = Message { start: format!("INVITE {uri} SIP/2.0"), headers, body: String::new() };
         if session {
             invite.describe(&media.description(address, "sendrecv"), 1);
@@ -282,6 +313,7 @@ impl Agent {
             offering: None,
             asked: false,
             version: 1,
+            extensions: Extensions::default(),
         });
         self.start_client(Some(no), to, invite);
         no
@@ -331,7 +363,11 @@ impl Agent {
             ("CSeq".to_owned(), format!("{cseq} {method}")),
             ("Contact".to_owned(), contact),
         ];
-        Message { start: format!("{method} {} SIP/2.0", it.target), headers, body: String::new() }
+        let mut request = Message { start: format!("{method} {} SIP/2.0", it.target), headers, body: String::new() };
+        if matches!(method, "INVITE" | "UPDATE") && it.state == State::Up {
+            request.headers.extend(self.session_asks(leg));
+        }
+        request
     }
 
     fn describe(&mut self, leg: usize, message: &mut Message, direction: &'static str) {
@@ -356,6 +392,8 @@ impl Agent {
         let it = &mut self.legs[leg];
         it.state = State::Up;
         it.up_at = Some(self.now);
+        self.stop_ringing(leg);
+        let it = &self.legs[leg];
         for (at, (after, _)) in it.manner.after.iter().enumerate() {
             self.timers.set(Timer::Script(leg, 100 + at), self.now + *after);
         }
@@ -365,6 +403,7 @@ impl Agent {
 
     fn over(&mut self, leg: usize) {
         self.timers.cancel(Timer::Cancelled(leg));
+        self.forget_extensions(leg);
         self.hush(leg);
         let it = &mut self.legs[leg];
         it.state = State::Over;
@@ -399,6 +438,11 @@ impl Agent {
         let peer = self.legs[leg].peer;
         let client = self.start_client(Some(leg), peer, read(&invite));
         self.legs[leg].offering = Some(client);
+        self.legs[leg].extensions.tried = Some(match direction {
+            Some("sendonly") => Act::Hold,
+            Some(_) => Act::Resume,
+            None => Act::Ask,
+        });
     }
 
     fn update(&mut self, leg: usize) {
@@ -411,6 +455,7 @@ impl Agent {
         let peer = self.legs[leg].peer;
         let client = self.start_client(Some(leg), peer, read(&update));
         self.legs[leg].offering = Some(client);
+        self.legs[leg].extensions.tried = Some(Act::Update);
     }
 
     fn info(&mut self, leg: usize, digit: char) {

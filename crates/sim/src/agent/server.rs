@@ -1,6 +1,10 @@
 //! Requests that come to a party (RFC 3261 sections 8.2, 9.2, 12.2.2, 13.3, 17.2).
 
-use super::{Agent, Cancel, GIVE_UP, Leg, Manner, Note, State, T1, T2, Timer, read};
+use super::{
+    Agent, Cancel, GIVE_UP, Habits, Leg, Manner, Note, State, T1, T2, Timer,
+    extensions::{Extensions, header},
+    read,
+};
 use crate::{network::Packet, trace::Read};
 use parties::message::uri_of;
 use std::{net::SocketAddr, rc::Rc, time::Duration};
@@ -10,7 +14,7 @@ pub(super) struct Server {
     branch: String,
     method: String,
     /// Its last response.
-    last: Option<Packet>,
+    pub(super) last: Option<Packet>,
     legs: Vec<usize>,
 }
 
@@ -72,10 +76,22 @@ impl Agent {
                 self.hear(leg, &request.message.body);
                 self.respond(at, from, request, 200, Some(leg));
             }
-            ("UPDATE" | "INFO" | "OPTIONS" | "NOTIFY" | "PRACK", _) => self.respond(at, from, request, 200, None),
+            ("UPDATE", State::Up) => self.refreshed(at, from, request, leg),
+            ("NOTIFY", _) => self.notify_came(at, from, request, leg),
+            ("PRACK", _) => self.prack_came(at, from, request, leg),
+            ("UPDATE" | "INFO" | "OPTIONS", _) => self.respond(at, from, request, 200, None),
             ("REFER", _) => self.respond(at, from, request, 603, None),
             _ => self.respond(at, from, request, 491, None),
         }
+    }
+
+    /// An UPDATE without an offer.
+    fn refreshed(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>, leg: usize) {
+        let mut response = request.message.response(200, Some(&self.legs[leg].our_tag));
+        response.headers.push(header("Contact", &self.contact()));
+        response.headers.extend(self.session_answers(leg, request));
+        let packet = self.transmit(from, read(&response));
+        self.servers[at].last = Some(packet);
     }
 
     fn reinvited(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>, leg: usize) {
@@ -95,7 +111,10 @@ impl Agent {
     // ---- a call that comes in
 
     fn invited(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>) {
-        let manner = self.manners.pop_front().unwrap_or_else(|| Manner::by_chance(self.kind, &mut self.chance));
+        let mut manner = self.manners.pop_front().unwrap_or_else(|| Manner::by_chance(self.kind, &mut self.chance));
+        if self.rich && manner.habits == Habits::default() {
+            manner.habits = Habits::by_chance(&mut self.chance);
+        }
         if manner.deaf {
             return;
         }
@@ -103,14 +122,15 @@ impl Agent {
             self.respond(at, from, request, 100, None);
         }
         let fork = manner.fork;
-        self.take(at, from, request, manner);
-        if let Some(after) = fork {
+        let taken = self.take(at, from, request, manner);
+        if let Some(after) = fork.filter(|_| taken) {
             let manner = Manner { before: vec![(after, super::Act::Answer)], ..Manner::default() };
             self.take(at, from, request, manner);
         }
     }
 
-    fn take(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>, manner: Manner) {
+    /// False: it was refused at once.
+    fn take(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>, manner: Manner) -> bool {
         let leg = self.legs.len();
         let tag = self.name("t");
         let header = |name: &str| request.message.header(name).unwrap_or_default().to_owned();
@@ -142,10 +162,16 @@ impl Agent {
             offering: None,
             asked: false,
             version: 0,
+            extensions: Extensions::default(),
         });
         self.hear(leg, &request.message.body);
         self.servers[at].legs.push(leg);
+        if self.too_short(leg) {
+            self.refuse(leg, 422);
+            return false;
+        }
         self.note(leg, Note::Invited);
+        true
     }
 
     pub(super) fn ring(&mut self, leg: usize, status: u16, session: bool) {
@@ -156,15 +182,23 @@ impl Agent {
         if session && request.has_session() {
             self.describe_answer(leg, &mut response, &request.message.body);
         }
+        if self.ring_reliably(leg, at, &mut response) {
+            return;
+        }
         let packet = self.transmit(from, read(&response));
         self.servers[at].last = Some(packet);
     }
 
     pub(super) fn answer(&mut self, leg: usize) {
         let Some(at) = self.server_of(leg) else { return };
+        if self.answer_waits(leg) {
+            return;
+        }
         let (from, request) = (self.legs[leg].peer, Rc::clone(&self.legs[leg].invite));
         self.legs[leg].asked = !request.has_session();
-        self.final_response(at, from, &request, leg, 200, Some("sendrecv"));
+        // What was agreed on before is not said again.
+        let session = (!self.legs[leg].extensions.settled).then_some("sendrecv");
+        self.final_response(at, from, &request, leg, 200, session);
         self.up(leg);
     }
 
@@ -198,11 +232,21 @@ impl Agent {
 
     // ---- responses
 
-    fn respond(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>, status: u16, session: Option<usize>) {
+    pub(super) fn respond(
+        &mut self,
+        at: usize,
+        from: SocketAddr,
+        request: &Rc<Read>,
+        status: u16,
+        session: Option<usize>,
+    ) {
         let tag = session.map(|leg| self.legs[leg].our_tag.clone()).unwrap_or_else(|| format!("{}-s", self.name));
         let mut response = request.message.response(status, Some(&tag));
         if let Some(leg) = session {
             response.headers.push(("Contact".to_owned(), self.contact()));
+            if request.is("UPDATE") && status < 300 && self.legs[leg].state == State::Up {
+                response.headers.extend(self.session_answers(leg, request));
+            }
             self.describe_answer(leg, &mut response, &request.message.body);
         }
         let packet = self.transmit(from, read(&response));
@@ -220,8 +264,19 @@ impl Agent {
         session: Option<&'static str>,
     ) {
         let mut response = request.message.response(status, Some(&self.legs[leg].our_tag));
-        if let Some(direction) = session {
+        match self.legs[leg].manner.habits.interval.filter(|_| status == 422) {
+            Some(least) => response.headers.push(header("Min-SE", &least.to_string())),
+            None if status < 300 => response.headers.extend(self.session_answers(leg, request)),
+            None => {}
+        }
+        if status < 300 {
             response.headers.push(("Contact".to_owned(), self.contact()));
+            let habits = self.legs[leg].manner.habits;
+            if habits != Habits::default() {
+                response.headers.push(header("Allow", habits.allow()));
+            }
+        }
+        if let Some(direction) = session {
             if request.has_session() {
                 self.describe_answer(leg, &mut response, &request.message.body);
             } else {

@@ -53,13 +53,19 @@ fn judge(evidence: &Evidence, voiced: &Voiced) -> Option<String> {
                 return wrong(format!("an unknown word {word:#04x}"));
             };
             let Some(call) = listener.call.filter(|call| Some(*call) == speaker.call) else {
-                return wrong(format!("{}, who is in another call", speaker.party));
+                let joined = joined(evidence, listener.call, speaker.call).is_some_and(|at| at <= voiced.from);
+                return if joined { None } else { wrong(format!("{}, who is in another call", speaker.party)) };
+            };
+            let stand_ins = stand_ins(evidence, call);
+            let has = |scene: &Scene, seat: &Seat| match scene {
+                Scene::Human(host) => *host == self::host(seat) || stand_ins.contains(&self::host(seat)),
+                _ => false,
             };
             let lawful = |scene: &Scene| match (role(listener), role(speaker)) {
                 (Role::Caller, Role::Ai) => matches!(scene, Scene::Ai | Scene::LastWords),
                 (Role::Ai, Role::Caller) => *scene == Scene::Ai,
-                (Role::Caller, Role::Human) => *scene == Scene::Human(host(speaker)),
-                (Role::Human, Role::Caller) => *scene == Scene::Human(host(listener)),
+                (Role::Caller, Role::Human) => has(scene, speaker),
+                (Role::Human, Role::Caller) => has(scene, listener),
                 _ => false,
             };
             let during = during(evidence, call, voiced.from, voiced.until);
@@ -80,7 +86,7 @@ enum Role {
 
 fn role(seat: &Seat) -> Role {
     match seat.party {
-        "trunk" => Role::Caller,
+        "trunk" if seat.placed => Role::Caller,
         "bot" | "backup" => Role::Ai,
         _ => Role::Human,
     }
@@ -98,19 +104,30 @@ fn during(evidence: &Evidence, call: CallId, from: Monotonic, until: Monotonic) 
     let mut scene = Scene::Nobody;
     let mut scenes = Vec::new();
     let mut since = evidence.start;
+    // The human who asked for a transfer by REFER has the caller again when it fails.
+    let mut parked = None;
     for (at, event) in evidence.told.iter().filter(|(_, event)| event.call == Some(call)) {
         let next = match &event.what {
             Happening::AiConnected { .. } => Scene::Ai,
             Happening::TransferStarted { .. } => match scene {
                 Scene::Ai => Scene::LastWords,
+                Scene::Human(_) => {
+                    parked = Some(scene.clone());
+                    Scene::Nobody
+                }
                 _ => Scene::Nobody,
             },
+            Happening::CallReturned { .. } => parked.take().unwrap_or(Scene::Nobody),
             Happening::AiMuted { .. } | Happening::AiLost { .. } if !matches!(scene, Scene::Human(_)) => Scene::Nobody,
             Happening::HandedBack { .. } | Happening::CallEnded { .. } => Scene::Nobody,
             Happening::TransferBridged { target, .. } => {
                 let host = target.rsplit('@').next().unwrap_or_default();
-                // The one name of this world.
-                Scene::Human(if host == "desk.example" { "10.0.0.32".to_owned() } else { host.to_owned() })
+                Scene::Human(match host {
+                    // The one name of this world, and the numbers behind its trunk.
+                    "desk.example" => "10.0.0.32".to_owned(),
+                    number if number.starts_with("tel:") => "10.0.0.10".to_owned(),
+                    host => host.to_owned(),
+                })
             }
             _ => continue,
         };
@@ -123,4 +140,31 @@ fn during(evidence: &Evidence, call: CallId, from: Monotonic, until: Monotonic) 
         scenes.push(scene);
     }
     scenes
+}
+
+/// Where those are who took the place of a human of the call (RFC 3891).
+fn stand_ins(evidence: &Evidence, call: CallId) -> Vec<String> {
+    let mut callers = vec!["caller".to_owned()];
+    let mut hosts = Vec::new();
+    for (_, event) in evidence.told.iter().filter(|(_, event)| event.call == Some(call)) {
+        if let Happening::LegReplaced { leg, by, peer } = &event.what {
+            if callers.contains(leg) {
+                callers.push(by.clone());
+            } else {
+                hosts.extend(peer.rsplit('@').next().map(str::to_owned));
+            }
+        }
+    }
+    hosts
+}
+
+/// When two calls became one, if they did.
+fn joined(evidence: &Evidence, one: Option<CallId>, other: Option<CallId>) -> Option<Monotonic> {
+    evidence.told.iter().find_map(|(at, event)| match &event.what {
+        Happening::CallJoined { into, .. } => {
+            let pair = (event.call, Some(*into));
+            (pair == (one, other) || pair == (other, one)).then_some(*at)
+        }
+        _ => None,
+    })
 }

@@ -3,6 +3,7 @@
 
 mod calls;
 mod dialogs;
+mod extensions;
 mod hearing;
 mod transactions;
 
@@ -32,7 +33,7 @@ impl fmt::Display for Violation {
 pub type Checker = fn(&Evidence) -> Vec<String>;
 
 /// All of them.
-pub const CHECKERS: [(&str, Checker); 17] = [
+pub const CHECKERS: [(&str, Checker); 21] = [
     ("one final response per INVITE", transactions::one_final_response_per_invite),
     ("every request is answered", transactions::every_request_is_answered),
     ("copies are identical", transactions::copies_are_identical),
@@ -41,6 +42,10 @@ pub const CHECKERS: [(&str, Checker); 17] = [
     ("every 2xx is ended", dialogs::every_2xx_is_ended),
     ("CSeq rises", dialogs::cseq_rises),
     ("one open offer per dialog", dialogs::one_open_offer),
+    ("reliable responses are in order", extensions::reliable_responses_are_in_order),
+    ("reliable responses are acknowledged", extensions::reliable_responses_are_acknowledged),
+    ("no session outlives its interval", extensions::no_session_outlives_its_interval),
+    ("every REFER is followed to its end", extensions::every_refer_is_followed_to_its_end),
     ("nobody hears a leg that is not theirs", hearing::nobody_hears_a_leg_that_is_not_theirs),
     ("every call ends", calls::every_call_ends),
     ("nobody is left alone", calls::nobody_is_left_alone),

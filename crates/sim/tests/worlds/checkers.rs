@@ -21,6 +21,15 @@ const WRONGS: &[Wrong] = &[
     ("CSeq rises",                              |it| change(it, "CANCEL", |read| read.branch.push('x'))),
     ("one open offer per dialog",               offer_twice),
     ("one open offer per dialog",               accept_while_offering),
+    ("reliable responses are in order",         |it| it.wire.retain(|it| it.way != Way::Arrived || !it.message.is("PRACK"))),
+    ("reliable responses are in order",         number_anew),
+    ("reliable responses are acknowledged",     |it| drop_sent(it, |read| read.is("PRACK"))),
+    ("reliable responses are acknowledged",     |it| change(it, "PRACK", |read| set(read, "RAck", "1 1 INVITE"))),
+    ("no session outlives its interval",        |it| delay(it, "BYE", Duration::from_secs(3_600))),
+    ("no session outlives its interval",        |it| it.wire.retain(|it| it.message.cseq_method != "UPDATE")),
+    ("every REFER is followed to its end",      |it| drop_sent(it, |read| read.is("NOTIFY"))),
+    ("every REFER is followed to its end",      |it| change(it, "NOTIFY", |read| set(read, "Subscription-State", "active"))),
+    ("every REFER is followed to its end",      |it| change(it, "NOTIFY", |read| set(read, "Subscription-State", "terminated"))),
     ("nobody hears a leg that is not theirs",   hear_another_call),
     ("nobody hears a leg that is not theirs",   hear_the_whisper),
     ("nobody hears a leg that is not theirs",   hear_too_early),
@@ -48,8 +57,10 @@ const WRONGS: &[Wrong] = &[
 fn each_checker_notices_what_it_is_for() {
     let good = good();
     assert_eq!(check::judge(&good), []);
+    let rich = OF_EXTENSIONS.map(|(name, needed)| (name, rich(needed)));
     for (at, (name, put_wrong)) in WRONGS.iter().enumerate() {
-        let mut evidence = good.clone();
+        let of_extension = rich.iter().find(|(checker, _)| checker == name).map(|(_, evidence)| evidence);
+        let mut evidence = of_extension.unwrap_or(&good).clone();
         put_wrong(&mut evidence);
         let found = check::judge(&evidence);
         assert!(found.iter().any(|violation| violation.checker == *name), "number {at}, {name}: {found:?}");
@@ -62,7 +73,9 @@ fn each_checker_notices_what_it_is_for() {
 /// A lawful run with everything in it that is to be put wrong: two calls, a bridge, a whisper, a CANCEL of ours, a re-INVITE.
 fn good() -> Evidence {
     let premises = Premises::new();
-    let of = |seed, sampled| run(seed, &premises, Options { weather: Weather::CALM, sampled, written_down: false });
+    let of = |seed, sampled| {
+        run(seed, &premises, Options { weather: Weather::CALM, sampled, rich: false, written_down: false })
+    };
     let rich = |it: &Evidence| {
         let told = |name| it.told.iter().any(|(_, event)| event.what.name() == name);
         it.placed > 1
@@ -81,6 +94,47 @@ fn good() -> Evidence {
     let candidates = (1..20_000).filter(|seed| rich(&of(*seed, false).evidence));
     let mut runs = candidates.map(|seed| of(seed, true)).filter(|outcome| outcome.violations.is_empty());
     runs.find(|outcome| rich(&outcome.evidence) && heard(&outcome.evidence)).unwrap().evidence
+}
+
+/// A checker, and what it needs.
+type Needed = (&'static str, fn(&Evidence) -> bool);
+
+/// What a run must have in it for a checker of the extensions to have anything to check.
+const OF_EXTENSIONS: [Needed; 4] = [
+    ("reliable responses are in order", |it| {
+        let offered = |wire: &Wire| wire.message.answers("INVITE", 180, 181) && wire.message.has_session();
+        it.wire.iter().any(|wire| sent(wire, it.house) && offered(wire)) && it.cdrs[0].answered.is_some()
+    }),
+    ("reliable responses are acknowledged", |it| sends(it, "PRACK") > 0 && it.cdrs[0].legs.len() > 1),
+    ("no session outlives its interval", |it| sends(it, "UPDATE") > 0 && it.placed == 1),
+    ("every REFER is followed to its end", |it| sends(it, "NOTIFY") > 1 && it.placed == 1),
+];
+
+fn sends(evidence: &Evidence, method: &str) -> usize {
+    evidence.wire.iter().filter(|wire| sent(wire, evidence.house) && wire.message.is(method)).count()
+}
+
+/// A lawful run with that in it.
+fn rich(needed: fn(&Evidence) -> bool) -> Evidence {
+    let premises = Premises::new();
+    let options = Options { weather: Weather::CALM, sampled: false, rich: true, written_down: false };
+    let mut runs = (1..20_000).map(|seed| run(seed, &premises, options).evidence);
+    runs.find(|it| needed(it) && check::judge(it).is_empty()).unwrap()
+}
+
+fn set(read: &mut Read, name: &str, value: &str) {
+    for (_, old) in read.message.headers.iter_mut().filter(|(known, _)| known == name) {
+        value.clone_into(old);
+    }
+}
+
+/// What we said reliably is followed by something with a number too high.
+fn number_anew(evidence: &mut Evidence) {
+    let house = evidence.house;
+    let reliable = |it: &&Wire| sent(it, house) && it.message.answers("INVITE", 180, 181) && it.message.has_session();
+    let mut second = evidence.wire.iter().find(reliable).unwrap().clone();
+    set(Rc::make_mut(&mut second.message), "RSeq", "2000000000");
+    evidence.wire.push(second);
 }
 
 const AI_OR_CALLER: [&str; 3] = ["trunk", "bot", "backup"];
