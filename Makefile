@@ -1,7 +1,7 @@
 # `make demo` shows a whole handoff; `make test` installs what the tests need and runs them all. See README.md.
 .PHONY: demo test sim run lint bench fmt docs licences packages help
 SHELL := /bin/bash
-PACKAGES := sip-tester baresip-core baresip-ffmpeg iproute2 iptables fail2ban
+PACKAGES := cmake sip-tester baresip-core baresip-ffmpeg iproute2 iptables fail2ban
 CARGO ?= cargo
 ARGS ?=
 SEEDS ?= 1000

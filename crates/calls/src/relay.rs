@@ -14,6 +14,8 @@ pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
         codec: codec(agreed.codec),
         payload_type_send: agreed.payload_type_send,
         payload_type_receive: agreed.payload_type_receive,
+        alternatives: Vec::new(),
+        opus: media_relay::OpusSettings::default(),
         telephone_event: agreed.telephone_event,
         ptime: agreed.ptime,
         may_send: agreed.may_send,

@@ -271,18 +271,5 @@ fn run_relay() -> (Cost, Cost) {
 }
 
 fn stream(remote: SocketAddr) -> Stream {
-    Stream {
-        remote,
-        remote_rtcp: SocketAddr::new(remote.ip(), remote.port().wrapping_add(1).max(1)),
-        codec: Codec::Pcmu,
-        payload_type_send: 0,
-        payload_type_receive: 0,
-        telephone_event: Some((101, 101)),
-        ptime: PTIME,
-        may_send: true,
-        may_receive: true,
-        nat: Latching::Learn,
-        srtp: None,
-        rtcp_mux: false,
-    }
+    Stream { telephone_event: Some((101, 101)), nat: Latching::Learn, ..Stream::new(remote, Codec::Pcmu) }
 }

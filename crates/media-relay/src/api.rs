@@ -1,6 +1,6 @@
 //! What crosses the room's border: commands in, events out, and the plain data they carry.
 
-use crate::{Codec, SrtpKeys, Stats, Tap};
+use crate::{Codec, OpusSettings, SrtpKeys, Stats, Tap};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -133,10 +133,14 @@ pub struct Stream {
     pub payload_type_send: u8,
     /// Payload type of audio from the peer.
     pub payload_type_receive: u8,
+    /// Further (payload type, codec) that the peer may change to without asking.
+    pub alternatives: Vec<(u8, Codec)>,
+    /// How the peer wants Opus.
+    pub opus: OpusSettings,
     /// Payload types of telephone-event toward and from the peer, when agreed.
     pub telephone_event: Option<(u8, u8)>,
-    /// How much audio a packet made by the relay carries toward the peer (10 to 100 ms; others are brought into that
-    /// range, in whole 10 ms). Forwarded packets keep the length they came with.
+    /// How much audio a packet made by the relay carries toward the peer (10 to 100 ms; others are brought into what the
+    /// codec can do, in whole 10 ms). Forwarded packets keep the length they came with.
     pub ptime: Duration,
     /// The direction agreed allows sending to the peer.
     pub may_send: bool,
@@ -148,6 +152,29 @@ pub struct Stream {
     pub srtp: Option<Box<SrtpKeys>>,
     /// RTCP goes out through the RTP socket, to where RTP goes (RFC 5761). It is taken at either socket in any case.
     pub rtcp_mux: bool,
+}
+
+impl Stream {
+    /// A stream both ways under the codec's own payload type, 20 ms a packet, RTCP at the port above, without
+    /// telephone-events: what most of a description is.
+    pub fn new(remote: SocketAddr, codec: Codec) -> Self {
+        Self {
+            remote,
+            remote_rtcp: SocketAddr::new(remote.ip(), remote.port().wrapping_add(1).max(1)),
+            codec,
+            payload_type_send: codec.static_payload_type(),
+            payload_type_receive: codec.static_payload_type(),
+            alternatives: Vec::new(),
+            opus: OpusSettings::default(),
+            telephone_event: None,
+            ptime: Duration::from_millis(20),
+            may_send: true,
+            may_receive: true,
+            nat: Latching::Sdp,
+            srtp: None,
+            rtcp_mux: false,
+        }
+    }
 }
 
 /// Whom to believe about a peer's address.
@@ -169,8 +196,12 @@ pub enum Source {
     Nothing,
     /// Encoded silence at the leg's ptime: what the audio plan calls "nothing".
     Silence,
-    /// What another port of the same call receives.
+    /// What another port of the same call receives: packet by packet where both legs speak the same codec, else decoded and
+    /// coded anew.
     Port(PortId),
+    /// What several ports of the same call receive, mixed; at most [`MAX_MIXED`](crate::MAX_MIXED), further ones are left
+    /// out, and so are the listener itself and ports of other calls. One alone is as [`Source::Port`], none is silence.
+    Mix(Vec<PortId>),
     /// A playlist.
     Play(Play),
     /// Ringback tone.

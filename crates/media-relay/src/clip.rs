@@ -1,21 +1,57 @@
 //! Prompts and music: encoded once a codec, shared by everyone who plays them.
 
-use crate::{Codec, codec::CLOCK_RATE};
+use crate::{
+    Codec,
+    codec::CLOCK_RATE,
+    resample::{Doubling, Halving, WIDE_BLOCK},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeMap, f32::consts::TAU, fmt, ops::Deref, sync::Arc, time::Duration};
 
-/// Audio ready to be played in any codec.
+/// Audio ready to be played in any codec: in both laws of G.711, and as it is for the others.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Clip {
     mu: Arc<[u8]>,
     a: Arc<[u8]>,
+    narrow: Arc<[i16]>,
+    wide: Arc<[i16]>,
 }
 
 impl Clip {
     /// Encodes mono linear 16-bit PCM at 8 kHz.
     pub fn from_pcm16(samples: &[i16]) -> Self {
-        let encode = |codec: Codec| samples.iter().map(|sample| codec.encode(*sample)).collect();
-        Self { mu: encode(Codec::Pcmu), a: encode(Codec::Pcma) }
+        let mut wide = vec![0; samples.len() * 2];
+        let mut filter = Doubling::new();
+        for (narrow, wide) in samples.chunks(WIDE_BLOCK / 2).zip(wide.chunks_mut(WIDE_BLOCK)) {
+            filter.double(narrow, wide);
+        }
+        Self::of(samples, wide.into())
+    }
+
+    /// The same of 16 kHz; an odd last sample is left out.
+    pub fn from_wideband(samples: &[i16]) -> Self {
+        let samples = &samples[..samples.len() / 2 * 2];
+        let mut narrow = vec![0; samples.len() / 2];
+        let mut filter = Halving::new();
+        for (wide, narrow) in samples.chunks(WIDE_BLOCK).zip(narrow.chunks_mut(WIDE_BLOCK / 2)) {
+            filter.halve(wide, narrow);
+        }
+        Self::of(&narrow, samples.into())
+    }
+
+    fn of(narrow: &[i16], wide: Arc<[i16]>) -> Self {
+        let encode = |codec: Codec| narrow.iter().map(|sample| codec.encode(*sample)).collect();
+        Self { mu: encode(Codec::Pcmu), a: encode(Codec::Pcma), narrow: narrow.into(), wide }
+    }
+
+    /// The samples at 8000 or 16,000 a second.
+    pub(crate) fn samples(&self, rate: u32) -> &[i16] {
+        if rate == CLOCK_RATE { &self.narrow } else { &self.wide }
+    }
+
+    /// Whether it holds no audio.
+    pub fn is_empty(&self) -> bool {
+        self.mu.is_empty()
     }
 
     /// How long it plays.
@@ -23,12 +59,9 @@ impl Clip {
         Duration::from_nanos(self.mu.len() as u64 * (1_000_000_000 / u64::from(CLOCK_RATE)))
     }
 
-    /// The code words in `codec`, one a sample.
+    /// G.711's code words, one a sample of 8 kHz: A-law's for [`Codec::Pcma`], else mu-law's.
     pub fn encoded(&self, codec: Codec) -> &[u8] {
-        match codec {
-            Codec::Pcmu => &self.mu,
-            Codec::Pcma => &self.a,
-        }
+        if codec == Codec::Pcma { &self.a } else { &self.mu }
     }
 
     /// One period of ringback: 425 Hz at -19 dBov, one second on, four seconds off (ETSI TR 101 041-2), with ramps of

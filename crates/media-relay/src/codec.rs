@@ -1,8 +1,15 @@
-//! Codecs and conversion between them: G.711 by tables.
+//! Codecs: what each is called on the wire, and how fast its clocks run.
+
+pub(crate) mod coding;
+mod g711;
+mod g722;
+
+pub(crate) use coding::Encoder;
+pub use coding::{Decoder, MAX_DECODED, OpusSettings};
 
 use serde::{Deserialize, Serialize};
 
-/// An audio codec of the relay.
+/// An audio codec of the relay; one channel each.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Codec {
@@ -10,152 +17,127 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz, static payload type 8.
     Pcma,
+    /// G.722 at 64 kbit/s, 16 kHz, static payload type 9.
+    G722,
+    /// Opus (RFC 6716, RFC 7587), coded here at 16 kHz.
+    Opus,
+    /// Linear 16-bit PCM at 8 kHz (RFC 3551 section 4.5.11).
+    L16At8k,
+    /// Linear 16-bit PCM at 16 kHz.
+    L16At16k,
 }
 
-/// Samples (and RTP timestamp units) a second of every codec so far.
+/// Samples a second of telephone audio: the rate of G.711 and of clips in its code words.
 pub const CLOCK_RATE: u32 = 8000;
-
-impl Codec {
-    /// The payload type of RFC 3551 table 4.
-    pub const fn static_payload_type(self) -> u8 {
-        match self {
-            Self::Pcmu => 0,
-            Self::Pcma => 8,
-        }
-    }
-
-    /// The code word of silence.
-    pub const fn silence(self) -> u8 {
-        match self {
-            Self::Pcmu => 0xff,
-            Self::Pcma => 0xd5,
-        }
-    }
-
-    /// Encodes one sample of linear 16-bit PCM.
-    pub fn encode(self, sample: i16) -> u8 {
-        match self {
-            Self::Pcmu => encode_mu(sample),
-            Self::Pcma => encode_a(sample),
-        }
-    }
-
-    /// Decodes one code word to linear 16-bit PCM.
-    pub fn decode(self, word: u8) -> i16 {
-        match self {
-            Self::Pcmu => MU_TO_LINEAR[usize::from(word)],
-            Self::Pcma => A_TO_LINEAR[usize::from(word)],
-        }
-    }
-
-    /// Converts a payload in place; the length stays.
-    pub fn convert(self, to: Self, payload: &mut [u8]) {
-        let table = match (self, to) {
-            (Self::Pcmu, Self::Pcma) => &MU_TO_A,
-            (Self::Pcma, Self::Pcmu) => &A_TO_MU,
-            (Self::Pcmu, Self::Pcmu) | (Self::Pcma, Self::Pcma) => return,
-        };
-        for word in payload {
-            *word = table[usize::from(*word)];
-        }
-    }
-
-    /// The energy of a payload: the mean of its squared samples, where full scale is 32768.
-    pub fn mean_square(self, payload: &[u8]) -> u32 {
-        let table = match self {
-            Self::Pcmu => &MU_SQUARED,
-            Self::Pcma => &A_SQUARED,
-        };
-        let sum: u64 = payload.iter().map(|word| u64::from(table[usize::from(*word)])).sum();
-        u32::try_from(sum.checked_div(payload.len() as u64).unwrap_or(0)).unwrap_or(u32::MAX)
-    }
-}
 
 /// -50 dBov as a mean square: 0 dBov is 32768 squared (the power of a full-scale square wave, RFC 6464).
 pub const QUIET_MEAN_SQUARE: u32 = 10_737;
 
-static MU_TO_LINEAR: [i16; 256] = table_i16(true);
-static A_TO_LINEAR: [i16; 256] = table_i16(false);
-static MU_SQUARED: [u32; 256] = squared(&table_i16(true));
-static A_SQUARED: [u32; 256] = squared(&table_i16(false));
-static MU_TO_A: [u8; 256] = conversion(true);
-static A_TO_MU: [u8; 256] = conversion(false);
-
-/// G.711 section 3.2 (mu-law, 14-bit scaled to 16): sign, 3 bits of segment, 4 of step, all inverted.
-const fn decode_mu(word: u8) -> i16 {
-    let word = !word;
-    let segment = (word >> 4) & 7;
-    let step = (word & 15) as i16;
-    let magnitude = (((step << 3) + 0x84) << segment) - 0x84;
-    if word & 0x80 != 0 { -magnitude } else { magnitude }
-}
-
-/// G.711 section 3.1 (A-law, 13-bit scaled to 16): even bits inverted, sign positive when set.
-const fn decode_a(word: u8) -> i16 {
-    let word = word ^ 0x55;
-    let segment = (word >> 4) & 7;
-    let step = ((word & 15) as i16) << 4;
-    let magnitude = if segment == 0 { step + 8 } else { (step + 0x108) << (segment - 1) };
-    if word & 0x80 != 0 { magnitude } else { -magnitude }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "both terms are masked to a byte")]
-const fn encode_mu(sample: i16) -> u8 {
-    let sign = if sample < 0 { 0x80 } else { 0 };
-    let mut magnitude = (sample as i32).abs();
-    if magnitude > 32_635 {
-        magnitude = 32_635;
+impl Codec {
+    /// RTP timestamp units a second. G.722's is 8000 though it carries 16,000 samples (RFC 3551 section 4.5.2), Opus's is
+    /// always 48,000 (RFC 7587 section 4.1).
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16At8k => 8000,
+            Self::L16At16k => 16_000,
+            Self::Opus => 48_000,
+        }
     }
-    magnitude += 0x84;
-    let segment = 24 - (magnitude.leading_zeros() as i32); // the highest bit is 7 to 14
-    let step = (magnitude >> (segment + 3)) & 15;
-    !((sign | (segment << 4) | step) as u8)
-}
 
-#[expect(clippy::cast_possible_truncation, reason = "both terms are masked to a byte")]
-const fn encode_a(sample: i16) -> u8 {
-    let (sign, magnitude) = if sample >= 0 { (0x80, sample as i32) } else { (0, -(sample as i32) - 1) };
-    let word = if magnitude < 256 {
-        magnitude >> 4
-    } else {
-        let segment = 24 - (magnitude.leading_zeros() as i32); // the highest bit is 8 to 14
-        (segment << 4) | ((magnitude >> (segment + 3)) & 15)
-    };
-    ((sign | word) as u8) ^ 0x55
-}
-
-const fn table_i16(mu: bool) -> [i16; 256] {
-    let mut table = [0; 256];
-    let mut word = 0;
-    while word < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
-        let code = word as u8;
-        table[word] = if mu { decode_mu(code) } else { decode_a(code) };
-        word += 1;
+    /// Samples a second of the audio it is decoded to and encoded from here.
+    pub const fn sample_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::L16At8k => 8000,
+            Self::G722 | Self::Opus | Self::L16At16k => 16_000,
+        }
     }
-    table
+
+    /// The payload type of RFC 3551 table 4; for the others one of the dynamic range (96 to 127), as it is offered here.
+    pub const fn static_payload_type(self) -> u8 {
+        match self {
+            Self::Pcmu => 0,
+            Self::Pcma => 8,
+            Self::G722 => 9,
+            Self::Opus => 111,
+            Self::L16At8k => 97,
+            Self::L16At16k => 98,
+        }
+    }
+
+    /// The codec that a static payload type stands for.
+    pub(crate) const fn of_static_payload_type(payload_type: u8) -> Option<Self> {
+        match payload_type {
+            0 => Some(Self::Pcmu),
+            8 => Some(Self::Pcma),
+            9 => Some(Self::G722),
+            _ => None,
+        }
+    }
+
+    /// Whether a packet of it becomes one of `other` word by word, without history: then loss, reordering and timing stay
+    /// what they are.
+    pub(crate) const fn converts_in_place(self, other: Self) -> bool {
+        self as u8 == other as u8 || (self.is_g711() && other.is_g711())
+    }
+
+    /// One code word a sample, each by itself.
+    pub(crate) const fn is_g711(self) -> bool {
+        matches!(self, Self::Pcmu | Self::Pcma)
+    }
+
+    /// Timestamp units that a payload stands for; `None` when it is no payload of this codec.
+    pub(crate) fn timestamp_units(self, payload: &[u8]) -> Option<u32> {
+        let length = u32::try_from(payload.len()).ok().filter(|length| *length > 0)?;
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => Some(length),
+            Self::L16At8k | Self::L16At16k => Some(length / 2).filter(|samples| *samples > 0),
+            Self::Opus => coding::opus_duration(payload),
+        }
+    }
+
+    /// The longest packet of our own making in whole 10 ms: within 100 ms, within what Opus can code at once, and within
+    /// what an Ethernet frame carries.
+    pub(crate) const fn packet_time(self, ptime_ms: u128) -> u32 {
+        let tens = if ptime_ms < 10 {
+            1
+        } else if ptime_ms > 100 {
+            10
+        } else {
+            #[expect(clippy::cast_possible_truncation, reason = "between 1 and 10")]
+            let tens = (ptime_ms / 10) as u32;
+            tens
+        };
+        10 * match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => tens,
+            Self::L16At8k => {
+                if tens > 8 {
+                    8
+                } else {
+                    tens
+                }
+            }
+            Self::L16At16k => {
+                if tens > 4 {
+                    4
+                } else {
+                    tens
+                }
+            }
+            // RFC 6716 section 2.1.4: 10, 20, 40 or 60 ms.
+            Self::Opus => match tens {
+                1 => 1,
+                2 | 3 => 2,
+                4 | 5 => 4,
+                _ => 6,
+            },
+        }
+    }
 }
 
-const fn squared(linear: &[i16; 256]) -> [u32; 256] {
-    let mut table = [0; 256];
-    let mut word = 0;
-    while word < 256 {
-        let magnitude = linear[word].unsigned_abs() as u32;
-        table[word] = magnitude * magnitude;
-        word += 1;
-    }
-    table
-}
-
-const fn conversion(mu_to_a: bool) -> [u8; 256] {
-    let linear = table_i16(mu_to_a);
-    let mut table = [0; 256];
-    let mut word = 0;
-    while word < 256 {
-        table[word] = if mu_to_a { encode_a(linear[word]) } else { encode_mu(linear[word]) };
-        word += 1;
-    }
-    table
+/// The energy of linear samples: the mean of their squares, where full scale is 32768.
+pub(crate) fn mean_square(samples: &[i16]) -> u32 {
+    let sum: u64 = samples.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
+    u32::try_from(sum.checked_div(samples.len() as u64).unwrap_or(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -163,53 +145,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_code_words_decode_to_the_values_of_g711() {
-        assert_eq!(Codec::Pcmu.decode(0xff), 0);
-        assert_eq!(Codec::Pcmu.decode(0x80), 32_124);
-        assert_eq!(Codec::Pcmu.decode(0x00), -32_124);
-        assert_eq!(Codec::Pcma.decode(0xd5), 8);
-        assert_eq!(Codec::Pcma.decode(0x55), -8);
-        assert_eq!(Codec::Pcma.decode(0xaa), 32_256);
-        assert_eq!(Codec::Pcma.decode(0x2a), -32_256);
-    }
-
-    #[test]
-    fn every_code_word_survives_decoding_and_encoding() {
-        for word in 0..=255u8 {
-            assert_eq!(Codec::Pcma.encode(Codec::Pcma.decode(word)), word);
-            let again = Codec::Pcmu.encode(Codec::Pcmu.decode(word));
-            assert!(again == word || (word == 0x7f && again == 0xff), "{word:#x} came back as {again:#x}");
+    fn packets_of_our_own_fit_the_codec_and_the_wire() {
+        for (codec, asked, made) in [
+            (Codec::Pcmu, 0, 10),
+            (Codec::Pcmu, 20, 20),
+            (Codec::Pcma, 250, 100),
+            (Codec::Opus, 30, 20),
+            (Codec::Opus, 50, 40),
+            (Codec::Opus, 100, 60),
+            (Codec::L16At16k, 60, 40),
+            (Codec::L16At8k, 60, 60),
+        ] {
+            assert_eq!(codec.packet_time(asked), made, "{codec:?} asked for {asked} ms");
         }
     }
 
     #[test]
-    fn encoding_takes_the_nearest_step() {
-        for sample in i16::MIN..=i16::MAX {
-            for codec in [Codec::Pcmu, Codec::Pcma] {
-                let error = (i32::from(codec.decode(codec.encode(sample))) - i32::from(sample)).abs();
-                let magnitude = i32::from(sample).abs();
-                // Half a step of the sample's segment; the top of the range is clipped.
-                assert!(error <= 16.max((magnitude + 132) / 31), "{codec:?} {sample} is off by {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn conversion_there_and_back_keeps_every_sample_within_a_step() {
-        for word in 0..=255u8 {
-            let mut there = [word];
-            Codec::Pcmu.convert(Codec::Pcma, &mut there);
-            let (before, after) = (i32::from(Codec::Pcmu.decode(word)), i32::from(Codec::Pcma.decode(there[0])));
-            assert!((before - after).abs() <= 16.max(before.abs() / 20), "{before} became {after}");
-        }
-    }
-
-    #[test]
-    fn levels_are_in_dbov() {
-        let full: Vec<u8> = std::iter::repeat_n([0x80, 0x00], 80).flatten().collect();
-        let dbov = 10.0 * (f64::from(Codec::Pcmu.mean_square(&full)) / (32768.0 * 32768.0)).log10();
-        assert!((dbov + 0.17).abs() < 0.01, "{dbov}");
-        assert_eq!(Codec::Pcmu.mean_square(&[]), 0);
-        assert!(Codec::Pcma.mean_square(&[Codec::Pcma.silence(); 160]) < QUIET_MEAN_SQUARE);
+    fn rfc3551_4_5_2_g722_counts_half_its_samples() {
+        assert_eq!((Codec::G722.clock_rate(), Codec::G722.sample_rate()), (8000, 16_000));
+        assert_eq!(Codec::G722.timestamp_units(&[0; 160]), Some(160));
+        assert_eq!(Codec::L16At16k.timestamp_units(&[0; 640]), Some(320));
+        assert_eq!(Codec::L16At16k.timestamp_units(&[0; 1]), None);
+        assert_eq!(Codec::Opus.timestamp_units(&[]), None);
     }
 }

@@ -7,10 +7,15 @@
 mod api;
 mod clip;
 mod codec;
+mod conceal;
 mod counters;
 mod digits;
+mod ear;
 mod latch;
 mod meter;
+mod mix;
+mod noise;
+mod observe;
 mod outbox;
 mod packet;
 mod player;
@@ -18,12 +23,15 @@ mod port;
 mod ports;
 mod receiver;
 mod relay;
+mod resample;
 mod rtcp;
 mod secure;
 mod sender;
 mod srtp;
 mod stats;
+mod stretch;
 mod tap;
+mod wiring;
 mod worker;
 
 #[cfg(feature = "io")]
@@ -31,8 +39,9 @@ pub mod io;
 
 pub use api::{CallKey, Command, DeadAfter, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then};
 pub use clip::{Clip, Library, SharedLibrary};
-pub use codec::{CLOCK_RATE, Codec, QUIET_MEAN_SQUARE};
+pub use codec::{CLOCK_RATE, Codec, Decoder, MAX_DECODED, OpusSettings, QUIET_MEAN_SQUARE};
 pub use counters::Counters;
+pub use mix::MAX_MIXED;
 pub use ports::Ports;
 pub use srtp::{CryptoSuite, SrtpKey, SrtpKeys};
 pub use stats::Stats;

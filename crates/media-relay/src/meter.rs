@@ -1,6 +1,6 @@
 //! Silence, sent and received.
 
-use crate::{DeadAfter, MeasureId, sender::playing};
+use crate::{DeadAfter, MeasureId};
 use clock::Monotonic;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ impl Meter {
     }
 
     /// Audio above the threshold was sent.
-    pub(crate) fn audible(&mut self, at: Monotonic, samples: u32) {
+    pub(crate) fn audible(&mut self, at: Monotonic, lasting: Duration) {
         self.longest = self.longest.max(at.since(self.audible_until));
-        self.audible_until = self.audible_until.max(at + playing(samples));
+        self.audible_until = self.audible_until.max(at + lasting);
     }
 
     pub(crate) fn longest(&self, now: Monotonic) -> Duration {

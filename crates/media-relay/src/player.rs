@@ -1,6 +1,6 @@
 //! Plays clips one after the other, by samples.
 
-use crate::{Clip, Codec, Library, Play, PlayId, Then};
+use crate::{CLOCK_RATE, Clip, Codec, Library, Play, PlayId, Then};
 use std::sync::Arc;
 
 /// A playlist and where it stands.
@@ -18,8 +18,7 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn new(play: &Play, library: &Library, ringback: &Arc<Clip>) -> Self {
-        let playable =
-            |name: &Arc<str>| library.clip(name).filter(|clip| !clip.encoded(Codec::Pcmu).is_empty()).cloned();
+        let playable = |name: &Arc<str>| library.clip(name).filter(|clip| !clip.is_empty()).cloned();
         Self {
             id: Some(play.id),
             first: play.first.iter().filter_map(playable).collect(),
@@ -38,20 +37,36 @@ impl Player {
         Self { id: None, first: Vec::new(), forever: Some(clip), at: 0, offset: 0, unreported: false }
     }
 
-    /// Fills a frame, and says, once, that the clips have come to their end.
+    /// Fills a frame of G.711, and says, once, that the clips have come to their end.
     pub(crate) fn fill(&mut self, codec: Codec, frame: &mut [u8]) -> Option<PlayId> {
+        self.play(frame, codec.silence(), 1, |clip| clip.encoded(codec))
+    }
+
+    /// The same in linear samples at 8000 or 16,000 a second.
+    pub(crate) fn fill_linear(&mut self, rate: u32, frame: &mut [i16]) -> Option<PlayId> {
+        self.play(frame, 0, (rate / CLOCK_RATE) as usize, |clip| clip.samples(rate))
+    }
+
+    /// `finer` is how many of the frame's samples one of 8 kHz is.
+    fn play<T: Copy>(
+        &mut self,
+        frame: &mut [T],
+        silence: T,
+        finer: usize,
+        samples: impl Fn(&Clip) -> &[T],
+    ) -> Option<PlayId> {
         let mut filled = 0;
         while filled < frame.len() {
             let Some(clip) = self.first.get(self.at).or(self.forever.as_ref()) else {
-                frame[filled..].fill(codec.silence());
+                frame[filled..].fill(silence);
                 break;
             };
-            let left = &clip.encoded(codec)[self.offset..];
+            let left = samples(clip).get(self.offset * finer..).unwrap_or_default();
             let take = left.len().min(frame.len() - filled);
             frame[filled..filled + take].copy_from_slice(&left[..take]);
             filled += take;
-            self.offset += take;
-            if self.offset == clip.encoded(codec).len() {
+            self.offset += take / finer;
+            if take == left.len() {
                 self.offset = 0;
                 self.at = (self.at + 1).min(self.first.len());
             }

@@ -2,15 +2,17 @@
 
 use crate::{
     CallKey, Codec, PlayId, PortId, Source, Stats, Stream,
-    codec::QUIET_MEAN_SQUARE,
+    codec::{Decoder, Encoder, QUIET_MEAN_SQUARE, mean_square},
     digits::{DigitReceiver, DigitSender, PAUSE, Payload, Sending, TONE},
+    ear::Ear,
     latch::Latch,
     meter::{Meter, Watch},
+    mix::Mix,
     outbox::Outbox,
     packet::{HEADER, Header},
     player::Player,
     receiver::Receiver,
-    sender::{Sender, playing},
+    sender::{Sender, playing_at},
     srtp::Srtp,
     tap::Tapping,
     worker::{Channel, Slot, Wire},
@@ -31,8 +33,10 @@ const FIRST_FILL_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const STALE: Duration = Duration::from_millis(200);
 /// Plays that may go on later.
 const MAX_SUSPENDED: usize = 4;
-/// The longest frame we make, in samples: 100 ms.
-pub(crate) const MAX_FRAME: usize = 800;
+/// The longest payload we make, in bytes: what an Ethernet frame carries.
+pub(crate) const MAX_FRAME: usize = 1400;
+/// The longest frame we make, in samples: 100 ms at 16 kHz.
+pub(crate) const MAX_LINEAR: usize = 1600;
 /// Times the end of a telephone-event is sent (RFC 4733 section 2.5.1.4).
 const ENDS: usize = 3;
 
@@ -60,6 +64,8 @@ pub(crate) struct Port {
     event_under_way: Option<EventUnderWay>,
     pub(crate) meters: SmallVec<[Meter; 1]>,
     suspended: SmallVec<[Player; 1]>,
+    /// Made with the first frame of our own that needs one.
+    pub(crate) encoder: Option<Encoder>,
 
     // From the peer.
     pub(crate) listeners: SmallVec<[Slot; 3]>,
@@ -67,6 +73,12 @@ pub(crate) struct Port {
     pub(crate) receiver: Receiver,
     /// Grows with each source that begins at the peer.
     pub(crate) epoch: u32,
+    /// The codec of the latest audio packet.
+    pub(crate) receiving: Option<Codec>,
+    /// While somebody must hear it decoded.
+    pub(crate) ear: Option<Box<Ear>>,
+    /// Tells loud from quiet where a payload does not show it, while somebody wants to know.
+    pub(crate) listening: Option<Box<Decoder>>,
     pub(crate) digits_in: DigitReceiver,
     pub(crate) watch: Watch,
 
@@ -90,11 +102,14 @@ pub(crate) enum Feed {
     Silence,
     Play(Player),
     Leg(Relayed),
+    /// Legs that are decoded, mixed and coded anew.
+    Mix(Mix),
 }
 
 /// Another leg's packets.
 #[derive(Debug)]
 pub(crate) struct Relayed {
+    pub(crate) from: Slot,
     /// Constant offsets into this port's numbers; `None` until its first packet comes.
     pub(crate) mapping: Option<Mapping>,
     /// The telephone-event that was under way when the source began: its remainder is not this listener's.
@@ -146,10 +161,14 @@ impl Port {
             event_under_way: None,
             meters: SmallVec::new(),
             suspended: SmallVec::new(),
+            encoder: None,
             listeners: SmallVec::new(),
             latch: None,
             receiver: Receiver::default(),
             epoch: 0,
+            receiving: None,
+            ear: None,
+            listening: None,
             digits_in: DigitReceiver::default(),
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
             tapping: None,
@@ -170,10 +189,14 @@ impl Port {
         (to.port() != 0 && !to.ip().is_unspecified()).then_some((stream, to))
     }
 
-    /// Samples of a frame of our own making.
-    pub(crate) fn frame(&self) -> u32 {
-        let ptime = self.stream.as_ref().map_or(20, |stream| stream.ptime.as_millis());
-        u32::try_from((ptime / 10).clamp(1, 10)).unwrap_or(2) * 80
+    /// Milliseconds of a frame of our own making.
+    pub(crate) fn frame_ms(&self) -> u32 {
+        self.stream.as_ref().map_or(20, |stream| stream.codec.packet_time(stream.ptime.as_millis()))
+    }
+
+    /// The same in timestamp units.
+    pub(crate) fn frame_units(&self) -> u32 {
+        self.frame_ms() * (self.sender.clock / 1000)
     }
 
     /// The player a suspended play goes on with.
@@ -220,7 +243,7 @@ impl Port {
         } else {
             match &mut self.feed {
                 Feed::Nothing => None,
-                Feed::Silence | Feed::Play(_) => Some(on_grid(now.max(free))),
+                Feed::Silence | Feed::Play(_) | Feed::Mix(_) => Some(on_grid(now.max(free))),
                 Feed::Leg(relayed) => {
                     relayed.mapping = None;
                     let waited =
@@ -231,68 +254,113 @@ impl Port {
         };
     }
 
-    /// Sends what is due. Late by no more than [`STALE`] it catches up; beyond that, the time lost is skipped.
-    pub(crate) fn tick(&mut self, now: Monotonic, room: &mut [u8], wire: &mut impl Wire) {
-        while let Some(due) = self.due
-            && due <= now
-        {
-            if now.since(due) > STALE {
-                self.due = Some(on_grid(now));
-                self.fresh = true;
-                continue;
-            }
-            let samples = self.frame();
-            self.due = Some(due + playing(samples));
-            if self.outlet().is_none() {
-                self.fresh = true;
-                continue;
-            }
-            if self.digits_out.busy() {
-                self.tick_digits(due, samples, room, wire);
-            } else {
-                self.tick_audio(due, samples, room, wire);
-            }
+    /// When the packet that is due now should leave. Late by no more than [`STALE`] it catches up; beyond that, the time lost
+    /// is skipped.
+    pub(crate) fn due_by(&mut self, now: Monotonic) -> Option<Monotonic> {
+        let mut due = self.due.filter(|due| *due <= now)?;
+        if now.since(due) > STALE {
+            due = on_grid(now);
+            self.due = Some(due);
+            self.fresh = true;
+        }
+        (due <= now).then_some(due)
+    }
+
+    /// Sends the packet that was due at `due`. What a mix sounds like stands in `linear` already.
+    pub(crate) fn tick(&mut self, due: Monotonic, linear: &mut [i16], room: &mut [u8], wire: &mut impl Wire) {
+        let ms = self.frame_ms();
+        self.due = Some(due + Duration::from_millis(ms.into()));
+        if self.outlet().is_none() {
+            self.fresh = true;
+            return;
+        }
+        if self.digits_out.busy() {
+            self.tick_digits(due, ms, linear, room, wire);
+        } else {
+            self.tick_audio(due, ms, linear, room, wire);
         }
     }
 
-    fn tick_audio(&mut self, due: Monotonic, samples: u32, room: &mut [u8], wire: &mut impl Wire) {
+    fn tick_audio(&mut self, due: Monotonic, ms: u32, linear: &mut [i16], room: &mut [u8], wire: &mut impl Wire) {
         let Some(codec) = self.stream.as_ref().map(|stream| stream.codec) else { return };
-        let frame = &mut room[HEADER..HEADER + samples as usize];
+        if codec.is_g711() && !matches!(self.feed, Feed::Mix(_)) {
+            let frame = &mut room[HEADER..HEADER + ms as usize * 8];
+            match &mut self.feed {
+                Feed::Nothing => return,
+                Feed::Silence | Feed::Leg(_) | Feed::Mix(_) => frame.fill(codec.silence()),
+                Feed::Play(player) => {
+                    if let Some(play) = player.fill(codec, frame) {
+                        self.outbox.play_done(play);
+                    }
+                }
+            }
+            let audible = self.is_audible(codec, frame);
+            return self.send_frame(due, ms, ms as usize * 8, audible, room, wire);
+        }
+        let Some(linear) = linear.get_mut(..(ms * codec.sample_rate() / 1000) as usize) else { return };
         match &mut self.feed {
             Feed::Nothing => return,
-            Feed::Silence | Feed::Leg(_) => frame.fill(codec.silence()),
+            Feed::Silence | Feed::Leg(_) => linear.fill(0),
             Feed::Play(player) => {
-                if let Some(play) = player.fill(codec, frame) {
+                if let Some(play) = player.fill_linear(codec.sample_rate(), linear) {
                     self.outbox.play_done(play);
                 }
             }
+            Feed::Mix(_) => {}
         }
-        self.send_frame(due, samples, codec, room, wire);
+        self.send_linear(due, ms, linear, room, wire);
     }
 
-    fn send_frame(&mut self, due: Monotonic, samples: u32, codec: Codec, room: &mut [u8], wire: &mut impl Wire) {
+    /// Encodes and sends a frame of linear samples at the codec's rate.
+    fn send_linear(&mut self, due: Monotonic, ms: u32, linear: &[i16], room: &mut [u8], wire: &mut impl Wire) {
+        let Some(stream) = self.stream.as_deref() else { return };
+        let (codec, opus) = (stream.codec, stream.opus);
+        let encoder = match &mut self.encoder {
+            Some(encoder) if encoder.codec == codec => encoder,
+            other => other.insert(Encoder::new(codec, opus)),
+        };
+        let length = encoder.encode(linear, &mut room[HEADER..]);
+        if length == 0 {
+            return;
+        }
+        let audible = self.meters.is_empty() || mean_square(linear) >= QUIET_MEAN_SQUARE;
+        self.send_frame(due, ms, length, audible, room, wire);
+    }
+
+    fn send_frame(
+        &mut self,
+        due: Monotonic,
+        ms: u32,
+        length: usize,
+        audible: bool,
+        room: &mut [u8],
+        wire: &mut impl Wire,
+    ) {
         let marker = std::mem::take(&mut self.fresh);
         let (sequence, timestamp) = if marker { self.sender.start(due) } else { self.sender.next() };
-        let packet = &mut room[..HEADER + samples as usize];
+        let packet = &mut room[..HEADER + length];
         let Some(payload_type) = self.stream.as_ref().map(|stream| stream.payload_type_send) else { return };
+        let samples = ms * (self.sender.clock / 1000);
         let out = Outgoing { marker, payload_type, sequence, timestamp, samples };
-        let audible = self.is_audible(codec, &packet[HEADER..]);
         self.transmit(due, out, audible, packet, wire);
     }
 
     /// One packet's time of a digit (RFC 4733 section 2.5.1): tone, then pause, then the source goes on.
-    fn tick_digits(&mut self, due: Monotonic, samples: u32, room: &mut [u8], wire: &mut impl Wire) {
+    fn tick_digits(&mut self, due: Monotonic, ms: u32, linear: &mut [i16], room: &mut [u8], wire: &mut impl Wire) {
         let Some((codec, event_type)) =
             self.stream.as_ref().map(|stream| (stream.codec, stream.telephone_event.map(|(send, _)| send)))
         else {
             return;
         };
-        let step = u16::try_from(samples).unwrap_or(160);
+        // Digits are counted in units of 8 kHz; on the wire they are in the stream's own (RFC 4733 section 2.5.1.2).
+        let step = u16::try_from(ms * 8).unwrap_or(160);
+        let finer = u16::try_from(self.sender.clock / 8000).unwrap_or(1).max(1);
         match self.digits_out.state {
             Sending::Idle => {}
             Sending::Pause { left } => {
-                room[HEADER..HEADER + samples as usize].fill(codec.silence());
-                self.send_frame(due, samples, codec, room, wire);
+                let linear = &mut linear[..(ms * codec.sample_rate() / 1000) as usize];
+                linear.fill(0);
+                self.send_linear(due, ms, linear, room, wire);
                 self.digits_out.state = match left.saturating_sub(step) {
                     0 => Sending::Idle,
                     left => Sending::Pause { left },
@@ -309,10 +377,11 @@ impl Port {
                 let end = duration >= TONE;
                 let marker = timestamp.is_none();
                 let timestamp = timestamp.unwrap_or_else(|| self.sender.start(due).1);
-                let payload = Payload { event, end, volume: 10, duration };
+                let duration_sent = duration.saturating_mul(finer);
+                let payload = Payload { event, end, volume: 10, duration: duration_sent };
                 for _ in 0..if end { ENDS } else { 1 } {
                     let sequence = self.sender.next().0;
-                    let out = Outgoing { marker, payload_type, sequence, timestamp, samples: u32::from(duration) };
+                    let out = Outgoing { marker, payload_type, sequence, timestamp, samples: u32::from(duration_sent) };
                     self.transmit_event(due, out, payload, wire);
                 }
                 self.fresh = true;
@@ -398,8 +467,9 @@ impl Port {
         Header { marker, payload_type, sequence, timestamp, ssrc: self.sender.ssrc }.write(header);
         self.sender.sent(at, sequence, timestamp, samples, packet.len() - HEADER);
         if audible {
+            let lasting = playing_at(samples, self.sender.clock);
             for meter in &mut self.meters {
-                meter.audible(at, samples);
+                meter.audible(at, lasting);
             }
         }
         self.tap_sent(at, payload_type, timestamp, &packet[HEADER..]);

@@ -2,8 +2,9 @@
 //! the stream that is heard now.
 
 use crate::{
+    CLOCK_RATE,
     packet::Rtp,
-    sender::{playing, samples},
+    sender::{playing_at, samples_at},
 };
 use clock::Monotonic;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(crate) struct Receiver {
     jitter_highest: u32,
     /// Middle 32 bits of the NTP time of the peer's last sender report, and when it came.
     sender_report: Option<(u32, Monotonic)>,
+    /// Timestamp units a second; zero stands for the telephone's 8000.
+    clock: u32,
 }
 
 #[derive(Debug)]
@@ -103,8 +106,9 @@ impl Receiver {
     /// Jitter by an audio packet's arrival (telephone-events repeat their timestamp and say nothing).
     #[inline]
     pub(crate) fn time(&mut self, now: Monotonic, timestamp: u32) {
+        let clock = self.clock();
         let Some(stream) = &mut self.stream else { return };
-        let transit = samples(now.since(Monotonic::ORIGIN)).wrapping_sub(timestamp);
+        let transit = samples_at(now.since(Monotonic::ORIGIN), clock).wrapping_sub(timestamp);
         if let Some(before) = stream.transit.replace(transit) {
             let difference = transit.wrapping_sub(before).cast_signed().unsigned_abs().min(1 << 20);
             stream.jitter = (stream.jitter + difference).saturating_sub((stream.jitter + 8) >> 4);
@@ -121,11 +125,26 @@ impl Receiver {
     }
 
     pub(crate) fn jitter(&self) -> Duration {
-        playing(self.stream.as_ref().map_or(0, |stream| stream.jitter >> 4))
+        playing_at(self.stream.as_ref().map_or(0, |stream| stream.jitter >> 4), self.clock())
     }
 
     pub(crate) fn jitter_highest(&self) -> Duration {
-        playing(self.jitter_highest)
+        playing_at(self.jitter_highest, self.clock())
+    }
+
+    /// The peer's timestamps run at this rate from now on.
+    pub(crate) fn set_clock(&mut self, clock: u32) {
+        if clock != self.clock() {
+            self.jitter_highest = samples_at(playing_at(self.jitter_highest, self.clock()), clock);
+            if let Some(stream) = &mut self.stream {
+                (stream.transit, stream.jitter) = (None, 0);
+            }
+        }
+        self.clock = clock;
+    }
+
+    fn clock(&self) -> u32 {
+        if self.clock == 0 { CLOCK_RATE } else { self.clock }
     }
 
     /// The peer's sender report came.

@@ -3,6 +3,7 @@
 use crate::{
     Codec, Stream,
     digits::Payload,
+    noise::Noise,
     packet::{HEADER, Rtp, after},
     port::{Feed, MAX_FRAME, Mapping, Outgoing, Port},
     worker::Wire,
@@ -24,8 +25,8 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// What a packet of an agreed stream carries. G.711 under its static payload type is always understood: a peer may
-    /// change among the codecs offered at any time (RFC 3264 section 5.1).
+    /// What a packet of an agreed stream carries. A static payload type is always understood: a peer may change among the
+    /// codecs offered at any time (RFC 3264 section 5.1).
     #[inline]
     pub(crate) fn of(stream: &Stream, packet: &Rtp, bytes: &[u8]) -> Option<Self> {
         let payload = &bytes[packet.payload.clone()];
@@ -34,10 +35,11 @@ impl Content {
         }
         let codec = match packet.payload_type {
             own if own == stream.payload_type_receive => stream.codec,
-            0 => Codec::Pcmu,
-            8 => Codec::Pcma,
             COMFORT_NOISE => return Some(Self::Noise(payload.first().map_or(127, |level| level & 0x7f))),
-            _ => return None,
+            other => {
+                let accepted = stream.alternatives.iter().find(|(number, _)| *number == other).map(|(_, codec)| *codec);
+                accepted.or(Codec::of_static_payload_type(other))?
+            }
         };
         Some(if payload.is_empty() { Self::Skip } else { Self::Audio(codec) })
     }
@@ -51,6 +53,8 @@ pub(crate) struct Incoming {
     pub(crate) sequence: u16,
     pub(crate) timestamp: u32,
     pub(crate) content: Content,
+    /// Whether it is above the threshold of silence, where that was looked at because the payload does not show it.
+    pub(crate) loud: Option<bool>,
 }
 
 impl Port {
@@ -70,8 +74,12 @@ impl Port {
                 Some((send, _)) if relayed.swallow != Some(incoming.timestamp) => (send, u32::from(payload.duration)),
                 _ => return self.skip(mapping, incoming.sequence),
             },
-            Content::Audio(_) => (audio_type, u32::try_from(packet.len() - HEADER).unwrap_or(0)),
-            Content::Noise(_) => (audio_type, self.frame()),
+            Content::Audio(from) if from.converts_in_place(codec) => {
+                (audio_type, from.timestamp_units(&packet[HEADER..]).unwrap_or(0))
+            }
+            // Noise is made of G.711's words; to other codecs it is a pause like any other.
+            Content::Noise(_) if codec.is_g711() => (audio_type, self.frame_units()),
+            Content::Audio(_) | Content::Noise(_) => return self.skip(mapping, incoming.sequence),
             Content::Skip => return self.skip(mapping, incoming.sequence),
         };
         let marker = incoming.marker || mapping.is_none();
@@ -93,7 +101,7 @@ impl Port {
             Content::Audio(from) => {
                 from.convert(codec, &mut packet[HEADER..]);
                 self.forwarded_audio();
-                let audible = self.is_audible(codec, &packet[HEADER..]);
+                let audible = incoming.loud.unwrap_or_else(|| self.is_audible(codec, &packet[HEADER..]));
                 self.transmit(now, out, audible, packet, wire);
             }
             Content::Event(payload) => {
@@ -103,8 +111,8 @@ impl Port {
             Content::Noise(level) => {
                 self.forwarded_audio();
                 let mut room = [0; HEADER + MAX_FRAME];
-                let packet = &mut room[..HEADER + samples as usize];
-                noise(codec, level, out.timestamp, &mut packet[HEADER..]);
+                let packet = &mut room[..(HEADER + samples as usize).min(HEADER + MAX_FRAME)];
+                Noise::seeded(level, out.timestamp).fill_words(codec, &mut packet[HEADER..]);
                 let audible = self.is_audible(codec, &packet[HEADER..]);
                 self.transmit(now, out, audible, packet, wire);
             }
@@ -152,41 +160,6 @@ impl Mapping {
             if sequence.wrapping_sub(self.first) > 0x4000 {
                 self.first = sequence.wrapping_sub(0x2000);
             }
-        }
-    }
-}
-
-/// White noise of a level in -dBov, the same for the same seed.
-fn noise(codec: Codec, level: u8, seed: u32, frame: &mut [u8]) {
-    if level >= 78 {
-        // Below the smallest step of G.711.
-        return frame.fill(codec.silence());
-    }
-    // A uniform spread has a power of a third of its peak squared.
-    let peak = (32_768.0 * 3f32.sqrt() * 10f32.powf(-f32::from(level) / 20.0)).min(32_000.0);
-    let mut state = seed | 1;
-    for word in frame {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        #[expect(clippy::cast_possible_truncation, reason = "the peak is within 16 bits")]
-        #[expect(clippy::cast_precision_loss, reason = "it is noise")]
-        let sample = (peak * (state.cast_signed() as f32 / 2_147_483_648.0)) as i16;
-        *word = codec.encode(sample);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comfort_noise_has_the_level_it_is_told() {
-        for level in [30u8, 40, 50, 60] {
-            let mut frame = [0; 800];
-            noise(Codec::Pcmu, level, 12_345, &mut frame);
-            let dbov = 10.0 * (f64::from(Codec::Pcmu.mean_square(&frame)) / (32_768.0 * 32_768.0)).log10();
-            assert!((dbov + f64::from(level)).abs() < 1.0, "wanted -{level}, got {dbov}");
         }
     }
 }

@@ -151,7 +151,8 @@ impl Port {
             cname: &cname,
             sent: sent.then(|| {
                 let timestamp = self.sender.timestamp_at(now.monotonic);
-                (ntp(now), timestamp, self.sender.packets, self.sender.octets)
+                let (packets, octets) = self.sender.sent_so_far();
+                (ntp(now), timestamp, packets, octets)
             }),
             block: self.receiver.report(now.monotonic),
             bye,

@@ -7,19 +7,25 @@ use crate::{
 use clock::Monotonic;
 use std::time::Duration;
 
-/// How far the time line of a source may wander from the sender's own before a switch follows the source.
-const WANDERING: u32 = CLOCK_RATE / 10;
+/// The fraction of a second that the time line of a source may wander from the sender's own before a switch follows the
+/// source.
+const WANDERING: u32 = 10;
 
-/// Audio samples in a stretch of time.
-pub(crate) fn samples(duration: Duration) -> u32 {
+/// Timestamp units in a stretch of time, at so many a second.
+pub(crate) fn samples_at(duration: Duration, clock: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "timestamps are a circle")]
-    let samples = (duration.as_nanos() / u128::from(1_000_000_000 / CLOCK_RATE)) as u32;
-    samples
+    let units = (duration.as_nanos() * u128::from(clock) / 1_000_000_000) as u32;
+    units
 }
 
-/// The time that audio samples take.
-pub(crate) fn playing(samples: u32) -> Duration {
-    Duration::from_nanos(u64::from(samples) * u64::from(1_000_000_000 / CLOCK_RATE))
+/// The time that timestamp units take, at so many a second.
+pub(crate) fn playing_at(units: u32, clock: u32) -> Duration {
+    Duration::from_nanos(u64::from(units) * 1_000_000_000 / u64::from(clock.max(1)))
+}
+
+/// The time that units of the telephone's clock take.
+pub(crate) fn playing(units: u32) -> Duration {
+    playing_at(units, CLOCK_RATE)
 }
 
 /// One SSRC for life; sequence and timestamp go on over every switch of source.
@@ -28,6 +34,10 @@ pub(crate) struct Sender {
     pub(crate) ssrc: u32,
     pub(crate) packets: u64,
     pub(crate) octets: u64,
+    /// Timestamp units a second.
+    pub(crate) clock: u32,
+    /// Packets and octets under earlier SSRCs.
+    earlier: (u64, u64),
     /// Where the next packet stands when none was sent yet.
     first: (u16, u32),
     last: Option<Last>,
@@ -47,12 +57,26 @@ struct Last {
 
 impl Sender {
     pub(crate) fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
-        Self { ssrc, packets: 0, octets: 0, first: (sequence, timestamp), last: None }
+        let first = (sequence, timestamp);
+        Self { ssrc, packets: 0, octets: 0, clock: CLOCK_RATE, earlier: (0, 0), first, last: None }
+    }
+
+    /// From now on the clock runs at another rate: under a new SSRC, unless nothing was sent yet (RFC 7160 section 4.1).
+    pub(crate) fn change_clock(&mut self, clock: u32, ssrc: u32, sequence: u16, timestamp: u32) {
+        if self.last.take().is_some() {
+            (self.ssrc, self.first, self.earlier) = (ssrc, (sequence, timestamp), (self.packets, self.octets));
+        }
+        self.clock = clock;
+    }
+
+    /// Packets and octets under the present SSRC.
+    pub(crate) fn sent_so_far(&self) -> (u64, u64) {
+        (self.packets - self.earlier.0, self.octets - self.earlier.1)
     }
 
     /// When the audio sent so far has been played out by a listener without delay.
     pub(crate) fn covered_until(&self) -> Option<Monotonic> {
-        self.last.map(|last| last.at + playing(last.samples))
+        self.last.map(|last| last.at + playing_at(last.samples, self.clock))
     }
 
     /// When the latest packet was sent.
@@ -64,9 +88,10 @@ impl Sender {
     /// but never inside audio already sent.
     pub(crate) fn start(&mut self, now: Monotonic) -> (u16, u32) {
         let Some(last) = &mut self.last else { return self.first };
-        let by_last = last.timestamp.wrapping_add(samples(now.since(last.at)));
-        let mut timestamp = last.origin.1.wrapping_add(samples(now.since(last.origin.0)));
-        if timestamp.wrapping_sub(by_last).wrapping_add(WANDERING) > 2 * WANDERING {
+        let (clock, wandering) = (self.clock, self.clock / WANDERING);
+        let by_last = last.timestamp.wrapping_add(samples_at(now.since(last.at), clock));
+        let mut timestamp = last.origin.1.wrapping_add(samples_at(now.since(last.origin.0), clock));
+        if timestamp.wrapping_sub(by_last).wrapping_add(wandering) > 2 * wandering {
             timestamp = by_last;
             last.origin = (now, by_last);
         }
@@ -104,7 +129,7 @@ impl Sender {
 
     /// The timestamp that stands for `now` (RFC 3550 section 6.4.1).
     pub(crate) fn timestamp_at(&self, now: Monotonic) -> u32 {
-        self.last.map_or(self.first.1, |last| last.timestamp.wrapping_add(samples(now.since(last.at))))
+        self.last.map_or(self.first.1, |last| last.timestamp.wrapping_add(samples_at(now.since(last.at), self.clock)))
     }
 }
 

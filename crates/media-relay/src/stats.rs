@@ -1,5 +1,6 @@
 //! Counts of one port.
 
+use crate::ear::Ear;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -38,10 +39,25 @@ pub struct Stats {
     pub unknown_payload_type: u64,
     /// Packets that came too late to be forwarded (of an old source, or after a stall of ours): dropped.
     pub late: u64,
+    /// Milliseconds of the peer's audio that were missing where it was decoded, and were made up (pauses of a peer that
+    /// suppresses silence included).
+    pub concealed_ms: u64,
+    /// Milliseconds put in and taken out where its audio was decoded, to follow its clock and jitter.
+    pub stretched_ms: u64,
     /// Digits received.
     pub digits_received: u64,
     /// Digits that could not be reported or sent (bound reached, or telephone-event not agreed).
     pub digits_dropped: u64,
     /// Time from the port's opening to the first packet received.
     pub first_packet_after: Option<Duration>,
+}
+
+impl Stats {
+    /// Takes over what an ear counted.
+    pub(crate) fn note(&mut self, ear: Option<&Ear>) {
+        let Some(heard) = ear.map(Ear::heard) else { return };
+        self.late += heard.late;
+        self.concealed_ms += heard.concealed_ms;
+        self.stretched_ms += heard.grown_ms + heard.shrunk_ms;
+    }
 }

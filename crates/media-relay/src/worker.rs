@@ -1,20 +1,18 @@
 //! One worker's ports, driven by packets, commands and time.
 
 use crate::{
-    CallKey, Clip, Command, Counters, Event, Library, MAX_MEASUREMENTS, PortId, Source, Stats, Stream,
-    codec::QUIET_MEAN_SQUARE,
+    CallKey, Clip, Command, Counters, Event, Library, MAX_MEASUREMENTS, PortId, Source, Stream,
+    codec::MAX_DECODED,
     latch::{Latch, Verdict as Whose},
     meter::Meter,
     outbox::Outbox,
-    packet::{Datagram, HEADER, Rtp, classify},
-    player::Player,
-    port::{Feed, MAX_FRAME, Port, Relayed},
+    packet::{Datagram, HEADER, classify},
+    port::{MAX_FRAME, MAX_LINEAR, Port},
     receiver::Verdict,
     relay::{Content, Incoming},
     rtcp,
     secure::Refused,
-    sender::Sender,
-    sender::playing,
+    sender::{Sender, playing_at},
     tap::Taps,
 };
 use clock::{Monotonic, Now};
@@ -63,12 +61,12 @@ pub enum Age {
 /// One worker's ports. Packets leave through a [`Wire`] at once; events wait in reserved places until fetched.
 #[derive(Debug)]
 pub struct Worker {
-    ports: Vec<Option<Box<Port>>>,
+    pub(crate) ports: Vec<Option<Box<Port>>>,
     free: Vec<Slot>,
     by_id: FxHashMap<PortId, Slot>,
-    calls: FxHashMap<CallKey, Call>,
-    library: Arc<Library>,
-    ringback: Arc<Clip>,
+    pub(crate) calls: FxHashMap<CallKey, Call>,
+    pub(crate) library: Arc<Library>,
+    pub(crate) ringback: Arc<Clip>,
     taps: Taps,
     /// Ports that make packets of their own now.
     ticking: Vec<Slot>,
@@ -81,16 +79,20 @@ pub struct Worker {
     /// Whose step is under way: who pays for a panic.
     serving: Option<(CallKey, PortId)>,
     lost: VecDeque<PortId>,
-    counters: Counters,
+    pub(crate) counters: Counters,
     chance: StdRng,
     room: Box<[u8; HEADER + MAX_FRAME]>,
+    /// What is mixed, and what is encoded.
+    pub(crate) sums: Box<[i32; MAX_LINEAR]>,
+    pub(crate) linear: Box<[i16; MAX_LINEAR]>,
+    pub(crate) decoded: Box<[i16; MAX_DECODED]>,
     copy: Box<[u8; 2048]>,
 }
 
 #[derive(Debug, Default)]
-struct Call {
+pub(crate) struct Call {
     generation: Option<u64>,
-    ports: SmallVec<[Slot; 4]>,
+    pub(crate) ports: SmallVec<[Slot; 4]>,
 }
 
 impl Worker {
@@ -116,6 +118,9 @@ impl Worker {
             counters: Counters::default(),
             chance: StdRng::seed_from_u64(seed),
             room: Box::new([0; HEADER + MAX_FRAME]),
+            sums: Box::new([0; MAX_LINEAR]),
+            linear: Box::new([0; MAX_LINEAR]),
+            decoded: Box::new([0; MAX_DECODED]),
             copy: Box::new([0; 2048]),
         }
     }
@@ -196,7 +201,7 @@ impl Worker {
         self.serving = None;
         match command {
             Command::Open { port, call } => self.open(now.monotonic, port, call),
-            Command::Describe { port, stream } => self.describe(now.monotonic, port, stream),
+            Command::Describe { port, stream } => self.describe(now.monotonic, port, stream, wire),
             Command::Plan { call, generation, sources } => self.plan(now.monotonic, call, generation, &sources, wire),
             Command::Adopt { port, call } => self.adopt(now.monotonic, port, call, wire),
             Command::SendDtmf { port, digits } => self.with(port, wire, |port, wire| {
@@ -319,20 +324,40 @@ impl Worker {
             Content::Skip
         });
         let may_receive = stream.may_receive;
-        news |= port.observe(now, &packet, content, bytes);
+        if let Content::Audio(codec) = content
+            && port.receiving != Some(codec)
+        {
+            port.receiving = Some(codec);
+            let call = port.call;
+            self.wire_up(now, call, wire);
+        }
+        let loud = self.loudness(slot, &packet, content, bytes);
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        let pressed = port.observe(now, &packet, content, loud, bytes, &mut news);
         if age == Age::Stale || !may_receive {
             // What comes after is a new source, lest the packets left out look lost.
             port.epoch = port.epoch.wrapping_add(1);
             port.stats.late += u64::from(age == Age::Stale);
         } else {
+            if let Some(ear) = &mut port.ear {
+                match content {
+                    Content::Audio(_) => ear.receive(port.epoch, packet.timestamp, &bytes[packet.payload.clone()]),
+                    Content::Noise(level) => ear.quieten(level),
+                    Content::Event(_) | Content::Skip => {}
+                }
+            }
             let incoming = Incoming {
                 epoch: port.epoch,
                 marker: packet.marker,
                 sequence: packet.sequence,
                 timestamp: packet.timestamp,
                 content,
+                loud,
             };
             self.forward(now, slot, incoming, &mut bytes[packet.payload.start - HEADER..packet.payload.end], wire);
+        }
+        for digit in pressed.into_iter().flatten() {
+            self.pass_digit(now, slot, digit, wire);
         }
         if news {
             self.queue(slot);
@@ -376,7 +401,7 @@ impl Worker {
         if let Some(about) = heard.about_us {
             port.stats.remote_fraction_lost = Some(about.fraction_lost);
             port.stats.remote_packets_lost = Some(about.lost);
-            port.stats.remote_jitter = Some(playing(about.jitter));
+            port.stats.remote_jitter = Some(playing_at(about.jitter, port.sender.clock));
             port.stats.round_trip = about.round_trip.or(port.stats.round_trip);
         }
     }
@@ -422,7 +447,7 @@ impl Worker {
         self.housekeeping.get_or_insert(now + HOUSEKEEPING);
     }
 
-    fn describe(&mut self, now: Monotonic, id: PortId, stream: Box<Stream>) {
+    fn describe(&mut self, now: Monotonic, id: PortId, stream: Box<Stream>, wire: &mut impl Wire) {
         let Some(slot) = self.slot(id) else { return };
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         self.serving = Some((port.call, port.id));
@@ -435,9 +460,25 @@ impl Worker {
         }
         let silent_until_now = port.stream.is_none();
         port.secure(now, &stream);
+        let (before, codec) = (port.stream.as_ref().map(|stream| stream.codec), stream.codec);
+        if port.sender.clock != codec.clock_rate() {
+            #[expect(clippy::cast_possible_truncation, reason = "chance needs no more than its low half")]
+            let sequence = self.chance.next_u32() as u16;
+            let (ssrc, timestamp) = (self.chance.next_u32(), self.chance.next_u32());
+            port.sender.change_clock(codec.clock_rate(), ssrc, sequence, timestamp);
+        }
+        port.receiver.set_clock(codec.clock_rate());
+        if port.stream.as_ref().is_some_and(|before| before.opus != stream.opus) {
+            port.encoder = None;
+        }
         port.stream = Some(stream);
         if silent_until_now {
             port.plan_next(now);
+        }
+        let call = port.call;
+        if before != Some(codec) {
+            port.receiving = None;
+            self.wire_up(now, call, wire);
         }
         self.schedule(slot);
     }
@@ -463,58 +504,7 @@ impl Worker {
                 sources.iter().find(|(listener, _)| *listener == id).map_or(&Source::Silence, |(_, source)| source);
             self.listen(now, *slot, source, wire);
         }
-        for slot in &slots {
-            let listeners = slots.iter().copied().filter(|listener| self.hears(*listener, *slot)).collect();
-            if let Some(port) = self.port(*slot) {
-                port.listeners = listeners;
-            }
-        }
-    }
-
-    fn hears(&self, listener: Slot, source: Slot) -> bool {
-        let at = |slot: Slot| self.ports.get(slot.0 as usize).and_then(Option::as_deref);
-        match (at(listener), at(source)) {
-            (Some(listener), Some(source)) => {
-                matches!(listener.feed, Feed::Leg(_)) && listener.source == Source::Port(source.id)
-            }
-            _ => false,
-        }
-    }
-
-    fn listen(&mut self, now: Monotonic, slot: Slot, source: &Source, wire: &mut impl Wire) {
-        let heard = match source {
-            Source::Port(id) => self.slot(*id).and_then(|slot| self.ports[slot.0 as usize].as_deref()),
-            _ => None,
-        };
-        let swallow = heard.and_then(|port| port.digits_in.latest());
-        let heard_call = heard.map(|port| port.call);
-        let (library, ringback) = (self.library.clone(), self.ringback.clone());
-        let Some(port) = self.port(slot) else { return };
-        if port.source == *source {
-            return;
-        }
-        // A play under its id goes on even if the rest of it changed.
-        if let (Source::Play(new), Source::Play(old)) = (source, &port.source)
-            && new.id == old.id
-        {
-            return;
-        }
-        let feed = match source {
-            Source::Nothing => Feed::Nothing,
-            Source::Port(id) if *id != port.id && heard_call == Some(port.call) => {
-                Feed::Leg(Relayed { mapping: None, swallow })
-            }
-            Source::Silence | Source::Port(_) => Feed::Silence,
-            Source::Play(play) => {
-                Feed::Play(port.resume(play.id).unwrap_or_else(|| Player::new(play, &library, &ringback)))
-            }
-            Source::Ringback => Feed::Play(Player::ringback(ringback)),
-        };
-        let before = port.sender.packets;
-        port.switch(now, source.clone(), feed, wire);
-        let sent = port.sender.packets - before;
-        self.counters.packets_sent += sent;
-        self.schedule(slot);
+        self.connect(call);
     }
 
     fn close(&mut self, now: Now, id: PortId, wire: &mut impl Wire) {
@@ -552,10 +542,16 @@ impl Worker {
         for other in others.iter().flatten() {
             let Some(listener) = self.port(*other) else { continue };
             listener.listeners.retain(|listener| *listener != slot);
-            if listener.source == Source::Port(id) {
-                self.listen(now, *other, &Source::Silence, wire);
-            }
+            let without = match &listener.source {
+                Source::Port(heard) if *heard == id => Source::Silence,
+                Source::Mix(ids) if ids.contains(&id) => {
+                    Source::Mix(ids.iter().copied().filter(|other| *other != id).collect())
+                }
+                _ => continue,
+            };
+            self.listen(now, *other, &without, wire);
         }
+        self.connect(call);
         if others.is_none_or(|others| others.is_empty()) {
             self.calls.remove(&call);
         }
@@ -570,6 +566,7 @@ impl Worker {
             port.call = call;
             port.tapping = None;
             port.listeners.clear();
+            port.ear = None;
         }
         self.calls.entry(call).or_default().ports.push(slot);
     }
@@ -587,7 +584,12 @@ impl Worker {
             };
             self.serving = Some((port.call, port.id));
             let before = port.sender.packets;
-            port.tick(now, &mut self.room[..], wire);
+            while let Some(due) = self.port(slot).and_then(|port| port.due_by(now)) {
+                self.gather(slot, due);
+                let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { break };
+                port.tick(due, &mut self.linear[..], &mut self.room[..], wire);
+            }
+            let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { continue };
             self.counters.packets_sent += port.sender.packets - before;
             let news = port.outbox.has_plays();
             match port.due {
@@ -616,7 +618,8 @@ impl Worker {
             self.serving = Some((port.call, port.id));
             let mut news = false;
             port.keep_tap(now.monotonic);
-            if let Some(pressed) = port.digits_in.expire(now.monotonic) {
+            let expired = port.digits_in.expire(now.monotonic);
+            if let Some(pressed) = expired {
                 port.pressed(pressed);
                 news = true;
             }
@@ -633,8 +636,12 @@ impl Worker {
                 let chance = self.chance.next_u32();
                 port.report(now, chance, false, wire);
             }
+            let slot = Slot(u32::try_from(at).unwrap_or(u32::MAX));
             if news {
-                self.queue(Slot(u32::try_from(at).unwrap_or(u32::MAX)));
+                self.queue(slot);
+            }
+            if let Some(pressed) = expired {
+                self.pass_digit(now.monotonic, slot, pressed.digit, wire);
             }
         }
     }
@@ -652,12 +659,12 @@ impl Worker {
         self.queue(slot);
     }
 
-    fn port(&mut self, slot: Slot) -> Option<&mut Port> {
+    pub(crate) fn port(&mut self, slot: Slot) -> Option<&mut Port> {
         self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut)
     }
 
     /// Sees to it that what a port has due is done in time.
-    fn schedule(&mut self, slot: Slot) {
+    pub(crate) fn schedule(&mut self, slot: Slot) {
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         let Some(due) = port.due.filter(|_| port.stream.is_some()) else { return };
         if !std::mem::replace(&mut port.ticking, true) {
@@ -672,54 +679,6 @@ impl Worker {
             && !std::mem::replace(&mut port.outbox.queued, true)
         {
             self.pending.push_back(slot);
-        }
-    }
-}
-
-impl Port {
-    /// Takes from a packet received what others than listeners want to know; true when there is something to report.
-    #[inline]
-    fn observe(&mut self, now: Monotonic, packet: &Rtp, content: Content, bytes: &[u8]) -> bool {
-        let mut news = false;
-        match content {
-            Content::Audio(codec) => {
-                self.receiver.time(now, packet.timestamp);
-                self.tap_received(now, codec, packet, bytes);
-                if self.watch.silence_after.is_some()
-                    && codec.mean_square(&bytes[packet.payload.clone()]) >= QUIET_MEAN_SQUARE
-                    && let Some(noticed) = self.watch.audible(now)
-                {
-                    self.outbox.noticed(noticed);
-                    news = true;
-                }
-            }
-            Content::Event(payload) => {
-                for pressed in self.digits_in.receive(now, packet.timestamp, payload).into_iter().flatten() {
-                    self.pressed(pressed);
-                    news = true;
-                }
-            }
-            Content::Noise(_) | Content::Skip => {}
-        }
-        news
-    }
-
-    fn pressed(&mut self, pressed: crate::digits::Pressed) {
-        self.stats.digits_received += 1;
-        if !self.outbox.digit(pressed) {
-            self.stats.digits_dropped += 1;
-        }
-    }
-
-    /// Counts up to now.
-    fn snapshot(&self) -> Stats {
-        Stats {
-            packets_sent: self.sender.packets,
-            octets_sent: self.sender.octets,
-            packets_lost: self.receiver.lost(),
-            jitter: self.receiver.jitter(),
-            jitter_highest: self.receiver.jitter_highest(),
-            ..self.stats.clone()
         }
     }
 }

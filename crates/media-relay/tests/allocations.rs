@@ -2,8 +2,8 @@
 
 use clock::{Monotonic, Now};
 use media_relay::{
-    Age, Block, CallKey, Channel, Clip, Codec, Command, Latching, Library, Play, PlayId, PortId, Slot, Source, Stream,
-    Tap, TapId, Taps, Then, Wire, Worker,
+    Age, Block, CallKey, Channel, Clip, Codec, Command, Library, Play, PlayId, PortId, Slot, Source, Stream, Tap,
+    TapId, Taps, Then, Wire, Worker,
 };
 use std::{
     net::SocketAddr,
@@ -45,20 +45,7 @@ impl House {
         let mut house =
             Self { worker: Worker::new(Arc::new(library), 7, now), now, wire: Count(0), sequence: 1, timestamp: 160 };
         for (port, codec) in [(ONE, Codec::Pcmu), (OTHER, codec)] {
-            let stream = Stream {
-                remote: peer(port),
-                remote_rtcp: SocketAddr::new(peer(port).ip(), 9),
-                codec,
-                payload_type_send: codec.static_payload_type(),
-                payload_type_receive: codec.static_payload_type(),
-                telephone_event: Some((101, 101)),
-                ptime: PACKET,
-                may_send: true,
-                may_receive: true,
-                nat: Latching::Sdp,
-                srtp: None,
-                rtcp_mux: false,
-            };
+            let stream = Stream { telephone_event: Some((101, 101)), ..Stream::new(peer(port), codec) };
             house.command(Command::Open { port, call: CallKey(1) });
             house.command(Command::Describe { port, stream: Box::new(stream) });
         }
@@ -147,6 +134,14 @@ fn no_allocation_per_converted_packet() {
     House::new(Codec::Pcma, Source::Port(ONE)).allocates_nothing(25, speak_and_wait, 25);
 }
 
+/// Decoded, held back, resampled, encoded; and the other way round nothing but silence.
+#[test]
+fn no_allocation_per_packet_coded_anew() {
+    for codec in [Codec::G722, Codec::Opus, Codec::L16At8k, Codec::L16At16k] {
+        House::new(codec, Source::Port(ONE)).allocates_nothing(25, speak_and_wait, 25);
+    }
+}
+
 #[test]
 fn no_allocation_per_recorded_packet() {
     let mut house = House::new(Codec::Pcma, Source::Port(ONE));
@@ -187,6 +182,8 @@ fn no_allocation_per_tick_of_a_player() {
         Source::Silence,
         Source::Ringback,
     ] {
-        House::new(Codec::Pcma, source).allocates_nothing(25, House::advance, 25);
+        for codec in [Codec::Pcma, Codec::G722, Codec::Opus, Codec::L16At16k] {
+            House::new(codec, source.clone()).allocates_nothing(25, House::advance, 25);
+        }
     }
 }

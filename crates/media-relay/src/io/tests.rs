@@ -1,7 +1,7 @@
 //! Workers that panic and workers that die: real threads, real sockets.
 
 use super::*;
-use crate::{Codec, Latching, Source, Stream};
+use crate::{Codec, Source, Stream};
 use clock::io::monotonic;
 
 /// A packet that ends so makes the worker panic where it is sent on.
@@ -29,20 +29,7 @@ fn call(relay: &mut Relay, key: u64) -> Call {
     for (opened, peer) in ports.iter().zip(&peers) {
         peer.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         let remote = peer.local_addr().unwrap();
-        let stream = Stream {
-            remote,
-            remote_rtcp: SocketAddr::new(remote.ip(), 9),
-            codec: Codec::Pcmu,
-            payload_type_send: 0,
-            payload_type_receive: 0,
-            telephone_event: None,
-            ptime: Duration::from_millis(20),
-            may_send: true,
-            may_receive: true,
-            nat: Latching::Sdp,
-            srtp: None,
-            rtcp_mux: false,
-        };
+        let stream = Stream { remote_rtcp: SocketAddr::new(remote.ip(), 9), ..Stream::new(remote, Codec::Pcmu) };
         relay.send(Command::Describe { port: opened.port, stream: Box::new(stream) }).unwrap();
     }
     let [one, other] = [ports[0].port, ports[1].port];

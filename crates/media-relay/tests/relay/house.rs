@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use clock::{Monotonic, Now};
 use media_relay::{
-    Age, CallKey, Channel, Clip, Codec, Command, Event, Latching, Library, Play, PlayId, PortId, Slot, Source, Stream,
-    Then, Wire, Worker,
+    Age, CallKey, Channel, Clip, Codec, Command, Event, Library, Play, PlayId, PortId, Slot, Source, Stream, Then,
+    Wire, Worker,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use webrtc_util::marshal::Unmarshal;
@@ -252,20 +252,7 @@ pub(crate) fn raw(payload_type: u8, marker: bool, sequence: u16, timestamp: u32,
 }
 
 pub(crate) fn stream(remote: SocketAddr, codec: Codec) -> Stream {
-    Stream {
-        remote,
-        remote_rtcp: SocketAddr::new(remote.ip(), remote.port() + 1),
-        codec,
-        payload_type_send: codec.static_payload_type(),
-        payload_type_receive: codec.static_payload_type(),
-        telephone_event: Some((EVENT_TYPE, EVENT_TYPE)),
-        ptime: Duration::from_millis(20),
-        may_send: true,
-        may_receive: true,
-        nat: Latching::Sdp,
-        srtp: None,
-        rtcp_mux: false,
-    }
+    Stream { telephone_event: Some((EVENT_TYPE, EVENT_TYPE)), ..Stream::new(remote, codec) }
 }
 
 pub(crate) fn music(id: u64) -> Source {
@@ -319,6 +306,26 @@ pub(crate) fn assert_continuous(heard: &[Sent], slack: Duration) {
         assert!(
             (advanced - elapsed).abs() <= slack.as_secs_f64() * 1000.0,
             "packet {index} at {at:?}: the timestamp advanced by {advanced} ms in {elapsed} ms"
+        );
+    }
+}
+
+/// One SSRC, sequence numbers without a gap, no more than `gap` between packets, and a timestamp that follows time within
+/// `slack`, at so many units a second.
+#[track_caller]
+pub(crate) fn assert_one_source(heard: &[Sent], clock: u32, gap: Duration, slack: Duration) {
+    let packets: Vec<_> = heard.iter().map(|sent| (sent.at, sent.rtp().header)).collect();
+    let (first_at, first) = packets.first().expect("something was sent").clone();
+    for (index, pair) in packets.windows(2).enumerate() {
+        let ((before_at, before), (at, header)) = (&pair[0], &pair[1]);
+        assert_eq!(header.ssrc, first.ssrc, "packet {index}: one SSRC");
+        assert_eq!(header.sequence_number, before.sequence_number.wrapping_add(1), "packet {index} at {at:?}");
+        assert!(*at - *before_at <= gap, "packet {index}: nothing from {before_at:?} to {at:?}");
+        let advanced = f64::from(header.timestamp.wrapping_sub(first.timestamp)) / f64::from(clock);
+        let elapsed = (*at - first_at).as_secs_f64();
+        assert!(
+            (advanced - elapsed).abs() <= slack.as_secs_f64(),
+            "packet {index} at {at:?}: the timestamp advanced by {advanced} s in {elapsed} s"
         );
     }
 }

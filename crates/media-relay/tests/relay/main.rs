@@ -1,6 +1,7 @@
 //! What the relay owes its listeners, in virtual time: one behaviour a file.
 
 mod continuity;
+mod conversion;
 mod house;
 mod latching;
 mod panics;
@@ -8,6 +9,7 @@ mod port_pairs;
 mod random_schedules;
 mod rtcp;
 mod silence;
+mod speech;
 mod srtp;
 mod stalls;
 mod taps;

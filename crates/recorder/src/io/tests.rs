@@ -8,8 +8,7 @@ use crate::{
 };
 use clock::{Monotonic, Now};
 use media_relay::{
-    Age, Block, CallKey, Channel, Codec, Command, Latching, PortId, Slot, Source, Stream, Tap, TapId, Taps, Wire,
-    Worker,
+    Age, Block, CallKey, Channel, Codec, Command, PortId, Slot, Source, Stream, Tap, TapId, Taps, Wire, Worker,
 };
 use std::{
     io,
@@ -102,20 +101,7 @@ impl House {
         let (reader, blocks) = sync_channel(1_000);
         let mut worker = Worker::new(Arc::default(), 1, now);
         worker.set_taps(Taps::new(vec![reader]));
-        let stream = Stream {
-            remote: address(),
-            remote_rtcp: address(),
-            codec: Codec::Pcma,
-            payload_type_send: 8,
-            payload_type_receive: 8,
-            telephone_event: None,
-            ptime: Duration::from_millis(20),
-            may_send: true,
-            may_receive: true,
-            nat: Latching::Sdp,
-            srtp: None,
-            rtcp_mux: false,
-        };
+        let stream = Stream { remote_rtcp: address(), ..Stream::new(address(), Codec::Pcma) };
         for command in [
             Command::Open { port: PORT, call: CallKey(1) },
             Command::Describe { port: PORT, stream: Box::new(stream) },

@@ -1,0 +1,98 @@
+//! What is to be known of a packet received beside where it goes.
+
+use crate::{
+    Codec, Stats, Worker,
+    codec::{Decoder, QUIET_MEAN_SQUARE, mean_square},
+    digits::Pressed,
+    packet::Rtp,
+    port::Port,
+    relay::Content,
+    worker::Slot,
+};
+use clock::Monotonic;
+
+impl Worker {
+    /// Whether a packet is above the threshold of silence, where the payload does not show it and somebody wants to know.
+    #[inline]
+    pub(crate) fn loudness(&mut self, slot: Slot, packet: &Rtp, content: Content, bytes: &[u8]) -> Option<bool> {
+        let Content::Audio(codec @ (Codec::G722 | Codec::Opus)) = content else { return None };
+        let port = self.ports.get(slot.0 as usize).and_then(Option::as_deref)?;
+        let measured = |listener: &Slot| {
+            self.ports.get(listener.0 as usize).and_then(Option::as_deref).is_some_and(|port| !port.meters.is_empty())
+        };
+        let wanted = port.watch.silence_after.is_some() || port.listeners.iter().any(measured);
+        let port = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut)?;
+        if !wanted {
+            port.listening = None;
+            return Some(true);
+        }
+        let decoder = match &mut port.listening {
+            Some(decoder) if decoder.codec == codec => decoder,
+            other => other.insert(Box::new(Decoder::new(codec))),
+        };
+        let count = decoder.decode(&bytes[packet.payload.clone()], &mut self.decoded);
+        Some(mean_square(&self.decoded[..count]) >= QUIET_MEAN_SQUARE)
+    }
+}
+
+impl Port {
+    /// Takes from a packet received what others than listeners want to know, `news` when there is something to report; the
+    /// digits that ended by it.
+    #[inline]
+    pub(crate) fn observe(
+        &mut self,
+        now: Monotonic,
+        packet: &Rtp,
+        content: Content,
+        loud: Option<bool>,
+        bytes: &[u8],
+        news: &mut bool,
+    ) -> [Option<char>; 2] {
+        match content {
+            Content::Audio(codec) => {
+                self.receiver.time(now, packet.timestamp);
+                self.tap_received(now, codec, packet, bytes);
+                let audible =
+                    || loud.unwrap_or_else(|| codec.mean_square(&bytes[packet.payload.clone()]) >= QUIET_MEAN_SQUARE);
+                if self.watch.silence_after.is_some()
+                    && audible()
+                    && let Some(noticed) = self.watch.audible(now)
+                {
+                    self.outbox.noticed(noticed);
+                    *news = true;
+                }
+            }
+            Content::Event(payload) => {
+                let ended = self.digits_in.receive(now, packet.timestamp, payload);
+                for pressed in ended.into_iter().flatten() {
+                    self.pressed(pressed);
+                    *news = true;
+                }
+                return ended.map(|pressed| pressed.map(|pressed| pressed.digit));
+            }
+            Content::Noise(_) | Content::Skip => {}
+        }
+        [None, None]
+    }
+
+    pub(crate) fn pressed(&mut self, pressed: Pressed) {
+        self.stats.digits_received += 1;
+        if !self.outbox.digit(pressed) {
+            self.stats.digits_dropped += 1;
+        }
+    }
+
+    /// Counts up to now.
+    pub(crate) fn snapshot(&self) -> Stats {
+        let mut stats = Stats {
+            packets_sent: self.sender.packets,
+            octets_sent: self.sender.octets,
+            packets_lost: self.receiver.lost(),
+            jitter: self.receiver.jitter(),
+            jitter_highest: self.receiver.jitter_highest(),
+            ..self.stats.clone()
+        };
+        stats.note(self.ear.as_deref());
+        stats
+    }
+}
