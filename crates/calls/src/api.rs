@@ -113,6 +113,9 @@ pub struct TransferBody {
     /// `warm` or `cold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<policy::Mode>,
+    /// `bridge` or `refer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_by: Option<policy::ColdBy>,
     /// `"none"` or `{prompt: NAME}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whisper: Option<policy::Whisper>,
@@ -148,6 +151,7 @@ impl TransferBody {
         Self {
             to: to.into(),
             mode: None,
+            cold_by: None,
             whisper: None,
             accept: None,
             caller_hears: None,
@@ -190,6 +194,7 @@ impl TransferBody {
                 AcceptBody::Word(AcceptWord::None) => None,
             }),
             release_ai: None,
+            cold_by: self.cold_by,
             context: match &self.context {
                 Some(ContextBody::Keys(keys)) => Some(keys.iter().map(|key| Arc::from(key.as_str())).collect()),
                 _ => None,
@@ -524,6 +529,8 @@ pub struct TrunkSummary {
     pub registration: Option<String>,
     /// Until when it stands.
     pub registered_until: Option<Time>,
+    /// What became of our REFERs to it: `not_asked`, `takes` or `refuses`; absent: it is not to be asked.
+    pub refer: Option<String>,
     /// Calls it brought that are up.
     pub calls_in: usize,
     /// Calls to it that are up or being dialled.

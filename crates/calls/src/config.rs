@@ -74,6 +74,8 @@ pub struct Trunk {
     pub gated: bool,
     /// Whether its redirections (3xx) are followed; a refusal otherwise.
     pub follows_redirects: bool,
+    /// Whether it may be asked by REFER to call a caller of its away.
+    pub refers: bool,
 }
 
 impl Default for Trunk {
@@ -101,6 +103,7 @@ impl Default for Trunk {
             identity: crate::TrunkIdentity::default(),
             gated: false,
             follows_redirects: false,
+            refers: false,
         }
     }
 }

@@ -88,6 +88,9 @@ pub enum Happening {
         sip_code: Option<u16>,
         next: String,
     },
+    /// The caller's trunk has called them away, as it was asked to by REFER; the call ends here.
+    #[serde(rename = "transfer.referred")]
+    TransferReferred { transfer: TransferId, attempt: u32, destination: String, target: String },
     /// By command.
     #[serde(rename = "transfer.cancelled")]
     TransferCancelled { transfer: TransferId },
@@ -152,6 +155,7 @@ impl Happening {
             Self::AgentAccepted { .. } => "agent.accepted",
             Self::TransferBridged { .. } => "transfer.bridged",
             Self::TransferFailed { .. } => "transfer.failed",
+            Self::TransferReferred { .. } => "transfer.referred",
             Self::TransferCancelled { .. } => "transfer.cancelled",
             Self::TransferMeasured { .. } => "transfer.measured",
             Self::HandedBack { .. } => "call.handed_back",

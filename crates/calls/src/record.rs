@@ -88,6 +88,8 @@ pub enum EndCause {
     Rule,
     /// One of its parties joined it to another call; what is left of it goes on there.
     Joined,
+    /// The caller's trunk has called them away, as it was asked to by REFER.
+    Referred,
     /// The limit on a call's length.
     MaxDuration,
     /// No RTP from the caller.
@@ -179,6 +181,8 @@ pub enum TransferState {
     Whisper,
     /// Caller and human hear each other.
     Bridged,
+    /// The caller's trunk has called them away, as it was asked to by REFER.
+    Referred,
     /// Nobody took the caller.
     Failed,
     /// By command.
@@ -190,7 +194,7 @@ pub enum TransferState {
 impl TransferState {
     /// Whether nothing more can happen to it.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Bridged | Self::Failed | Self::Cancelled | Self::CallEnded)
+        matches!(self, Self::Bridged | Self::Referred | Self::Failed | Self::Cancelled | Self::CallEnded)
     }
 }
 

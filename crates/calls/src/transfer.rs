@@ -1,6 +1,7 @@
 //! The machine that carries one decision out: attempts, last words, whisper, acceptance, fallback.
 
 mod human;
+mod refer;
 
 use crate::{
     Happening, Observation, Source, Time, TransferId, TransferRecord, TransferState,
@@ -49,6 +50,7 @@ pub(crate) struct Transfer {
     last: Option<(Cause, Option<u16>)>,
     /// Whether dialling of the first destination has begun.
     dialling: bool,
+    referring: Referring,
     /// For the players of this transfer.
     player: u32,
     began: Monotonic,
@@ -60,6 +62,18 @@ struct Manner {
     start: Start,
     drain_max: Duration,
     hears: policy::CallerHears,
+}
+
+/// The way by REFER: once a transfer, to the first target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+enum Referring {
+    /// Not tried.
+    #[default]
+    Untried,
+    /// The trunk of the caller's leg was asked; attempt `number`.
+    Asked { number: u32, target: Arc<str>, caller: LegId },
+    /// It cannot be, came to nothing, or has carried the transfer out.
+    Over,
 }
 
 /// The caller's side.
@@ -88,6 +102,8 @@ pub(crate) enum Act {
     CallerWaits { release: bool },
     /// Dial `target` as `leg`: at this phone, when it names an account of ours that is registered.
     Dial { leg: LegId, target: Arc<str>, phone: Option<Arc<signaling::Contact>>, attempt: u32 },
+    /// Ask the caller's trunk to call them to `target`, or answer that it cannot be asked.
+    Refer { target: Arc<str> },
     /// Give `leg` up.
     Drop { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.
@@ -141,6 +157,7 @@ impl Transfer {
             won: None,
             last: None,
             dialling: false,
+            referring: Referring::default(),
             player,
             began: step.now.monotonic,
             spec,
@@ -150,7 +167,7 @@ impl Transfer {
             transfer.caller_waits(step, &mut acts);
         } else {
             step.arm_at(Timer::LastWords, until);
-            if transfer.spec.predial {
+            if transfer.spec.predial && !transfer.wants_refer() {
                 transfer.reach(step, &mut acts);
             }
         }
@@ -301,6 +318,7 @@ impl Transfer {
             self.record.cause = Some(cause);
             self.record.sip_code = sip_code;
         }
+        self.refer_closed(step, state);
         let direct = matches!(policy::To::parse(&self.record.to), policy::To::Uri(_));
         step.observe(Observation::Transfer {
             mode: self.record.mode,

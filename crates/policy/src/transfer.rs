@@ -50,6 +50,17 @@ pub enum ReleaseAi {
     AtBridge,
 }
 
+/// Who carries a cold transfer out.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColdBy {
+    /// We do: the destination is dialled, and the caller joined with it.
+    #[default]
+    Bridge,
+    /// The trunk that brought the call, asked by REFER where it may be; else, and when that comes to nothing, as by `Bridge`.
+    Refer,
+}
+
 /// When the `say` of `caller_hears` is said.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -317,6 +328,9 @@ pub struct TransferOptions {
     /// When the AI's leg ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release_ai: Option<ReleaseAi>,
+    /// Who carries it out when it is cold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_by: Option<ColdBy>,
     /// The keys of the context that travel with the call; absent: all that may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Vec<Arc<str>>>,
@@ -339,6 +353,7 @@ impl TransferOptions {
             whisper: self.whisper.clone().or_else(|| below.whisper.clone()),
             accept: self.accept.clone().or_else(|| below.accept.clone()),
             release_ai: self.release_ai.or(below.release_ai),
+            cold_by: self.cold_by.or(below.cold_by),
             context: self.context.clone().or_else(|| below.context.clone()),
             on_failure: match (&self.on_failure, &below.on_failure) {
                 (Some(own), Some(under)) => Some(own.over(under)),
@@ -416,6 +431,9 @@ pub struct TransferSpec {
     pub accept: Option<Accept>,
     /// When the AI's leg ends.
     pub release_ai: ReleaseAi,
+    /// Who carries it out when it is cold.
+    #[serde(default)]
+    pub cold_by: ColdBy,
     /// The keys of the context that travel along; `None`: all that may.
     pub context: Option<Vec<Arc<str>>>,
     /// What follows a failure; `FailureChain` walks it.
@@ -451,6 +469,7 @@ impl TransferSpec {
                 Mode::Warm => ReleaseAi::AtBridge,
                 Mode::Cold => ReleaseAi::AtOnce,
             }),
+            cold_by: merged.cold_by.unwrap_or_default(),
             context: merged.context,
             on_failure: merged.on_failure.unwrap_or_default(),
             overrides: overrides.clone(),

@@ -89,6 +89,10 @@ impl Call {
                     let more = self.dial_human(step, leg, &target, phone.as_ref(), attempt);
                     queue.extend(more);
                 }
+                Act::Refer { target } => {
+                    let more = self.refer_caller(step, &target);
+                    queue.extend(more);
+                }
                 Act::Drop { leg } => {
                     // Nobody failed to answer: somebody else did (RFC 3326).
                     let elsewhere = self.transfer.as_ref().is_some_and(|transfer| transfer.is_won());

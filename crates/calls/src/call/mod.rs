@@ -20,6 +20,7 @@ mod end;
 mod handoff;
 mod join;
 mod refer;
+mod referral;
 mod replace;
 mod request;
 mod ways;
@@ -209,7 +210,9 @@ impl Call {
 
     /// `usage` is the INVITE usage in which it happened: the leg's own id, unless the leg was dialled again.
     pub(crate) fn signaling(&mut self, step: &mut Step<'_>, usage: LegId, event: signaling::Event) {
-        if let Some(it) = self.legs.iter_mut().find(|leg| leg.usage == usage) {
+        if let signaling::Event::Referral(referral) = event {
+            self.referral(step, usage, referral);
+        } else if let Some(it) = self.legs.iter_mut().find(|leg| leg.usage == usage) {
             let leg = it.id;
             let news = it.signaling(step, event);
             self.news(step, leg, news);

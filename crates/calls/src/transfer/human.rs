@@ -31,7 +31,7 @@ impl Transfer {
             };
             // Nothing was dialled, so no attempt is counted; the chain still hears of it.
             self.last = Some((unreached, None));
-            let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let number = self.next_attempt();
             let destination = self.spec.to.to_string();
             let next = self.walk(step, unreached, acts);
             self.failed(step, number, destination.clone(), destination, unreached, None, next.1);
@@ -42,7 +42,13 @@ impl Transfer {
     }
 
     /// Dials as many targets as may ring at once.
-    fn dial_more(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+    pub(super) fn dial_more(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+        if let Some(target) = self.targets.front()
+            && self.wants_refer()
+        {
+            let target = Arc::clone(target);
+            return acts.push(Act::Refer { target });
+        }
         let at_once = match &self.spec.place {
             Place::Dial(dial) if dial.ring == Ring::Simultaneous => step.config.limits.ringing_at_once,
             _ => 1,
@@ -66,13 +72,23 @@ impl Transfer {
         acts: &mut Acts,
     ) {
         let leg = step.new_leg();
-        let number = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = self.next_attempt();
         self.attempts.push(Attempt { number, leg, target: Arc::clone(target), tries: 1, whisper: None });
+        self.note_attempt(step, number, target, format!("human-{number}"));
+        step.arm(Timer::Ring(leg), self.spec.ring_timeout);
+        acts.push(Act::Dial { leg, target: Arc::clone(target), phone, attempt: number });
+    }
+
+    pub(super) fn next_attempt(&self) -> u32 {
+        u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    pub(super) fn note_attempt(&mut self, step: &Step<'_>, attempt: u32, target: &Arc<str>, leg: String) {
         self.record.attempts.push(AttemptRecord {
-            attempt: number,
+            attempt,
             destination: self.spec.to.to_string(),
             target: target.to_string(),
-            leg: format!("human-{number}"),
+            leg,
             started: step.time(),
             ringing: None,
             answered: None,
@@ -81,8 +97,6 @@ impl Transfer {
             cause: None,
             sip_code: None,
         });
-        step.arm(Timer::Ring(leg), self.spec.ring_timeout);
-        acts.push(Act::Dial { leg, target: Arc::clone(target), phone, attempt: number });
     }
 
     /// Whether `leg` is an attempt of this transfer.
@@ -192,6 +206,9 @@ impl Transfer {
 
     /// [`Timer::Ring`] is due.
     pub(crate) fn ring_timeout(&mut self, step: &mut Step<'_>, leg: LegId) -> Acts {
+        if self.asked(leg) {
+            return self.refer_failed(step, Cause::NoAnswer, None);
+        }
         let mut acts = Acts::new();
         self.give_up(step, leg, Cause::NoAnswer, &mut acts);
         acts
@@ -340,7 +357,7 @@ impl Transfer {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one published event")]
-    fn failed(
+    pub(super) fn failed(
         &mut self,
         step: &mut Step<'_>,
         attempt: u32,

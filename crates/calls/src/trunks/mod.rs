@@ -32,6 +32,8 @@ const SUSPECTED: Duration = Duration::from_secs(30);
 const LONGEST_AVOIDED: Duration = Duration::from_secs(300);
 /// How soon a trunk that is in doubt is asked again.
 const SOON: Duration = Duration::from_secs(1);
+/// How long a trunk that takes no REFER is not asked for another.
+const REFERS_AGAIN: Duration = Duration::from_secs(3600);
 /// How long a name that is not found is left alone.
 const LOCATE_AGAIN: Duration = Duration::from_secs(30);
 
@@ -90,10 +92,23 @@ struct State {
     found: Vec<IpAddr>,
     /// Until when it is tried last because a call failed on it.
     avoided: Option<Monotonic>,
+    /// What became of our REFERs to it.
+    refers: Refers,
     incoming: usize,
     outgoing: usize,
     rate_in: Bucket,
     rate_out: Bucket,
+}
+
+/// Whether a trunk calls a caller away when it is asked to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Refers {
+    /// It was not asked.
+    Unknown,
+    /// It took a REFER.
+    Takes,
+    /// It said that it takes none; asked again after this moment.
+    Refuses { until: Monotonic },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +166,7 @@ impl Trunks {
                 address: None,
                 found: Vec::new(),
                 avoided: None,
+                refers: Refers::Unknown,
                 incoming: 0,
                 outgoing: 0,
                 rate_in: Bucket::default(),
@@ -432,6 +448,21 @@ impl Trunks {
         }
     }
 
+    /// Whether there is no reason to believe that the trunk would refuse a REFER.
+    pub(crate) fn may_refer(&self, name: &str, now: Monotonic) -> bool {
+        self.state(name).is_some_and(|state| match state.refers {
+            Refers::Unknown | Refers::Takes => true,
+            Refers::Refuses { until } => until <= now,
+        })
+    }
+
+    /// A trunk took a REFER, or said that it takes none.
+    pub(crate) fn referred(&mut self, name: &str, took: bool, now: Monotonic) {
+        if let Some(state) = self.state_mut(name) {
+            state.refers = if took { Refers::Takes } else { Refers::Refuses { until: now + REFERS_AGAIN } };
+        }
+    }
+
     /// The Route of calls through a trunk that we are registered with.
     pub(crate) fn service_route(&self, name: &str) -> &[String] {
         match self.state(name).map(|state| &state.registration) {
@@ -471,6 +502,14 @@ impl Trunks {
                 Registration::Done { until, .. } => Some(*until),
                 _ => None,
             },
+            refer: config.trunks.get(&state.name).filter(|trunk| trunk.refers).map(|_| {
+                let word = match state.refers {
+                    Refers::Unknown => "not_asked",
+                    Refers::Takes => "takes",
+                    Refers::Refuses { .. } => "refuses",
+                };
+                word.to_owned()
+            }),
             calls_in: state.incoming,
             calls_out: state.outgoing,
         };

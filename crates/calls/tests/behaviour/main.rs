@@ -13,6 +13,7 @@ mod handoff;
 mod human_fails;
 mod limits;
 mod random;
+mod referred_by_us;
 mod registered_phones;
 mod sessions;
 mod targets;

@@ -136,6 +136,8 @@ shapes! {
         to: String,
         /// `warm` or `cold`.
         mode: Option<String>,
+        /// `bridge` or `refer`: who carries a cold transfer out, we or the trunk that brought the call.
+        cold_by: Option<String>,
         /// `"none"`, or `{"prompt": NAME}`: what the human alone hears first.
         whisper: Option<Value>,
         /// `"none"`, or `{"press": "1", "within": "10s"}`.
@@ -170,7 +172,7 @@ shapes! {
         to: String,
         /// `warm` or `cold`.
         mode: String,
-        /// `last_words`, `ringing`, `whisper`, `bridged`, `failed`, `cancelled` or `call_ended`.
+        /// `last_words`, `ringing`, `whisper`, `bridged`, `referred`, `failed`, `cancelled` or `call_ended`.
         state: String,
         /// The decision (RFC 3339).
         started: String,
@@ -272,6 +274,8 @@ shapes! {
         registration: Option<String>,
         /// Until when it stands.
         registered_until: Option<String>,
+        /// What became of our REFERs to it: `not_asked`, `takes` or `refuses`; null: it is not to be asked.
+        refer: Option<String>,
         /// Calls it brought that are up.
         calls_in: u64,
         /// Calls to it that are up or being dialled.

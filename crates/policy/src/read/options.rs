@@ -4,7 +4,7 @@ use super::Reader;
 use crate::{
     text::{Fields, Kind, Node, Problems},
     transfer::{
-        ACCEPT_WITHIN, Accept, CallerHears, Cause, Hold, Mode, OnFailure, ReleaseAi, SayIf, Start, Step,
+        ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Hold, Mode, OnFailure, ReleaseAi, SayIf, Start, Step,
         TransferOptions, Whisper,
     },
 };
@@ -18,6 +18,7 @@ impl Reader<'_> {
         let modes = [("warm", Mode::Warm), ("cold", Mode::Cold)];
         let starts = [("after_speech", Start::AfterSpeech), ("now", Start::Now), ("on_ready", Start::OnReady)];
         let releases = [("at_once", ReleaseAi::AtOnce), ("at_bridge", ReleaseAi::AtBridge)];
+        let carriers = [("bridge", ColdBy::Bridge), ("refer", ColdBy::Refer)];
         let take = |fields: &mut Fields<'_>, key, problems: &mut Problems| fields.take(key, problems).cloned();
         let long = Duration::from_secs(600);
         TransferOptions {
@@ -31,6 +32,7 @@ impl Reader<'_> {
             whisper: take(fields, "whisper", problems).and_then(|it| self.whisper(&it, problems)),
             accept: take(fields, "accept", problems).and_then(|it| accept(&it, problems)),
             release_ai: take(fields, "release_ai", problems).and_then(|it| it.choice(problems, "moment", &releases)),
+            cold_by: take(fields, "cold_by", problems).and_then(|it| it.choice(problems, "way", &carriers)),
             context: take(fields, "context", problems).map(|it| context_keys(&it, problems)),
             on_failure: take(fields, "on_failure", problems).and_then(|it| self.on_failure(&it, problems)),
         }

@@ -54,6 +54,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
         let (priority, weight) = trunk_keys::place(&mut section);
         let first_response = section.duration("first_response", SECOND * 3, SECOND / 2..=SECOND * 32);
         let follows_redirects = section.word("redirects", false, &[("refuse", false), ("follow", true)]);
+        let refers = section.word("refer", false, &[("never", false), ("may", true)]);
         let session_timer = super::session_timer::of_trunk(&mut section, timer);
         let sending = address.as_ref().map(|placed| placed.value.clone());
         let digest = trunk_keys::gate(&section, digest, allowed.as_ref().is_some_and(|list| !list.is_empty()));
@@ -107,6 +108,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
             identity,
             digest,
             follows_redirects,
+            refers,
             session_timer,
         });
     }

@@ -155,6 +155,8 @@ pub struct Trunk {
     pub learn: bool,
     /// Whether its 3xx are followed.
     pub follows_redirects: bool,
+    /// Whether it may be asked by REFER to call its callers away.
+    pub refers: bool,
     /// Its own session timers.
     pub session_timer: Option<SessionTimer>,
     /// OPTIONS ping, if it is asked.

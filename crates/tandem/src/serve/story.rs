@@ -38,6 +38,9 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::TransferFailed { transfer, attempt, destination, cause, sip_code, next, .. } => {
             info!(%call, %transfer, attempt, sip_code, next, "transfer to {destination} failed: {cause}");
         }
+        Happening::TransferReferred { transfer, destination, target, .. } => {
+            info!(%call, %transfer, target, "caller -> {destination}, called away by their trunk");
+        }
         Happening::TransferCancelled { transfer } => info!(%call, %transfer, "transfer cancelled"),
         Happening::TransferMeasured { transfer, handoff_silence_ms } => {
             info!(%call, %transfer, handoff_silence_ms, "handoff measured");

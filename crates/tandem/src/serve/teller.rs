@@ -83,6 +83,7 @@ pub(crate) const fn outcome(state: TransferState) -> &'static str {
         TransferState::Ringing => "ringing",
         TransferState::Whisper => "whisper",
         TransferState::Bridged => "bridged",
+        TransferState::Referred => "referred",
         TransferState::Failed => "failed",
         TransferState::Cancelled => "cancelled",
         TransferState::CallEnded => "call_ended",

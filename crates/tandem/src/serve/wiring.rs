@@ -187,6 +187,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
         nat: nat(trunk.learn),
         max_calls: trunk.max_calls,
         follows_redirects: trunk.follows_redirects,
+        refers: trunk.refers,
         tel: trunk.tel.clone(),
         numbers: calls::Numbers {
             country: trunk.numbers.country.clone(),
