@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tests::{SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up};
+use tests::{Files, SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up};
 
 /// A caller with a human, by command.
 async fn with_human(stage: &Stage) -> Result<(Talk, parties::io::Call)> {
@@ -91,4 +91,41 @@ async fn a_phone_joins_its_caller_with_the_colleague_it_called() -> Result<()> {
     talk.caller.hang_up();
     is_hung_up(&colleague).await?;
     stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_callers_trunk_calls_them_away_or_the_same_transfer_is_bridged() -> Result<()> {
+    let may = |files: Files| {
+        let configuration = files.configuration.replace("trusted: true", "trusted: true\n    refer: may");
+        Files { configuration, ..files }
+    };
+    let stage = Stage::with(may).await?;
+    let cold = json!({ "to": "frontdesk", "mode": "cold", "cold_by": "refer" });
+    let mut talk = stage.talk().await?;
+    stage.transfer(&talk.id, cold.clone()).await?;
+    let to = talk.caller.asked_to_call(SOON).await.context("the trunk was not asked")?;
+    ensure!(to == format!("<sip:frontdesk@{}>", stage.human.address()), "{to}");
+    is_hung_up(&talk.ai).await?;
+    talk.caller.notify(100);
+    talk.caller.notify(486);
+    let failed = talk.event("transfer.failed").await?;
+    ensure!(failed["data"]["cause"] == "busy" && failed["data"]["next"] == "bridging", "{failed}");
+    let human = stage.human_rings().await?;
+    human.answer();
+    hears(&talk.caller, &human).await?;
+    talk.caller.hang_up();
+    is_hung_up(&human).await?;
+
+    let mut talk = stage.talk().await?;
+    stage.transfer(&talk.id, cold).await?;
+    talk.caller.asked_to_call(SOON).await.context("the trunk was not asked")?;
+    talk.caller.notify(180);
+    talk.caller.notify(200);
+    talk.event("transfer.referred").await?;
+    is_hung_up(&talk.caller).await?;
+    let folder = stage.daemon.stop().await?;
+    let records = std::fs::read_to_string(folder.path().join("cdr.jsonl"))?;
+    let last: serde_json::Value = serde_json::from_str(records.lines().last().context("no CDR line")?)?;
+    ensure!(last["cause"] == "referred" && last["transfers"][0]["state"] == "referred", "{last}");
+    Ok(())
 }

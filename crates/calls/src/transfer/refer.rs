@@ -69,7 +69,8 @@ impl Transfer {
 
     /// The trunk did not, or what it called did not answer: we dial, the same target first.
     pub(crate) fn refer_failed(&mut self, step: &mut Step<'_>, cause: Cause, sip_code: Option<u16>) -> Acts {
-        let Referring::Asked { number, target, caller } = std::mem::replace(&mut self.referring, Referring::Over) else {
+        let Referring::Asked { number, target, caller } = std::mem::replace(&mut self.referring, Referring::Over)
+        else {
             return Acts::new();
         };
         step.disarm(Timer::Ring(caller));

@@ -15,8 +15,7 @@ fn refers() -> World {
 }
 
 fn cold(world: &mut World, to: &str) -> TransferId {
-    let body =
-        TransferBody { mode: Some(Mode::Cold), cold_by: Some(ColdBy::Refer), ..TransferBody::to(to) };
+    let body = TransferBody { mode: Some(Mode::Cold), cold_by: Some(ColdBy::Refer), ..TransferBody::to(to) };
     world.transfer_as(body).unwrap()
 }
 

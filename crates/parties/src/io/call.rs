@@ -114,6 +114,25 @@ impl Call {
         self.inner.refer(&self.id, to);
     }
 
+    /// Waits until the other side asks by REFER to call somebody else: the value of Refer-To. The REFER is taken with 200.
+    pub async fn asked_to_call(&self, within: Duration) -> Option<String> {
+        let asked = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                looks.tick().await;
+                if let Some(to) = self.inner.asked_to_call(&self.id) {
+                    return to;
+                }
+            }
+        };
+        tokio::time::timeout(within, asked).await.ok()
+    }
+
+    /// Tells the other side, which has asked by REFER, how the call stands (NOTIFY with a message/sipfrag, RFC 3515 section 2.4.5).
+    pub fn notify(&self, status: u16) {
+        self.inner.notify(&self.id, status);
+    }
+
     /// This dialog as its other side would name it in a Replaces (RFC 3891), escaped for a URI.
     pub fn replaces(&self) -> String {
         self.inner.replaces(&self.id)

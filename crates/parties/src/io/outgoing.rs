@@ -97,6 +97,33 @@ impl Inner {
         self.send_until(&mut table, key, id, refer, to);
     }
 
+    pub(super) fn notify(&self, id: &str, status: u16) {
+        let mut table = self.table();
+        let Table { dialogs, numbers, .. } = &mut *table;
+        let Some(dialog) = dialogs.get_mut(id).filter(|dialog| *dialog.status.borrow() == Status::Confirmed) else {
+            return;
+        };
+        let mut notify = dialog.request(self, numbers, "NOTIFY");
+        let state = if status >= 200 { "terminated;reason=noresource" } else { "active;expires=60" };
+        for (name, value) in
+            [("Event", "refer"), ("Subscription-State", state), ("Content-Type", "message/sipfrag;version=2.0")]
+        {
+            notify.headers.push((name.to_owned(), value.to_owned()));
+        }
+        notify.body = format!("SIP/2.0 {status} So It Is\r\n");
+        let to = dialog.next_hop();
+        let key = notify.branch().unwrap_or_default().to_owned();
+        self.send_until(&mut table, key, id, notify, to);
+    }
+
+    pub(super) fn asked_to_call(&self, id: &str) -> Option<String> {
+        let table = self.table();
+        let refer = table.trace.iter().find(|traced| {
+            !traced.sent && traced.message.method() == Some("REFER") && traced.message.header("Call-ID") == Some(id)
+        });
+        refer.and_then(|refer| refer.message.header("Refer-To")).map(str::to_owned)
+    }
+
     pub(super) fn replaces(&self, id: &str) -> String {
         let table = self.table();
         let Some(dialog) = table.dialogs.get(id) else { return String::new() };

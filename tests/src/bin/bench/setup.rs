@@ -24,7 +24,7 @@ pub(super) async fn beside_held_calls() -> Result<[Value; 2]> {
     let (caller, ai, probed) = (own_address(), own_address(), own_address());
     let daemon = Daemon::start(&files(ai, probed)).await?;
     let (_answerer, _probed) = (answerer(ai, &[]), answerer(probed, &[]));
-    let probe = Probe::new(&daemon)?;
+    let probe = Probe::new(&daemon).await?;
     probe.times(PROBES / 10)?;
     let empty = p99(probe.times(PROBES)?.answered);
     let before = daemon.usage()?.resident;
@@ -67,7 +67,7 @@ pub(super) async fn beside_handshakes() -> Result<Value> {
     let _probed = answerer(probed, &[]);
     let target = SocketAddr::from((address, 5061));
     drop(Wire::tls(target, folder.path()).await.context("the TLS listener is there")?);
-    let probe = Probe::new(&daemon)?;
+    let probe = Probe::new(&daemon).await?;
     let probing = tokio::task::spawn_blocking(move || probe.times(PROBES));
     let (mut made, mut every) = (0u32, tokio::time::interval(Duration::from_secs(1) / HANDSHAKES_PER_SECOND));
     let started = std::time::Instant::now();
@@ -124,14 +124,14 @@ struct Times {
 }
 
 impl Probe {
-    fn new(daemon: &Daemon) -> Result<Self> {
+    async fn new(daemon: &Daemon) -> Result<Self> {
         let probe = Self { socket: timed(SocketAddr::from((own_address(), 5060)))?, daemon: daemon.sip() };
         // SIPp does not say when it listens; until then the AI is unreachable and the call refused.
         let mut tries = 0;
         while let Err(error) = probe.times(1) {
             tries += 1;
             ensure!(tries < 50, "the AI does not listen: {error:#}");
-            std::thread::sleep(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(probe)
     }
