@@ -1,7 +1,8 @@
 # `make demo` shows a whole handoff; `make test` installs what the tests need and runs them all. See README.md.
-.PHONY: demo test sim run lint bench fmt docs licences packages help
+.PHONY: demo test sim run lint bench fmt docs licences packages python help
 SHELL := /bin/bash
-PACKAGES := cmake sip-tester baresip-core baresip-ffmpeg iproute2 iptables fail2ban
+PACKAGES := cmake sip-tester baresip-core baresip-ffmpeg kamailio python3-venv iproute2 iptables fail2ban
+PJSUA2 := pjsua2-python==2.15.1.post1
 CARGO ?= cargo
 ARGS ?=
 SEEDS ?= 1000
@@ -26,7 +27,12 @@ packages: ## the distribution packages that tests drive as real programs
 	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
-test: packages ## every test, from pure tables to the real daemon against real programs
+python: packages ## the Python packages that tests drive as real programs, in target/python
+	@target/python/bin/python -c 'import pjsua2' 2>/dev/null || \
+	{ mkdir -p target && python3 -m venv target/python && \
+	  target/python/bin/pip install --quiet --disable-pip-version-check $(PJSUA2); }
+
+test: packages python ## every test, from pure tables to the real daemon against real programs
 	$(CARGO) build --workspace --all-features --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  $(CARGO) nextest run --config-file .ci/nextest.toml --workspace --all-features $(ARGS); \

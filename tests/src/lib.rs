@@ -9,6 +9,7 @@ mod daemon;
 mod files;
 mod lossy;
 mod phone;
+mod softphone;
 mod stage;
 mod tool;
 mod usage;
@@ -19,6 +20,7 @@ pub use daemon::{Daemon, Files, binary};
 pub use files::standard;
 pub use lossy::{Outcome, Series};
 pub use phone::Phone;
+pub use softphone::{Program, Softphone, Who, certificates};
 pub use stage::{
     AI_SAYS, CALLER_SAYS, HUMAN_SAYS, SOON, Stage, Talk, hears, hears_nothing_of, is_hung_up, sum_of_metric,
 };

@@ -1,8 +1,14 @@
 //! A program of the distribution, run as a party of a test.
 
-use parties::{g711::Law, signal::Signal};
+use anyhow::Context as _;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use parties::{g711::Law, signal};
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -14,6 +20,8 @@ pub struct Tool {
     child: Child,
     name: String,
     folder: TempDir,
+    /// How it is asked to end before it is killed, for a program that has children of its own.
+    gently: bool,
 }
 
 /// How a program ended and what it printed.
@@ -39,16 +47,28 @@ impl Tool {
     /// # Panics
     /// When the program is not installed.
     pub fn start_in(folder: TempDir, program: &str, package: &str, arguments: &[&str]) -> Self {
+        Self::spawn(folder, program, package, arguments, Stdio::null())
+    }
+
+    /// As [`Tool::start_in`], for a program that is told what to do line by line.
+    ///
+    /// # Panics
+    /// When the program is not installed.
+    pub fn start_talking(folder: TempDir, program: &str, package: &str, arguments: &[&str]) -> Self {
+        Self::spawn(folder, program, package, arguments, Stdio::piped())
+    }
+
+    fn spawn(folder: TempDir, program: &str, package: &str, arguments: &[&str], stdin: Stdio) -> Self {
         let output = |name: &str| fs::File::create(folder.path().join(name)).expect("an output file");
         let child = Command::new(program)
             .args(arguments)
             .current_dir(folder.path())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(output("stdout"))
             .stderr(output("stderr"))
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}; install it with: apt-get install {package}"));
-        Self { child, name: program.to_owned(), folder }
+        Self { child, name: program.to_owned(), folder, gently: false }
     }
 
     /// SIPp with a scenario of `tests/sipp/`; `voice.ulaw` in its folder is ten seconds of `Signal::Noise(1)`.
@@ -58,9 +78,25 @@ impl Tool {
         all.extend(arguments);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let voice: Vec<u8> =
-            Signal::Noise(1).samples(0, 80_000).into_iter().map(|sample| Law::Mu.encode(sample)).collect();
+            signal::Signal::Noise(1).samples(0, 80_000).into_iter().map(|sample| Law::Mu.encode(sample)).collect();
         fs::write(folder.path().join("voice.ulaw"), voice).expect("a temporary folder can be written");
         Self::start_in(folder, "sipp", "sip-tester", &all)
+    }
+
+    /// When dropped, it is asked to end (SIGTERM) and given two seconds to end its children.
+    #[must_use]
+    pub fn ended_gently(mut self) -> Self {
+        self.gently = true;
+        self
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// When it has ended, or was not started to be talked to.
+    pub fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.child.stdin.as_mut().context("it is not listening")?;
+        Ok(writeln!(stdin, "{line}")?)
     }
 
     /// The folder it runs in.
@@ -115,6 +151,17 @@ impl Tool {
 
 impl Drop for Tool {
     fn drop(&mut self) {
+        if self.gently
+            && let Ok(id) = i32::try_from(self.child.id())
+        {
+            let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+            for _ in 0..100 {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

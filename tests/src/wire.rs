@@ -36,14 +36,27 @@ pub struct Authority {
     issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
 }
 
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority")
+    }
+}
+
 impl Authority {
     /// An authority of its own; `ca.pem` in the folder is what others must believe.
     pub fn new(folder: &Path) -> Result<Self> {
         let mut params = rcgen::CertificateParams::new(Vec::new())?;
+        // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "the authority of a test");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate()?)?;
         std::fs::write(folder.join("ca.pem"), issuer.pem())?;
         Ok(Self { issuer })
+    }
+
+    /// The certificate that others must believe.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
     }
 
     /// Writes `NAME.pem` and `NAME.key`: a certificate for a host name or an address.

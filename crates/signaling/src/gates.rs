@@ -35,6 +35,8 @@ pub struct Gate {
     pub username: String,
     /// Its password.
     pub password: String,
+    /// What is offered.
+    pub digests: Digests,
 }
 
 impl fmt::Debug for Gate {
@@ -67,7 +69,7 @@ impl Gates {
             networks: gate.networks.clone(),
             username: gate.username.clone(),
             secrets: Secrets::new(&gate.username, &gate.realm, &gate.password),
-            challenger: Challenger::new(&gate.realm, key, Digests::Both, NONCE_LIFETIME, NONCES),
+            challenger: Challenger::new(&gate.realm, key, gate.digests, NONCE_LIFETIME, NONCES),
         };
         let gates = gates.iter().map(|gate| shut(gate, (chance(), chance()))).collect();
         Self { gates, tags: Keyed::new((chance(), chance())) }

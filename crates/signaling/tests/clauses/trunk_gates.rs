@@ -15,6 +15,7 @@ fn gate(name: &str, realm: &str, password: &str) -> Gate {
         realm: realm.into(),
         username: "pbx".into(),
         password: password.into(),
+        digests: signaling::Digests::Both,
     }
 }
 

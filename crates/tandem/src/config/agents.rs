@@ -18,21 +18,7 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
         section.list("domains", domain).unwrap_or_default().into_iter().map(|placed| placed.value).collect();
     let realm = domains.first().cloned().unwrap_or_else(|| "tandem".to_owned());
     let realm = section.or("realm", realm, realm_text);
-    let digest = section.list("digest", |text| word(text, &[("sha-256", false), ("md5", true)]));
-    let digest = digest.unwrap_or_default();
-    let offers = |md5: bool| digest.iter().any(|placed| placed.value == md5);
-    let digests = match (offers(false), offers(true)) {
-        (false, true) => Digests::Md5,
-        (true, true) => Digests::Both,
-        (_, false) => Digests::Sha256,
-    };
-    if digests == Digests::Md5 {
-        section.doubt(
-            digest[0].place,
-            "`agents.digest` offers MD5 alone, which is too weak for a network that others see",
-            Some("`[sha-256, md5]` where every phone takes the first digest that it knows (RFC 8760); some give up at SHA-256"),
-        );
-    }
+    let digests = digests(&mut section, "digest", Digests::Sha256);
     let nonce_lifetime = section.duration("nonce_lifetime", SECOND * 300, SECOND * 30..=SECOND * 3600);
     let expires_min = section.duration("expires_min", SECOND * 60, SECOND * 10..=SECOND * 3600);
     let expires_max = section.duration("expires_max", SECOND * 600, SECOND * 60..=SECOND * 86_400);
@@ -72,6 +58,27 @@ pub(super) fn abuse(mut section: Section<'_>) -> Abuse {
     };
     section.done();
     abuse
+}
+
+/// Which digests our challenges offer.
+pub(super) fn digests(section: &mut Section<'_>, key: &'static str, default: Digests) -> Digests {
+    let listed = section.list(key, |text| word(text, &[("sha-256", false), ("md5", true)])).unwrap_or_default();
+    let offers = |md5: bool| listed.iter().any(|placed| placed.value == md5);
+    match (offers(false), offers(true)) {
+        (false, false) => default,
+        (true, false) => Digests::Sha256,
+        (true, true) => Digests::Both,
+        (false, true) => {
+            section.doubt(
+                listed[0].place,
+                format!("`{}.{key}` offers MD5 alone, which is too weak for a network that others see", section.path()),
+                Some(
+                    "`[sha-256, md5]` where everybody takes the first digest that they know (RFC 8760); some give up at SHA-256",
+                ),
+            );
+            Digests::Md5
+        }
+    }
 }
 
 fn domain(text: &str) -> Result<String, Wrong> {

@@ -46,7 +46,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
         let tel = section.list("tel", values::number_prefix);
         let (numbers, format) = numbers(&mut section);
         let identity = trunk_keys::identity(&mut section, format);
-        let digest = auth(&mut section, "digest", places);
+        let (digest, digests) = trunk_keys::digest(&mut section, places);
         let max_calls = section.number("max_calls", 100_000, 1..=100_000);
         let learn = nat(&mut section);
         let ping = trunk_keys::ping(&mut section);
@@ -107,6 +107,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
             first_response,
             identity,
             digest,
+            digests,
             follows_redirects,
             refers,
             session_timer,
@@ -155,10 +156,16 @@ fn auth(section: &mut Section<'_>, key: &'static str, places: &Places) -> Option
     if !auth.is_present() {
         return None;
     }
-    let username = auth.required("username", values::text);
-    let password = password(&mut auth, places);
-    let realm = auth.optional("realm", values::text).map(|placed| placed.value);
+    let credentials = credentials(&mut auth, places);
     auth.done();
+    credentials
+}
+
+/// `username`, a password, and the `realm` they are for.
+pub(super) fn credentials(auth: &mut Section<'_>, places: &Places) -> Option<Auth> {
+    let username = auth.required("username", values::text);
+    let password = password(auth, places);
+    let realm = auth.optional("realm", values::text).map(|placed| placed.value);
     Some(Auth { username: username?.value, password: password?, realm })
 }
 

@@ -244,6 +244,23 @@ fn agents_are_read_with_their_passwords_and_every_mistake_about_them_is_told() {
 }
 
 #[test]
+fn a_trunk_is_asked_with_the_digests_that_it_knows() {
+    let read = |more: &str| {
+        let digest = format!("digest: {{ username: u, password: p{more} }}");
+        let text = format!("trunks:\n  t: {{ allowed: [192.0.2.1], {digest} }}\n");
+        reading(&[("tandem.yaml", &text)], &[]).expect("right")
+    };
+    for (more, digests, warnings) in [
+        ("", signaling::Digests::Both, 0),
+        (", algorithms: [sha-256]", signaling::Digests::Sha256, 0),
+        (", algorithms: [md5]", signaling::Digests::Md5, 1),
+    ] {
+        let read = read(more);
+        assert_eq!((read.trunks[0].digests, read.warnings.len()), (digests, warnings), "{more}");
+    }
+}
+
+#[test]
 fn md5_alone_is_taken_with_a_warning_for_phones_that_give_up_at_sha_256() {
     let text = |digest: &str| format!("agents:\n  digest: {digest}\n  accounts: {{ anna: {{ password: sesame }} }}\n");
     for (digest, digests, warned) in [

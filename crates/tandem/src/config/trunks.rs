@@ -1,10 +1,13 @@
 //! What `trunks.NAME` says beyond who it is: is it asked, registered with, how much does it carry, when is it tried.
 
 use super::{
+    agents, people,
     reader::{Section, Wrong},
+    sections::Places,
     types::{Auth, Forwarded, Identity, NumberFormat, Ping, Register, RequestUri, TrunkLimits},
     values::{self, Host},
 };
+use signaling::Digests;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -155,6 +158,18 @@ pub(super) fn template(text: &str) -> Result<String, Wrong> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Section `digest`: what the trunk shows for each call, and what it is asked for with.
+pub(super) fn digest(section: &mut Section<'_>, places: &Places) -> (Option<Auth>, Digests) {
+    let mut digest = section.section("digest");
+    if !digest.is_present() {
+        return (None, Digests::Both);
+    }
+    let credentials = people::credentials(&mut digest, places);
+    let digests = agents::digests(&mut digest, "algorithms", Digests::Both);
+    digest.done();
+    (credentials, digests)
 }
 
 /// A trunk that shows a password for each call needs to say from where.

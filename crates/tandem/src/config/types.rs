@@ -177,6 +177,8 @@ pub struct Trunk {
     pub identity: Identity,
     /// What it shows for each call it brings.
     pub digest: Option<Auth>,
+    /// Which digests it is asked for.
+    pub digests: signaling::Digests,
 }
 
 /// How identities, numbers and headers cross a trunk.

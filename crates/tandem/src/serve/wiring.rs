@@ -253,6 +253,7 @@ fn gate(trunk: &config::Trunk) -> Option<signaling::Gate> {
         realm: digest.realm.clone().unwrap_or_else(|| "tandem".to_owned()),
         username: digest.username.clone(),
         password: digest.password.clone(),
+        digests: trunk.digests,
     })
 }
 

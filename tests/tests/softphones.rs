@@ -1,0 +1,206 @@
+//! baresip and pjsua2 as agents' phones and as AI, over UDP, TCP and TLS.
+
+use anyhow::{Context, Result, ensure};
+use parties::io::{Call, ControlClient, Party, Voice};
+use serde_json::json;
+use std::net::{Ipv4Addr, SocketAddr};
+use tempfile::TempDir;
+use tests::{
+    AI_SAYS, CALLER_SAYS, Daemon, Files, HUMAN_SAYS,
+    Program::{self, Baresip, Pjsua2},
+    SOON, Softphone, Stage, Talk, Who, certificates, hears, hears_nothing_of, is_hung_up, own_address, standard,
+    wire::Authority,
+};
+
+/// Whom the daemon and its phones believe.
+struct Trust {
+    own: Ipv4Addr,
+    authority: Authority,
+    folder: TempDir,
+}
+
+impl Trust {
+    fn new() -> Result<Self> {
+        let own = own_address();
+        let (folder, authority) = certificates(own)?;
+        Ok(Self { own, authority, folder })
+    }
+
+    /// A daemon that listens on every transport, where `anna` may register, and whose AI may be elsewhere.
+    async fn stage(&self, ai: Option<String>) -> Result<Stage> {
+        let (own, at) = (self.own, self.folder.path().display());
+        let caller = Party::bind("caller", own_address().into(), Voice::of(CALLER_SAYS)).await?;
+        let agent = Party::bind("agent", own_address().into(), Voice::of(AI_SAYS)).await?;
+        let human = Party::bind("human", own_address().into(), Voice::of(HUMAN_SAYS)).await?;
+        let listeners = format!(
+            "listeners: [\"udp:{own}:5060\", \"tcp:{own}:5060\", \"tls:{own}:5061\"]\n  \
+             tls: {{ certificate: {at}/daemon.pem, private_key: {at}/daemon.key, ca: {at}/ca.pem }}"
+        );
+        let Files { configuration, rules } = standard(agent.address(), human.address());
+        let at = format!("sip:agent@{}", agent.address());
+        let configuration = configuration
+            .replace("listeners: [\"udp:{ip}:5060\"]", &listeners)
+            .replace("127.0.0.0/8", &caller.address().ip().to_string())
+            .replace(&at, ai.as_ref().unwrap_or(&at))
+            // baresip 1.0 gives up at SHA-256.
+            + "agents:\n  digest: [md5]\n  accounts:\n    anna: { password: sesame }\n";
+        let daemon = Daemon::start_at(own, &Files { configuration, rules }).await?;
+        let control = ControlClient::new(daemon.control());
+        Ok(Stage { daemon, control, caller, ai: agent, human })
+    }
+
+    /// Where phones register over a transport.
+    fn registrar(&self, transport: &str) -> SocketAddr {
+        SocketAddr::from((self.own, if transport == "tls" { 5061 } else { 5060 }))
+    }
+
+    /// anna's phone, registered.
+    async fn anna(&self, stage: &Stage, program: Program, transport: &str) -> Result<Softphone> {
+        let registrar = Some(self.registrar(transport));
+        let who = Who { program, transport, user: "anna", registrar, authority: &self.authority };
+        let phone = Softphone::start(who).await.with_context(|| stage.daemon.log())?;
+        stage.until_metric("tandem_sip_registered_contacts", 1.0, SOON).await?;
+        Ok(phone)
+    }
+}
+
+/// A caller whom anna's phone has.
+async fn with_anna(stage: &Stage, phone: &mut Softphone) -> Result<Talk> {
+    let mut talk = stage.talk().await?;
+    let to = format!("sip:anna@{}", stage.daemon.address());
+    stage.transfer(&talk.id, json!({ "to": to, "mode": "warm" })).await?;
+    phone.until("CALL_ESTABLISHED").await.with_context(|| stage.daemon.log())?;
+    hears(&talk.caller, &talk.caller).await.with_context(|| phone.story())?;
+    is_hung_up(&talk.ai).await?;
+    talk.event("transfer.bridged").await?;
+    Ok(talk)
+}
+
+/// As an agent's phone: it registers, has a caller, hangs up, and calls in.
+async fn is_a_phone(program: Program, transport: &str) -> Result<()> {
+    let trust = Trust::new()?;
+    let stage = trust.stage(None).await?;
+    let mut phone = trust.anna(&stage, program, transport).await?;
+    let talk = with_anna(&stage, &mut phone).await?;
+    phone.does("hangup", "")?;
+    is_hung_up(&talk.caller).await?;
+    phone.until("CALL_CLOSED").await?;
+
+    phone.does("dial", &format!("sip:support@{};transport={transport}", trust.registrar(transport)))?;
+    let ai = stage.ai_rings().await.with_context(|| phone.story())?;
+    ai.answer();
+    ai.answered(SOON).await?;
+    hears(&ai, &ai).await.with_context(|| phone.story())?;
+    let second = if program == Pjsua2 { 1 } else { 0 };
+    phone.orders(&json!({ "command": "hangup", "call": second }))?;
+    is_hung_up(&ai).await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+/// As the AI of a profile: it answers, and leaves when a human has the caller.
+async fn is_an_ai(program: Program, transport: &str) -> Result<()> {
+    let trust = Trust::new()?;
+    let who = Who { program, transport, user: "agent", registrar: None, authority: &trust.authority };
+    let mut phone = Softphone::start(who).await?;
+    let stage = trust.stage(Some(phone.uri("agent"))).await?;
+    let mut events = stage.control.subscribe("").await?;
+    let caller = stage.caller.call("+493055512345", "support", stage.sip()).await?;
+    phone.until("CALL_ESTABLISHED").await.with_context(|| stage.daemon.log())?;
+    caller.answered(SOON).await?;
+    hears(&caller, &caller).await.with_context(|| phone.story())?;
+    let answered = events.until("call.answered", SOON).await.context("no call")?;
+    let id = answered["call"].as_str().context("no id")?.to_owned();
+    stage.transfer(&id, json!({ "to": "frontdesk", "mode": "warm" })).await?;
+    let human = stage.human_rings().await?;
+    human.answer();
+    human.answered(SOON).await?;
+    hears(&caller, &human).await?;
+    hears(&human, &caller).await?;
+    phone.until("CALL_CLOSED").await?;
+    caller.hang_up();
+    is_hung_up(&human).await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+/// RFC 5589 section 6: the phone sends the caller on and leaves.
+async fn transfers_blindly(program: Program, transport: &str) -> Result<()> {
+    let trust = Trust::new()?;
+    let stage = trust.stage(None).await?;
+    let mut phone = trust.anna(&stage, program, transport).await?;
+    let talk = with_anna(&stage, &mut phone).await?;
+    phone.does("transfer", &format!("sip:retention@{}", stage.human.address()))?;
+    let colleague = stage.human_rings().await.with_context(|| phone.story())?;
+    // baresip does not say who refers.
+    ensure!(program == Baresip || colleague.header("Referred-By").is_some(), "{:?}", colleague.invite());
+    hears_nothing_of(&talk.caller, &talk.caller).await?;
+    colleague.answer();
+    colleague.answered(SOON).await?;
+    both_hear(&talk.caller, &colleague).await?;
+    phone.until("CALL_CLOSED").await?;
+    talk.caller.hang_up();
+    is_hung_up(&colleague).await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+async fn both_hear(one: &Call, other: &Call) -> Result<()> {
+    hears(one, other).await?;
+    hears(other, one).await
+}
+
+/// RFC 5589 section 7: the phone calls a colleague through us, and joins them with its caller.
+async fn transfers_attended(transport: &str) -> Result<()> {
+    let trust = Trust::new()?;
+    let stage = trust.stage(None).await?;
+    let mut phone = trust.anna(&stage, Pjsua2, transport).await?;
+    let talk = with_anna(&stage, &mut phone).await?;
+    phone.orders(&json!({ "command": "hold", "call": 0 }))?;
+    hears_nothing_of(&talk.caller, &talk.caller).await?;
+    // The AI takes the phone's own call and puts it through.
+    phone.does("dial", &format!("sip:support@{};transport={transport}", trust.registrar(transport)))?;
+    let ai = stage.ai_rings().await.with_context(|| phone.story())?;
+    ai.answer();
+    ai.answered(SOON).await?;
+    let second = ai.header("X-Tandem-Call-Id").context("no call id")?.to_owned();
+    stage.transfer(&second, json!({ "to": "retention", "mode": "cold" })).await?;
+    let colleague = stage.human_rings().await?;
+    colleague.answer();
+    colleague.answered(SOON).await?;
+    hears(&colleague, &colleague).await.with_context(|| phone.story())?;
+    phone.orders(&json!({ "command": "attended", "call": 0, "other": 1 }))?;
+    both_hear(&talk.caller, &colleague).await.with_context(|| format!("{}\n{}", phone.story(), stage.daemon.log()))?;
+    phone.until("CALL_CLOSED").await?;
+    phone.until("CALL_CLOSED").await?;
+    ensure!(talk.caller.changes() <= 2, "{} re-INVITEs", talk.caller.changes());
+    talk.caller.hang_up();
+    is_hung_up(&colleague).await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+/// One test for each line, so that they run beside one another and each is told by its name.
+macro_rules! tests {
+    ($($name:ident: $what:expr;)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() -> Result<()> {
+            $what.await
+        })*
+    };
+}
+
+tests! {
+    baresip_is_an_agents_phone_over_udp: is_a_phone(Baresip, "udp");
+    baresip_is_an_agents_phone_over_tcp: is_a_phone(Baresip, "tcp");
+    baresip_is_an_agents_phone_over_tls: is_a_phone(Baresip, "tls");
+    pjsua2_is_an_agents_phone_over_udp: is_a_phone(Pjsua2, "udp");
+    pjsua2_is_an_agents_phone_over_tcp: is_a_phone(Pjsua2, "tcp");
+    pjsua2_is_an_agents_phone_over_tls: is_a_phone(Pjsua2, "tls");
+    baresip_is_an_ai_over_udp: is_an_ai(Baresip, "udp");
+    baresip_is_an_ai_over_tcp: is_an_ai(Baresip, "tcp");
+    baresip_is_an_ai_over_tls: is_an_ai(Baresip, "tls");
+    pjsua2_is_an_ai_over_udp: is_an_ai(Pjsua2, "udp");
+    pjsua2_is_an_ai_over_tcp: is_an_ai(Pjsua2, "tcp");
+    pjsua2_is_an_ai_over_tls: is_an_ai(Pjsua2, "tls");
+    rfc5589_6_baresip_sends_its_caller_on_over_tcp: transfers_blindly(Baresip, "tcp");
+    rfc5589_6_pjsua2_sends_its_caller_on_over_udp: transfers_blindly(Pjsua2, "udp");
+    rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_udp: transfers_attended("udp");
+    rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_tls: transfers_attended("tls");
+}
