@@ -87,6 +87,8 @@ pub struct Metrics {
     pub rtp_packets_total: Counters<1>,
     /// RTP packets that were sent to us and never came.
     pub rtp_lost_total: Counter,
+    /// Datagrams at media ports that were not forwarded, by `reason`.
+    pub rtp_dropped_total: Counters<1>,
     /// Interarrival jitter (RFC 3550 section 6.4.1) of received streams, one observation a report.
     pub rtp_jitter_seconds: Histogram,
     /// Ticks of media workers that came more than a packet's length late.
@@ -225,6 +227,11 @@ impl Metrics {
                 [fixed("direction", Direction::NAMES)],
             ),
             rtp_lost_total: d.counter("tandem_rtp_lost_total", "RTP packets that peers sent and that never came."),
+            rtp_dropped_total: d.counters(
+                "tandem_rtp_dropped_total",
+                "Datagrams at media ports that were not forwarded: not from the peer, no RTP, or with a wrong SRTP tag.",
+                [fixed("reason", &["foreign", "malformed", "unauthentic"])],
+            ),
             rtp_jitter_seconds: d.histogram(
                 "tandem_rtp_jitter_seconds",
                 "Interarrival jitter of received RTP streams, one observation a report.",

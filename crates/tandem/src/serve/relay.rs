@@ -78,6 +78,11 @@ impl Relay {
         metrics.rtp_packets_total.at_least(["in"], counters.packets_received);
         metrics.rtp_packets_total.at_least(["out"], counters.packets_sent);
         metrics.rtp_lost_total.at_least(counters.packets_lost);
+        for (reason, total) in
+            [("foreign", counters.foreign), ("malformed", counters.malformed), ("unauthentic", counters.unauthentic)]
+        {
+            metrics.rtp_dropped_total.at_least([reason], total);
+        }
         metrics.media_late_ticks_total.at_least(counters.late_ticks);
     }
 
