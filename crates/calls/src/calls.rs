@@ -2,6 +2,9 @@
 
 mod join;
 mod requests;
+mod snapshot;
+
+pub use snapshot::{Snapshot, Unrestorable};
 
 use crate::{
     CallDetail, CallId, CallState, Config, Gauges, Input, LegRecord, Observation, Output, Party, PublicEvent,
@@ -179,12 +182,6 @@ impl Core {
     /// The rules in force.
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
-    }
-
-    /// A call as plain data: everything that another process would need to go on with it. `None`: no such call.
-    pub fn snapshot(&self, call: CallId) -> Option<serde_json::Value> {
-        let entry = self.calls.get(self.ids.get(&call)?)?;
-        serde_json::to_value(entry).ok()
     }
 
     // ---- a caller comes

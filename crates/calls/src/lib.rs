@@ -41,7 +41,7 @@ pub use api::{
     DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, OnFailureBody, Reply,
     Request, TransferBody, TransferReply, TrunkList, TrunkSummary,
 };
-pub use calls::Core;
+pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, Config, Limits, Media, Nat, Network, Numbers, Route, Trunk,
     TrunkCredentials,

@@ -74,6 +74,7 @@ pub(crate) fn counted(stats: &Stats) -> MediaRecord {
         packets_received: stats.packets_received,
         packets_sent: stats.packets_sent,
         packets_lost: u64::try_from(stats.packets_lost).unwrap_or(0),
-        jitter_ms: stats.jitter.as_secs_f64() * 1_000.0,
+        // To the microsecond: a number that every reader of the record reads as it was written.
+        jitter_ms: (stats.jitter.as_secs_f64() * 1_000_000.0).round() / 1_000.0,
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::Credentials;
 use md5::Md5;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512_256};
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -86,7 +87,7 @@ impl Algorithm {
 }
 
 /// One challenge as a peer wrote it, unquoted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Challenge {
     pub(crate) realm: String,
     pub(crate) nonce: String,
@@ -163,7 +164,7 @@ impl Iterator for Parameters<'_> {
 }
 
 /// A dialled leg's credentials and what its peer has asked so far.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Keyring {
     credentials: Credentials,
     /// The only address they are shown to.
@@ -173,7 +174,7 @@ pub(crate) struct Keyring {
     asked: [Option<Asked>; 2],
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Asked {
     challenge: Challenge,
     /// How many requests have answered this nonce.

@@ -83,6 +83,23 @@ impl Core {
         }
     }
 
+    /// The legs that are up, or on their way.
+    pub fn legs(&self) -> impl Iterator<Item = crate::LegId> {
+        self.legs.ids()
+    }
+
+    /// Writes a leg down that is answered and in which nothing is under way. `None`: it is not, or not yet ([`crate::LegSnapshot`]).
+    pub fn snapshot(&self, now: Now, leg: crate::LegId) -> Option<crate::LegSnapshot> {
+        self.legs.snapshot(now.monotonic, &self.cx, &self.transactions, leg)
+    }
+
+    /// Takes a leg up where it was written down; one of that id that is here gives way.
+    pub fn restore(&mut self, now: Now, snapshot: crate::LegSnapshot) -> Result<(), crate::Unrestorable> {
+        self.cx.now = self.cx.now.max(now.monotonic);
+        let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
+        self.legs.restore(&mut w, snapshot)
+    }
+
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.cx.poll_output()

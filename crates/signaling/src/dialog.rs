@@ -1,20 +1,26 @@
 //! A dialog (RFC 3261 section 12): who its parties are, which way their requests go, and in which order.
 
-use crate::{Config, Flow, Transport, compose::Parts, message::Request};
+use crate::{Config, Flow, Transport, compose::Parts, message::Request, octets};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sip_codec::{Message, Method, Name, NameAddr, Uri};
 use std::net::{IpAddr, SocketAddr};
 
 /// One dialog, early or confirmed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dialog {
+    #[serde(with = "octets")]
     pub(crate) call_id: Bytes,
+    #[serde(with = "octets")]
     pub(crate) remote_tag: Bytes,
     /// From of our requests.
+    #[serde(with = "octets")]
     local: Bytes,
     /// To of our requests.
+    #[serde(with = "octets")]
     remote: Bytes,
     /// Route values, ours first.
+    #[serde(with = "octets::list")]
     routes: Vec<Bytes>,
     target: String,
     pub(crate) local_cseq: u32,

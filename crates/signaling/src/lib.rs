@@ -26,6 +26,7 @@ pub mod io;
 mod legs;
 pub mod locate;
 mod message;
+mod octets;
 mod outside;
 mod reasons;
 mod refer;
@@ -45,6 +46,7 @@ pub use crate::{
     counters::{Counters, Gauges, Way},
     gates::Gate,
     guard::{Abuse, Offence},
+    legs::{LegSnapshot, Unrestorable},
     outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
     refer::{Refer, ReferRequest, Referral, Replaces},
     registrar::{Account, Contact, Reach, Registration},

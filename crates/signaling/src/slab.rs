@@ -1,7 +1,9 @@
 //! A table whose handles go stale instead of pointing at another's entry.
 
+use serde::{Deserialize, Serialize};
+
 /// A handle to an entry.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Id {
     pub(crate) index: u32,
     generation: u32,
@@ -38,6 +40,17 @@ impl<T> Slab<T> {
                 Id { index: u32::try_from(self.slots.len()).expect("limits keep tables far below 2^32"), generation: 0 }
             }
         }
+    }
+
+    /// Puts an entry where its handle finds it, over whatever is there.
+    pub(crate) fn put(&mut self, id: Id, value: T) {
+        let index = id.index as usize;
+        while self.slots.len() <= index {
+            self.free.push(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+            self.slots.push((0, None));
+        }
+        self.free.retain(|free| *free != id.index);
+        self.slots[index] = (id.generation, Some(value));
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&T> {
@@ -96,5 +109,10 @@ mod tests {
         assert_eq!(slab.get(second), Some(&'b'));
         assert_eq!(slab.at(second.index), Some((second, &'b')));
         assert_eq!(slab.len(), 1);
+        let mut other = Slab::default();
+        other.put(Id { index: 2, generation: 7 }, 'c');
+        assert_eq!((other.len(), other.at(2).map(|(id, _)| id.generation)), (1, Some(7)));
+        let (third, fourth) = (other.insert('d'), other.insert('e'));
+        assert_eq!((third.index.min(fourth.index), third.index.max(fourth.index), other.insert('f').index), (0, 1, 3));
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct House {
     pub(crate) cdrs: Vec<Cdr>,
     pub(crate) replies: Vec<Result<Reply, Problem>>,
     pub(crate) panicked: u32,
+    /// Calls and legs that were written down and taken up again.
+    pub(crate) taken_up: (usize, usize),
     /// Every change in what is sent to an RTP address.
     pub(crate) voices: Vec<Voiced>,
     latest: BTreeMap<SocketAddr, usize>,
@@ -152,6 +154,7 @@ impl House {
             cdrs: Vec::new(),
             replies: Vec::new(),
             panicked: 0,
+            taken_up: (0, 0),
             voices: Vec::new(),
             latest: BTreeMap::new(),
         }
@@ -234,8 +237,23 @@ impl House {
         [self.signaling.poll_timeout(), self.calls.poll_timeout(), relay, resolving].into_iter().flatten().min()
     }
 
-    /// Calls are written down and taken up again.
-    pub(crate) fn write_down_and_take_up(&mut self, _now: Now) {}
+    /// Every call is written down, and every leg in which nothing is under way; from the text they are taken up again.
+    pub(crate) fn write_down_and_take_up(&mut self, now: Now) {
+        let calls: Vec<calls::CallId> = self.calls.calls().collect();
+        for call in calls {
+            let Some(snapshot) = self.calls.snapshot(now, call) else { continue };
+            let read = through_text(&snapshot);
+            self.calls.restore(now, &read).expect("what was written down can be taken up");
+            self.taken_up.0 += 1;
+        }
+        let legs: Vec<signaling::LegId> = self.signaling.legs().collect();
+        for leg in legs {
+            let Some(snapshot) = self.signaling.snapshot(now, leg) else { continue };
+            let read = through_text(&snapshot);
+            self.signaling.restore(now, read).expect("what was written down can be taken up");
+            self.taken_up.1 += 1;
+        }
+    }
 
     pub(crate) fn left(&self) -> Left {
         let ports = match &self.relay {
@@ -343,6 +361,11 @@ impl House {
             }
         }
     }
+}
+
+fn through_text<T: serde::Serialize + serde::de::DeserializeOwned>(snapshot: &T) -> T {
+    let text = serde_json::to_string(snapshot).expect("plain data can be written");
+    serde_json::from_str(&text).expect("what was written can be read")
 }
 
 fn port_at(address: SocketAddr) -> PortId {

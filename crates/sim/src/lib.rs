@@ -28,4 +28,4 @@ pub use network::Weather;
 pub use phone::{Phone, Tally};
 pub use premises::{Clips, Premises};
 pub use trace::{Read, Way, Wire};
-pub use world::{Evidence, Options, Outcome, Seat, run};
+pub use world::{Evidence, Options, Outcome, Seat, run, taken_up};

@@ -28,6 +28,9 @@ struct Arguments {
     /// The plain traffic of RFC 3261 alone, without extensions, REFER and Replaces.
     #[arg(long)]
     plain: bool,
+    /// One seed in so many is run again with its calls written down and taken up at moments by chance; 0: none is.
+    #[arg(long, default_value_t = 10)]
+    written_down: u64,
     /// One seed in so many carries every packet of its audio; 0: none does.
     #[arg(long, default_value_t = 8)]
     sample: u64,
@@ -48,7 +51,10 @@ fn main() -> ExitCode {
     for seed in first..first + count {
         let sampled = arguments.sample > 0 && seed % arguments.sample == 0;
         let options = Options { weather: arguments.weather, sampled, rich: !arguments.plain, written_down: false };
-        let outcome = sim::run(seed, &premises, options);
+        let mut outcome = sim::run(seed, &premises, options);
+        if arguments.written_down > 0 && seed % arguments.written_down == 0 {
+            outcome.violations.extend(sim::taken_up(&outcome, &premises, options));
+        }
         calls += outcome.evidence.placed;
         let wrong = !outcome.violations.is_empty();
         failed += u64::from(wrong);

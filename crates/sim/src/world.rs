@@ -19,6 +19,8 @@ use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Durat
 const REST: Duration = Duration::from_secs(33);
 /// No world lasts longer.
 const LONGEST: Duration = Duration::from_secs(1_200);
+/// How often what the daemon has is written down.
+const MOMENTS: u32 = 24;
 /// Nor takes more steps.
 const STEPS: u32 = 2_000_000;
 
@@ -60,6 +62,8 @@ pub struct Evidence {
     pub panicked: u32,
     /// Lines that the daemon logged at ERROR.
     pub errors: u64,
+    /// Calls and legs that were written down and taken up again, each as often as it was.
+    pub taken_up: (usize, usize),
     /// False when the world had to be stopped.
     pub rested: bool,
     /// Calls placed.
@@ -128,6 +132,15 @@ pub fn run(seed: u64, premises: &Premises, options: Options) -> Outcome {
     Outcome { seed, evidence, violations, hash }
 }
 
+/// Runs a seed again with its calls written down and taken up at moments by chance: nothing may change.
+pub fn taken_up(before: &Outcome, premises: &Premises, options: Options) -> Option<Violation> {
+    let after = run(before.seed, premises, Options { written_down: true, ..options });
+    (after.hash != before.hash).then(|| Violation {
+        checker: "a snapshot changes nothing",
+        what: format!("another run: {} datagrams, and {}", before.evidence.wire.len(), after.evidence.wire.len()),
+    })
+}
+
 struct World {
     now: Now,
     start: Monotonic,
@@ -146,13 +159,14 @@ struct World {
     hash: Fingerprint,
     last_datagram: Monotonic,
     rested: bool,
-    written_down: Option<Chance>,
 }
 
 #[derive(Copy, Clone, Debug)]
 enum Step {
     Place,
     Do(Deed),
+    /// What the daemon has is written down and taken up again.
+    WriteDown,
     /// A party hangs up a leg.
     Leave {
         agent: usize,
@@ -194,7 +208,13 @@ impl World {
         for (call, plan) in scenario.calls.iter().enumerate() {
             planned.insert((now.monotonic + plan.starts, u32::try_from(call).unwrap_or(0)), (call, Step::Place));
         }
-        let written_down = options.written_down.then(|| chance.branch());
+        if options.written_down {
+            let mut chance = chance.branch();
+            for no in 0..MOMENTS {
+                let longest = if no % 2 == 0 { 60_000 } else { 260_000 };
+                planned.insert((now.monotonic + chance.ms(0, longest), u32::MAX - no), (0, Step::WriteDown));
+            }
+        }
         Self {
             now,
             start: now.monotonic,
@@ -211,7 +231,6 @@ impl World {
             hash: Fingerprint::default(),
             last_datagram: now.monotonic,
             rested: false,
-            written_down,
         }
     }
 
@@ -252,6 +271,7 @@ impl World {
             match step {
                 Step::Place => self.place(call),
                 Step::Do(deed) => self.act(call, deed),
+                Step::WriteDown => self.house.write_down_and_take_up(self.now),
                 Step::Leave { agent, leg } => {
                     self.agents[agent].act(at, leg, Act::HangUp);
                     self.drain_agent(agent);
@@ -279,11 +299,6 @@ impl World {
         }
         if to.ip() == address(HOUSE).ip() {
             self.house.handle_input(self.now, Packet { from, to, content });
-            if let Some(chance) = &mut self.written_down
-                && chance.percent(20)
-            {
-                self.house.write_down_and_take_up(self.now);
-            }
             return self.drain_house();
         }
         let crate::network::Content::Sip(message) = content else { return };
@@ -509,7 +524,7 @@ impl World {
             }
         }
         for cdr in &self.house.cdrs {
-            self.hash.bytes(self.now.monotonic, &serde_json::to_vec(cdr).unwrap_or_default());
+            self.hash.bytes(self.start, &serde_json::to_vec(cdr).unwrap_or_default());
         }
         let evidence = Evidence {
             house: address(HOUSE),
@@ -518,6 +533,7 @@ impl World {
             left: self.house.left(),
             panicked: self.house.panicked,
             errors: 0,
+            taken_up: self.house.taken_up,
             told: std::mem::take(&mut self.house.published),
             cdrs: std::mem::take(&mut self.house.cdrs),
             voices: std::mem::take(&mut self.house.voices),

@@ -469,6 +469,26 @@ impl Call {
         self.legs.iter().map(|leg| leg.id)
     }
 
+    /// Its legs, each with its INVITE usage.
+    pub(crate) fn usages(&self) -> impl Iterator<Item = (LegId, LegId)> {
+        self.legs.iter().map(|leg| (leg.id, leg.usage))
+    }
+
+    /// Its ports, with those that are closed and have not told what they counted.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = PortId> {
+        self.legs.iter().filter_map(|leg| leg.port).chain(self.counting.iter().map(|(port, _)| *port))
+    }
+
+    /// The transfer under way.
+    pub(crate) fn transfer_id(&self) -> Option<TransferId> {
+        self.transfer.as_ref().map(|transfer| transfer.id())
+    }
+
+    /// Its legs that hold a place on a trunk.
+    pub(crate) fn trunks_of_legs(&self) -> impl Iterator<Item = (LegId, String)> {
+        self.legs.iter().filter_map(|leg| Some((leg.id, leg.trunk()?.to_owned())))
+    }
+
     fn live_legs(&self) -> SmallVec<[LegId; 4]> {
         self.legs.iter().filter(|leg| !leg.is_closing()).map(|leg| leg.id).collect()
     }

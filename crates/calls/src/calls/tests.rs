@@ -87,7 +87,7 @@ fn a_call_written_down_reads_back_the_same() {
     let event = Event::Answered { body: Some(Bytes::from_static(body)), headers: Vec::new() };
     core.handle_input(Now::default(), Input::Signaling { leg: LegId(1), event });
     drain(&mut core);
-    let (key, call) = core.calls.iter().map(|(key, entry)| (*key, entry.call.about.id)).next().unwrap();
+    let call = core.calls().next().unwrap();
     let request = Request::Transfer {
         call,
         body: Box::new(crate::TransferBody::to("sip:human@192.0.2.30")),
@@ -96,16 +96,45 @@ fn a_call_written_down_reads_back_the_same() {
     };
     core.handle_input(Now::default(), Input::Request { id: RequestId(1), request });
     drain(&mut core);
-    let written = core.snapshot(call).unwrap();
-    assert_eq!(written["call"]["stage"], "Transferring");
-    let read: Entry = serde_json::from_value(written.clone()).unwrap();
-    assert_eq!(serde_json::to_value(&read).unwrap(), written);
+    let written = core.snapshot(Now::default(), call).unwrap();
+    let text = serde_json::to_string(&written).unwrap();
+    assert!(text.contains("\"stage\":\"Transferring\""));
+    // A process of its own takes it up.
+    let gauges = core.gauges();
+    core = self::core();
+    assert_eq!(core.restore(Now::default(), &serde_json::from_str(&text).unwrap()).unwrap(), call);
+    assert_eq!(core.snapshot(Now::default(), call), Some(written));
+    assert_eq!(
+        (core.gauges().legs, core.gauges().ports, core.gauges().timers),
+        (gauges.legs, gauges.ports, gauges.timers)
+    );
+    let request = Request::Call { call };
+    core.handle_input(Now::default(), Input::Request { id: RequestId(2), request });
+    assert!(matches!(drain(&mut core)[..], [Output::Reply { ref reply, .. }] if reply.is_ok()));
     // What was read goes on: the caller hangs up and everybody leaves.
-    core.calls.insert(key, Box::new(read));
     let event = Event::Ended { by: signaling::EndedBy::Peer, status: None, reason: None, retry_after: None };
     core.handle_input(Now::default(), Input::Signaling { leg: LegId(1 | 1 << 63), event });
     let hung_up = drain(&mut core).iter().filter(|it| matches!(it, Output::Signaling(Command::Hangup { .. }))).count();
     assert_eq!(hung_up, 2);
+}
+
+#[test]
+fn what_is_no_call_of_ours_is_not_taken_up() {
+    let mut core = core();
+    incoming(&mut core, 1);
+    let later = Now { monotonic: Monotonic::from_nanos(5), ..Now::default() };
+    let call = core.calls().next().unwrap();
+    let mut written = serde_json::to_value(core.snapshot(later, call).unwrap()).unwrap();
+    let mut restore = |written: &serde_json::Value, now| {
+        core.restore(now, &serde_json::from_value(written.clone()).unwrap()).map_err(|error| error.to_string())
+    };
+    assert!(restore(&written, Now::default()).unwrap_err().contains("the clock must go on"));
+    assert!(restore(&written, later).is_ok());
+    written["version"] = 2.into();
+    assert_eq!(restore(&written, later).unwrap_err(), "found a call of version 2, expected version 1");
+    written["version"] = 1.into();
+    written["call"]["call"]["stage"] = "Nowhere".into();
+    assert!(restore(&written, later).unwrap_err().starts_with("found what is no call"));
 }
 
 #[test]

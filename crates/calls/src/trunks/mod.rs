@@ -409,6 +409,21 @@ impl Trunks {
         }
     }
 
+    /// A call is taken up that was begun elsewhere: its places are its own, whatever the limits say.
+    pub(crate) fn resume(&mut self, name: &str, dialled: Vec<(LegId, String)>) {
+        if name == AGENTS {
+            self.agents += 1;
+        } else if let Some(state) = self.state_mut(name) {
+            state.incoming += 1;
+        }
+        for (leg, trunk) in dialled {
+            if let Some(&at) = self.by_name.get(&trunk) {
+                self.states[at].outgoing += 1;
+                self.legs.insert(leg, at);
+            }
+        }
+    }
+
     /// A leg is dialled through a trunk: a place on it until [`Self::release`], or why there is none.
     pub(crate) fn reserve(&mut self, trunk: &Trunk, name: &str, leg: LegId, now: Monotonic) -> Result<(), Full> {
         let Some(&at) = self.by_name.get(name) else { return Err(Full::Calls) };

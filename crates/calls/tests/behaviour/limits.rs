@@ -95,8 +95,8 @@ fn a_call_in_mid_transfer_is_plain_data() {
     world.transfer("team");
     world.secs(5);
     world.answer(world.dialled("anna@"));
-    let snapshot = world.core.snapshot(world.call).expect("a call can be written down at any moment");
-    assert!(snapshot.to_string().len() > 1_000);
+    let snapshot = world.core.snapshot(world.now, world.call).expect("a call can be written down at any moment");
+    assert!(serde_json::to_string(&snapshot).unwrap().len() > 1_000);
 }
 
 #[test]

@@ -9,11 +9,13 @@ use crate::{
     compose::{self, Extras, Parts},
     dialog::Dialog,
     message::{passed, session},
+    octets,
     slab::Id,
     timer::Timer,
     transaction::Role,
 };
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sip_codec::{Message, Method, Name, Uri};
 use std::{mem, time::Duration};
 
@@ -49,6 +51,69 @@ pub(super) struct Dialled {
     /// Forks that lost and whose early dialogs had requests of ours: their tags, and the last numbers. Should they answer after all, our
     /// BYE goes on from there (12.2.1.1).
     numbered: Vec<(Bytes, u32)>,
+}
+
+/// What of it still matters once the leg is up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Written {
+    target: String,
+    flow: Flow,
+    #[serde(with = "octets")]
+    from: Bytes,
+    #[serde(with = "octets")]
+    to: Bytes,
+    #[serde(with = "octets")]
+    call_id: Bytes,
+    max_forwards: u8,
+    cseq: u32,
+    keyring: Option<Keyring>,
+    credentials: Vec<(String, String)>,
+}
+
+impl Dialled {
+    pub(super) fn write(&self) -> Written {
+        Written {
+            target: self.target.clone(),
+            flow: self.flow,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            call_id: self.call_id.clone(),
+            max_forwards: self.max_forwards,
+            cseq: self.cseq,
+            keyring: self.keyring.clone(),
+            credentials: self.credentials.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        }
+    }
+
+    /// `slot` stands for an INVITE that has long been answered.
+    pub(super) fn read(written: Written, slot: Id) -> Self {
+        let Written { target, flow, from, to, call_id, max_forwards, cseq, keyring, credentials } = written;
+        let known = |name: &str| [Asker::Server, Asker::Proxy].map(Asker::header).into_iter().find(|it| *it == name);
+        let credentials = credentials.into_iter().filter_map(|(name, value)| Some((known(&name)?, value))).collect();
+        Self {
+            target,
+            flow,
+            from,
+            to,
+            call_id,
+            headers: Vec::new(),
+            offer: None,
+            max_forwards,
+            cseq,
+            invite: slot,
+            keyring,
+            credentials,
+            tries: 0,
+            first_response: None,
+            routes: Vec::new(),
+            cancel: Cancel::No,
+            heard: true,
+            late: false,
+            settled: false,
+            acknowledged: Vec::new(),
+            numbered: Vec::new(),
+        }
+    }
 }
 
 /// CANCEL may leave only after a provisional response (9.1).

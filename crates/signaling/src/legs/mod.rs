@@ -10,11 +10,13 @@ mod redirect;
 mod refer;
 mod reliable;
 mod session_timer;
+mod snapshot;
 mod subscription;
 mod update;
 mod within;
 
 pub(crate) use self::refer::Named;
+pub use self::snapshot::{LegSnapshot, Unrestorable};
 use self::{
     dialled::Dialled,
     offers::{OurOffer, PeerOffer, Unacked},
@@ -32,13 +34,14 @@ use crate::{
     context::{Context, token_index},
     dialog::Dialog,
     message::Request,
-    reasons,
+    octets, reasons,
     slab::{Id, Slab},
     timer::{Owner, Timer},
     transaction::{COOKIE, FromClient, FromServer, Instead, Outgoing, Role, Transactions, User},
 };
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use sip_codec::{Message, Method};
 use std::{sync::Arc, time::Duration};
 
@@ -131,10 +134,12 @@ const LONGEST_DATAGRAM: usize = 1_300;
 const BYES: u8 = 3;
 
 /// An ACK to a 2xx, sent again for each copy of the 2xx.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SentAck {
+    #[serde(with = "octets")]
     tag: Bytes,
     cseq: u32,
+    #[serde(with = "octets")]
     bytes: Bytes,
     flow: Flow,
 }

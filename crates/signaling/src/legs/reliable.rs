@@ -109,6 +109,11 @@ impl Reliable {
         }))
     }
 
+    /// True while a provisional response waits for its PRACK, or something waits for that.
+    pub(super) fn waits(&self) -> bool {
+        self.pending.is_some() || self.answer.is_some()
+    }
+
     /// True when a session was agreed on before the final response.
     pub(super) fn settled(&self) -> bool {
         self.settled

@@ -9,6 +9,7 @@ use crate::{
     timer::Timer,
     transaction::Role,
 };
+use serde::{Deserialize, Serialize};
 use sip_codec::{Builder, Message, Method, Name};
 use std::{net::IpAddr, time::Duration};
 
@@ -19,7 +20,7 @@ const SHORTEST: u32 = 30;
 const MARGIN: Duration = Duration::from_secs(32);
 
 /// Who refreshes.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Refresher {
     Us,
     Peer,
@@ -37,19 +38,20 @@ pub(crate) enum Refresher {
 ///  Running, either way        --interval - min(32 s, interval / 3)--> BYE
 ///  a re-INVITE or UPDATE of the peer, accepted: Running anew
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SessionTimer {
     policy: Policy,
     /// The largest Min-SE that a peer has named, and ours (section 8): nothing below is asked for.
     min: u32,
     state: State,
     /// The UPDATE that refreshes, while it is out.
+    #[serde(skip)]
     update: Option<Id>,
     /// How often its interval had to grow, or credentials were asked for.
     tries: u8,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     /// Our INVITE asks for an interval.
     Asking {
@@ -68,7 +70,7 @@ enum State {
 }
 
 /// The headers of a message.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Expires {
     interval: u32,
     /// True for `uac`: the sender of the request.
@@ -200,6 +202,11 @@ impl SessionTimer {
         let expires = Expires { interval, refresher: Some(by_sender), min: None, require: by_sender };
         self.state = State::Asked { expires, refresher: if by_sender { Refresher::Peer } else { Refresher::Us } };
         true
+    }
+
+    /// True while an UPDATE that refreshes is out.
+    pub(super) fn is_refreshing(&self) -> bool {
+        self.update.is_some()
     }
 
     /// What a request of ours says.

@@ -84,6 +84,11 @@ impl Servers {
         })
     }
 
+    /// True while a transaction of a leg's INVITE is there.
+    pub(crate) fn any_of(&self, leg: Id) -> bool {
+        self.table.iter().any(|(_, server)| server.leg == Some(leg))
+    }
+
     /// Lets a request pass by the transactions that are there.
     pub(crate) fn take(&mut self, cx: &mut Context, request: &Request) -> Taken {
         let Some(&id) = self.by_key.get(request.transaction_key()) else { return Taken::New };
