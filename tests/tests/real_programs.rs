@@ -56,7 +56,7 @@ async fn baresip_takes_the_caller_and_both_hear_each_other() -> Result<()> {
     let stage = Stage::voiced(Signal::Tone(440.0), Signal::Tone(600.0), Signal::Silence, |files| files).await?;
     // baresip sends RTP from a socket without an address, so only on 127.0.0.1 it comes from where its SDP says.
     let address = free_port()?;
-    let phone = baresip(address)?;
+    let phone = baresip(address, Signal::Tone(880.0), "")?;
     until_printed(&phone, "baresip is ready").await?;
     let talk = stage.connect().await?;
     stage.transfer(&talk.id, json!({ "to": format!("sip:human@{address}"), "mode": "warm" })).await?;
@@ -80,13 +80,70 @@ async fn baresip_takes_the_caller_and_both_hear_each_other() -> Result<()> {
     Ok(())
 }
 
+/// A whole handoff: the caller and the AI speak in plain, the human's phone speaks SRTP or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baresip_takes_the_caller_over_srtp_and_nobody_answers_where_it_is_asked_for_in_vain() -> Result<()> {
+    let stage = Stage::with(|mut files| {
+        files.configuration = files
+            .configuration
+            .replace("    tel: [\"+\"]\n", "    tel: [\"+\"]\n    srtp: off\n")
+            .replace("    ring_timeout: 5s\n", "    ring_timeout: 5s\n    srtp: off\n")
+            .replace("media:\n", "media:\n  srtp: required\n")
+            .replace("logging: { redact: false }", "logging: { redact: false, level: trace }");
+        files
+    });
+    let stage = stage.await?;
+    let (address, plain) = (free_port()?, free_port()?);
+    let phone = baresip(address, HUMAN_SAYS, ";mediaenc=srtp-mand")?;
+    let plain_phone = baresip(plain, HUMAN_SAYS, "")?;
+    until_printed(&phone, "baresip is ready").await?;
+    until_printed(&plain_phone, "baresip is ready").await?;
+    let mut talk = stage.talk().await?;
+    stage.transfer(&talk.id, json!({ "to": format!("sip:human@{plain}"), "mode": "warm" })).await?;
+    let failed = talk.event("transfer.failed").await?;
+    ensure!(failed["data"]["sip_code"] == 488, "a phone without SRTP: {failed}");
+    stage.transfer(&talk.id, json!({ "to": format!("sip:human@{address}"), "mode": "warm" })).await?;
+    let says_noise = |packets: &[parties::analysis::Received]| {
+        let last = &packets[packets.len().saturating_sub(50)..];
+        find(&audio(last, 10), HUMAN_SAYS, 0..480_000).correlation >= 0.95
+    };
+    ensure!(
+        talk.caller.audio().hears_that(SOON, says_noise).await,
+        "the caller does not hear baresip: {}",
+        phone.printed()
+    );
+    is_hung_up(&talk.ai).await?;
+    tokio::time::timeout(SOON, talk.caller.audio().hears(100)).await?;
+    let told = [
+        stage.control.get(&format!("/v1/calls/{}", talk.id)).await?.body.to_string(),
+        stage.control.get("/metrics").await?.body.to_string(),
+        format!("{:?}", talk.caller.audio().received().len()),
+    ];
+    talk.caller.hang_up();
+    until_printed(&phone, "terminated").await?;
+    let heard = decoded_by(phone.folder())?;
+    let second = &heard[heard.len().saturating_sub(9600)..heard.len().saturating_sub(1600)];
+    let correlation = find(second, CALLER_SAYS, 0..480_000).correlation;
+    ensure!(correlation >= 0.95, "baresip heard the caller with a correlation of {correlation}");
+    // Fault row 12: the keys that went by are nowhere else.
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await?;
+    let folder = stage.daemon.stop().await?;
+    let mut told = told.to_vec();
+    for entry in fs::read_dir(folder.path())? {
+        told.push(String::from_utf8_lossy(&fs::read(entry?.path()).unwrap_or_default()).into_owned());
+    }
+    ensure!(told.iter().any(|text| text.contains("DEBUG")), "the daemon's log is among what was looked at");
+    ensure!(told.iter().all(|text| !text.contains("inline:")), "a key was written down");
+    Ok(())
+}
+
 /// A port of 127.0.0.1 that was free just now.
 fn free_port() -> Result<SocketAddr> {
     Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// baresip at this address: answers by itself, says 880 Hz, writes what it hears into its folder.
-fn baresip(address: SocketAddr) -> Result<Tool> {
+/// baresip at this address: answers by itself, says a signal, writes what it hears into its folder. `more` ends its account's line.
+fn baresip(address: SocketAddr, says: Signal, more: &str) -> Result<Tool> {
     let folder = tempfile::tempdir()?;
     let modules = "/usr/lib/baresip/modules";
     ensure!(
@@ -96,17 +153,17 @@ fn baresip(address: SocketAddr) -> Result<Tool> {
     let config = format!(
         "sip_listen {address}\nnet_interface {ip}\naudio_source aufile,{dir}/says.wav\naudio_player aufile,{dir}/played.wav\n\
          snd_path {dir}\nrtp_ports 40000-48000\nmodule_path {modules}\nmodule g711.so\nmodule aufile.so\n\
-         module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n",
+         module sndfile.so\nmodule srtp.so\nmodule_tmp account.so\nmodule_app menu.so\n",
         dir = folder.path().display(),
         ip = address.ip(),
     );
     fs::write(folder.path().join("config"), config)?;
     fs::write(
         folder.path().join("accounts"),
-        format!("<sip:human@{address}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1\n"),
+        format!("<sip:human@{address}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1{more}\n"),
     )?;
     fs::write(folder.path().join("contacts"), "")?;
-    fs::write(folder.path().join("says.wav"), wav(&Signal::Tone(880.0).samples(0, 60 * 8000)))?;
+    fs::write(folder.path().join("says.wav"), wav(&says.samples(0, 60 * 8000)))?;
     let path = folder.path().display().to_string();
     Ok(Tool::start_in(folder, "baresip", "baresip-core baresip-ffmpeg", &["-f", &path]))
 }
@@ -136,13 +193,18 @@ async fn until_printed(tool: &Tool, words: &str) -> Result<()> {
 
 /// The share of 440 Hz in the last second that baresip decoded.
 fn heard_by(folder: &Path) -> Result<f64> {
+    let samples = decoded_by(folder)?;
+    let last = &samples[samples.len().saturating_sub(8000)..samples.len().saturating_sub(1600)];
+    Ok(tone_share(last, 440.0))
+}
+
+/// All that baresip decoded.
+fn decoded_by(folder: &Path) -> Result<Vec<i16>> {
     let dump = fs::read_dir(folder)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.to_string_lossy().ends_with("dec.wav"))
         .context("baresip wrote no dump of what it heard")?;
     let bytes = fs::read(dump)?;
-    let samples: Vec<i16> = bytes[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-    let last = &samples[samples.len().saturating_sub(8000)..samples.len().saturating_sub(1600)];
-    Ok(tone_share(last, 440.0))
+    Ok(bytes[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
 }

@@ -75,6 +75,13 @@ impl Core {
         }
     }
 
+    /// Keys of media come from these bytes, which nobody else knows; without them from `seed`, which is for tests alone.
+    #[must_use]
+    pub fn with_secret(mut self, secret: [u8; 32]) -> Self {
+        self.shared.secrets = StdRng::from_seed(secret);
+        self
+    }
+
     /// Takes one input. Call [`Self::poll_output`] until it is empty afterwards.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
@@ -224,7 +231,7 @@ impl Core {
         if self.shared.trunks.admit(trunk, &name, now.monotonic).is_err() {
             return self.refuse(leg, Some(name), 503);
         }
-        let nat = trunk.nat;
+        let terms = trunk.terms();
         let (line, ai): (Arc<str>, String) = (route.line.as_str().into(), route.ai.clone());
         self.next_call += 1;
         let key = CallKey(self.next_call);
@@ -281,7 +288,7 @@ impl Core {
             shared: &mut self.shared,
             out: &mut self.out,
         };
-        let caller = match Leg::incoming(&mut step, leg, record, incoming, nat) {
+        let caller = match Leg::incoming(&mut step, leg, record, incoming, terms) {
             Ok(caller) => caller,
             Err(refusal) => {
                 self.shared.trunks.leave(&name);

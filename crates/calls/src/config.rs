@@ -48,6 +48,8 @@ pub struct Trunk {
     pub trusted: bool,
     /// Where legs of this trunk take their media's source from.
     pub nat: Nat,
+    /// Whether legs of this trunk are encrypted.
+    pub srtp: sdp::Srtp,
     /// Calls it may bring at once; 503 beyond.
     pub max_calls: usize,
     /// Starts of the numbers (E.164, `+49`) that `tel:` targets may reach through it; `+` allows all. Empty: none.
@@ -90,6 +92,7 @@ impl Default for Trunk {
             credentials: None,
             trusted: false,
             nat: Nat::default(),
+            srtp: sdp::Srtp::Off,
             max_calls: usize::MAX,
             tel: vec!["+".to_owned()],
             numbers: Numbers::default(),
@@ -220,6 +223,37 @@ pub enum Nat {
     Learn,
 }
 
+/// What is agreed with whose media: which source is believed, and whether it is encrypted.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Terms {
+    pub(crate) nat: Nat,
+    pub(crate) srtp: sdp::Srtp,
+}
+
+impl Trunk {
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { nat: self.nat, srtp: self.srtp }
+    }
+}
+
+impl Config {
+    /// On which terms a human is rung by `route`.
+    pub(crate) fn terms_of(&self, route: &crate::dial::Route) -> Terms {
+        match route.peer.trunk() {
+            Some(name) => self.trunks.get(name).map(Trunk::terms).unwrap_or_default(),
+            None if route.phone.is_some() => Terms { nat: self.agents.nat, srtp: self.agents.caller.srtp },
+            None => Terms { nat: self.media.nat, srtp: self.media.srtp },
+        }
+    }
+
+    /// On which terms the AI of `profile` is dialled by `route`. No way to it is weaker than what it asks for.
+    pub(crate) fn terms_of_ai(&self, profile: &AiProfile, route: &crate::dial::Route) -> Terms {
+        let way = route.peer.trunk().and_then(|name| self.trunks.get(name)).map(|trunk| trunk.srtp);
+        let srtp = way.max(profile.srtp).unwrap_or(self.media.srtp);
+        Terms { nat: profile.nat, srtp }
+    }
+}
+
 /// Which called numbers stand for which line.
 #[derive(Clone, Debug, Default)]
 pub struct Route {
@@ -274,6 +308,8 @@ pub struct AiProfile {
     pub after_human: AfterHuman,
     /// Which source of its media is believed.
     pub nat: Nat,
+    /// Whether its legs are encrypted. Through a trunk the stricter of both words counts; `None`: the trunk's, or the media's.
+    pub srtp: Option<sdp::Srtp>,
     /// How its events are understood.
     pub listening: Arc<policy::Listening>,
 }
@@ -293,6 +329,7 @@ impl Default for AiProfile {
             on_ai_failure: Vec::new(),
             after_human: AfterHuman::End,
             nat: Nat::default(),
+            srtp: None,
             listening: Arc::default(),
         }
     }
@@ -344,6 +381,12 @@ pub struct Media {
     pub dead_on_hold: Duration,
     /// Which source of a directly dialled human's media is believed.
     pub nat: Nat,
+    /// Whether legs are encrypted of whom nothing else says so: a directly dialled human, an AI of its own URI.
+    pub srtp: sdp::Srtp,
+    /// How they are encrypted, the best first: offered and accepted.
+    pub srtp_suites: Vec<sdp::CryptoSuite>,
+    /// Whether RTP and RTCP may share a port.
+    pub rtcp_mux: bool,
     /// Whether a leg may go over to another call: all ports live on one worker.
     pub joinable: bool,
 }
@@ -360,6 +403,9 @@ impl Default for Media {
             dead_after: Duration::from_secs(15),
             dead_on_hold: Duration::from_secs(30 * 60),
             nat: Nat::default(),
+            srtp: sdp::Srtp::Off,
+            srtp_suites: sdp::CryptoSuite::ALL.to_vec(),
+            rtcp_mux: false,
             joinable: true,
         }
     }

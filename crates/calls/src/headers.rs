@@ -15,6 +15,8 @@ const LARGEST_INVITE: usize = 1_300;
 const FRAME: usize = 560;
 /// Our own session description with both laws of G.711 and telephone-event.
 const BODY: usize = 260;
+/// The line of a key in it.
+const KEY_LINE: usize = 100;
 
 /// Headers that every peer may see that may see anything.
 pub(crate) fn call_id(call: CallId) -> (String, String) {
@@ -22,16 +24,17 @@ pub(crate) fn call_id(call: CallId) -> (String, String) {
 }
 
 /// `X-Tandem-Context-*`: each key of the context that may travel, as far as the INVITE has room. `fixed` are the headers
-/// that stay in any case.
+/// that stay in any case; the session description holds so many SRTP keys.
 pub(crate) fn context(
     context: &BTreeMap<String, Value>,
     keys: Option<&[Arc<str>]>,
-    target: &str,
-    from: &str,
+    (target, from): (&str, &str),
+    srtp_keys: usize,
     fixed: &[(String, String)],
 ) -> Vec<(String, String)> {
     let size = |headers: &[(String, String)]| headers.iter().map(line_size).sum::<usize>();
-    let mut room = LARGEST_INVITE.saturating_sub(FRAME + BODY + 2 * target.len() + from.len() + size(fixed));
+    let mut room = LARGEST_INVITE
+        .saturating_sub(FRAME + BODY + srtp_keys * KEY_LINE + 2 * target.len() + from.len() + size(fixed));
     let mut headers = Vec::new();
     for (key, value) in context {
         let travels = keys.is_none_or(|keys| keys.iter().any(|it| **it == **key));
@@ -121,7 +124,7 @@ mod tests {
     #[test]
     fn a_context_becomes_headers_that_people_can_read() {
         let facts = of(&[("customer_name", "Jörg".into()), ("auth_failures", 2.into())]);
-        let headers = context(&facts, None, "sip:100@pbx.example.net", "sip:a@b", &[]);
+        let headers = context(&facts, None, ("sip:100@pbx.example.net", "sip:a@b"), 0, &[]);
         let expected = [("X-Tandem-Context-Auth-Failures", "2"), ("X-Tandem-Context-Customer-Name", "J%C3%B6rg")];
         assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
@@ -129,14 +132,14 @@ mod tests {
     #[test]
     fn only_the_keys_asked_for_travel() {
         let facts = of(&[("a", 1.into()), ("b", 2.into())]);
-        let headers = context(&facts, Some(&[Arc::from("b")]), "sip:x", "", &[]);
+        let headers = context(&facts, Some(&[Arc::from("b")]), ("sip:x", ""), 0, &[]);
         assert_eq!(headers, [("X-Tandem-Context-B".to_owned(), "2".to_owned())]);
     }
 
     #[test]
     fn a_long_value_is_cut_at_a_character_and_says_so() {
         let facts = of(&[("summary", "ä".repeat(100).into())]);
-        let headers = context(&facts, None, "sip:x", "", &[]);
+        let headers = context(&facts, None, ("sip:x", ""), 0, &[]);
         assert_eq!(headers[0].1, "%C3%A4".repeat(42));
         assert_eq!(headers[1], ("X-Tandem-Context-Summary-Truncated".to_owned(), "true".to_owned()));
     }
@@ -144,17 +147,19 @@ mod tests {
     #[test]
     fn the_context_gives_way_before_the_invite_grows_too_large_for_udp() {
         let many: BTreeMap<String, Value> = (0..60).map(|i| (format!("key_{i}"), "x".repeat(200).into())).collect();
-        let headers = context(&many, None, "sip:100@pbx.example.net", "sip:a@b", &[]);
-        let size: usize = headers.iter().map(line_size).sum();
-        assert!(size + FRAME + BODY <= LARGEST_INVITE);
-        assert!(!headers.is_empty());
+        for keys in [0, 1, 2] {
+            let headers = context(&many, None, ("sip:100@pbx.example.net", "sip:a@b"), keys, &[]);
+            let size: usize = headers.iter().map(line_size).sum();
+            assert!(size + FRAME + BODY + keys * KEY_LINE <= LARGEST_INVITE);
+            assert!(!headers.is_empty());
+        }
     }
 
     proptest! {
         /// Whatever an AI says, no value breaks out of its line, and names stay tokens.
         #[test]
         fn no_value_breaks_out_of_its_line(key in ".{0,80}", value in ".{0,400}") {
-            for (name, value) in context(&of(&[(&key, value.into())]), None, "sip:x", "", &[]) {
+            for (name, value) in context(&of(&[(&key, value.into())]), None, ("sip:x", ""), 0, &[]) {
                 prop_assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
                 prop_assert!(name.bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()));
                 prop_assert!(value.len() <= LONGEST_VALUE);

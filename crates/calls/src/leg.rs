@@ -2,7 +2,7 @@
 
 mod offers;
 
-use crate::{AiLoss, LegRecord, Nat, Party, cause, outputs::Opened, relay, step::Step};
+use crate::{AiLoss, LegRecord, Party, cause, config::Terms, outputs::Opened, relay, step::Step};
 use bytes::Bytes;
 use core::time::Duration;
 use media_relay::{DeadAfter, PortId};
@@ -45,7 +45,7 @@ pub(crate) struct Leg {
     pub(crate) ways: VecDeque<crate::dial::Route>,
     /// What its port was last asked to watch for.
     watched: Watch,
-    nat: Nat,
+    terms: Terms,
     media: Option<OfferAnswer>,
     /// Our 200 carried an offer: the ACK carries the answer.
     late: bool,
@@ -160,10 +160,11 @@ impl Leg {
         id: LegId,
         record: LegRecord,
         incoming: &signaling::Incoming,
-        nat: Nat,
+        terms: Terms,
     ) -> Result<Self, sdp::Refusal> {
         // The port's own address takes its place before anything is answered.
-        let mut media = OfferAnswer::new(local_media(step, incoming.flow.local, &step.config.media.codecs.clone()));
+        let codecs = &step.config.media.codecs.clone();
+        let mut media = OfferAnswer::new(local_media(step, incoming.flow.local, codecs, terms.srtp));
         if let Some(offer) = &incoming.offer {
             media.receive_offer(offer)?;
         }
@@ -179,7 +180,7 @@ impl Leg {
             peer: None,
             ways: VecDeque::new(),
             watched: Watch::default(),
-            nat,
+            terms,
             media: Some(media),
             late: false,
             wanted: false,
@@ -191,7 +192,7 @@ impl Leg {
     }
 
     /// A leg that is to be dialled.
-    pub(crate) fn outgoing(step: &mut Step<'_>, id: LegId, record: LegRecord, order: Order, nat: Nat) -> Self {
+    pub(crate) fn outgoing(step: &mut Step<'_>, id: LegId, record: LegRecord, order: Order, terms: Terms) -> Self {
         step.open_port(id);
         if let Hop::Wanted(wanted) = &order.hop {
             step.resolve(id, wanted.clone());
@@ -210,7 +211,7 @@ impl Leg {
             peer: Some(order.peer.clone()),
             ways: VecDeque::new(),
             watched: Watch::default(),
-            nat,
+            terms,
             media: None,
             late: false,
             wanted: false,
@@ -238,7 +239,7 @@ impl Leg {
                 News::Ready
             }
             State::Preparing(order) => {
-                let local = local_media(step, opened.address, &order.codecs);
+                let local = local_media(step, opened.address, &order.codecs, self.terms.srtp);
                 self.media = Some(OfferAnswer::new(local));
                 self.dial(step)
             }
@@ -330,6 +331,8 @@ impl Leg {
         self.usage = step.next_usage(self.usage);
         if let Some(media) = &mut self.media {
             media.withdraw();
+            // Whoever did not take the call has seen the keys that were offered.
+            media.local_mut().keys = step.new_keys(self.terms.srtp);
         }
         self.dial(step)
     }
@@ -493,7 +496,7 @@ impl Leg {
         let (Some(port), Some(agreed)) = (self.port, self.media.as_ref().and_then(OfferAnswer::agreed)) else { return };
         self.holds = agreed.remote_holds;
         self.record.codec = Some(agreed.codec.name().to_owned());
-        let stream = relay::stream(agreed, self.nat);
+        let stream = relay::stream(agreed, self.terms.nat);
         step.media(media_relay::Command::Describe { port, stream: Box::new(stream) });
     }
 
@@ -537,9 +540,9 @@ impl Leg {
         self.peer.as_ref().and_then(Peer::trunk)
     }
 
-    /// Which source of its media is believed.
-    pub(crate) fn nat(&self) -> Nat {
-        self.nat
+    /// What is agreed with its peer's media.
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// Whose it is.
@@ -557,8 +560,10 @@ pub(crate) fn ai_loss(cause: Cause) -> AiLoss {
     }
 }
 
-fn local_media(step: &mut Step<'_>, address: SocketAddr, codecs: &[Codec]) -> LocalMedia {
+fn local_media(step: &mut Step<'_>, address: SocketAddr, codecs: &[Codec], srtp: sdp::Srtp) -> LocalMedia {
+    let keys = step.new_keys(srtp);
     let media = &step.config.media;
+    let rtcp_mux = media.rtcp_mux;
     let (telephone_event, ptime) = (media.telephone_event, media.ptime);
     // RFC 8866, section 5.2: numeric, unique for the user; 31 bits are understood everywhere.
     let session_id = rand::Rng::next_u64(&mut step.shared.chance) >> 33;
@@ -566,6 +571,9 @@ fn local_media(step: &mut Step<'_>, address: SocketAddr, codecs: &[Codec]) -> Lo
         codecs: codecs.to_vec(),
         telephone_event,
         ptime,
+        srtp,
+        keys,
+        rtcp_mux,
         ..LocalMedia::new(address.ip(), address.port(), session_id)
     }
 }

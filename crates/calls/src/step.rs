@@ -9,7 +9,7 @@ use crate::{
 use clock::{Monotonic, Now, Timers};
 use core::time::Duration;
 use media_relay::{CallKey, PortId};
-use rand::rngs::StdRng;
+use rand::{SeedableRng, rngs::StdRng};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use signaling::{LegId, locate::Wanted};
@@ -46,6 +46,8 @@ pub(crate) enum Timer {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) chance: StdRng,
+    /// What media keys are made of, and nothing that anybody gets to see.
+    pub(crate) secrets: StdRng,
     pub(crate) trunks: Trunks,
     pub(crate) legs: FxHashMap<LegId, CallKey>,
     pub(crate) ports: FxHashMap<PortId, CallKey>,
@@ -59,8 +61,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(chance: StdRng, trunks: Trunks, seq: u64) -> Self {
+    pub(crate) fn new(mut chance: StdRng, trunks: Trunks, seq: u64) -> Self {
         Self {
+            secrets: StdRng::from_rng(&mut chance),
             chance,
             trunks,
             legs: FxHashMap::default(),
@@ -163,6 +166,20 @@ impl Step<'_> {
     pub(crate) fn next_usage(&mut self, old: LegId) -> LegId {
         self.shared.legs.remove(&old);
         self.new_leg()
+    }
+
+    /// A key for each suite, where keys are wanted.
+    pub(crate) fn new_keys(&mut self, srtp: sdp::Srtp) -> Vec<sdp::MasterKey> {
+        if srtp == sdp::Srtp::Off {
+            return Vec::new();
+        }
+        let suites = self.config.media.srtp_suites.iter();
+        let key = |suite: &sdp::CryptoSuite| {
+            let mut bytes = vec![0; suite.key_length() + suite.salt_length()];
+            rand::Rng::fill_bytes(&mut self.shared.secrets, &mut bytes);
+            sdp::MasterKey::new(*suite, bytes)
+        };
+        suites.filter_map(key).collect()
     }
 
     pub(crate) fn open_port(&mut self, leg: LegId) -> OpenId {

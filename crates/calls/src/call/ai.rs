@@ -71,7 +71,9 @@ impl Call {
         let record = self.leg_record(step, name, Party::Ai, &profile.uri, &self.profile);
         let shown = self.shown_to(step, &route.peer, None, &profile.pass_headers);
         let mut headers = shown.headers;
-        headers.extend(self.headers_for_ai(profile, told));
+        let terms = config.terms_of_ai(profile, &route);
+        let srtp_keys = if terms.srtp == sdp::Srtp::Off { 0 } else { config.media.srtp_suites.len() };
+        headers.extend(self.headers_for_ai(profile, told, srtp_keys));
         let order = Order {
             phone: None,
             target: profile.uri.as_str().into(),
@@ -85,12 +87,17 @@ impl Call {
             codecs: self.codecs_for(step),
             routes: route.routes,
         };
-        let mut leg = Leg::outgoing(step, id, record, order, profile.nat);
+        let mut leg = Leg::outgoing(step, id, record, order, terms);
         leg.ways = ways;
         self.legs.push(leg);
     }
 
-    fn headers_for_ai(&self, profile: &crate::AiProfile, told: &[(&str, String)]) -> Vec<(String, String)> {
+    fn headers_for_ai(
+        &self,
+        profile: &crate::AiProfile,
+        told: &[(&str, String)],
+        srtp_keys: usize,
+    ) -> Vec<(String, String)> {
         let mut list = vec![headers::call_id(self.about.id)];
         let mut add = |name: &str, value: &str| list.push((name.to_owned(), headers::encode(value, 256).0));
         add("X-Tandem-Line", &self.about.line);
@@ -104,7 +111,7 @@ impl Call {
         list.extend(profile.headers.iter().cloned());
         // An AI that is dialled again has forgotten what it learned.
         let from = self.about.from.as_deref().unwrap_or_default();
-        list.extend(headers::context(self.facts.context(), None, &profile.uri, from, &list));
+        list.extend(headers::context(self.facts.context(), None, (&profile.uri, from), srtp_keys, &list));
         list
     }
 

@@ -190,11 +190,14 @@ impl Call {
         let passes = trunk.map_or(&[][..], |trunk| &trunk.identity.headers_out);
         let shown = self.shown_to(step, &route.peer, Some(&target_there), passes);
         let (from, mut list) = (shown.from, shown.headers);
+        let terms = step.config.terms_of(&route);
+        let srtp_keys = if terms.srtp == sdp::Srtp::Off { 0 } else { step.config.media.srtp_suites.len() };
         if route.sees != Sees::Nothing {
             list.push(headers::call_id(self.about.id));
         }
         if route.sees == Sees::Context {
-            let context = headers::context(self.facts.context(), keys.as_deref(), &target_there, &from.uri, &list);
+            let context =
+                headers::context(self.facts.context(), keys.as_deref(), (&target_there, &from.uri), srtp_keys, &list);
             list.extend(context);
         }
         if route.sees != Sees::Nothing {
@@ -204,11 +207,6 @@ impl Call {
             list.extend(passed.map(|value| ("User-to-User".to_owned(), value)));
         }
         let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
-        let nat = match route.peer.trunk() {
-            Some(name) => step.config.trunks.get(name).map(|trunk| trunk.nat).unwrap_or_default(),
-            None if route.phone.is_some() => step.config.agents.nat,
-            None => step.config.media.nat,
-        };
         let order = Order {
             target: route.phone.as_ref().map_or(target_there, |phone| phone.uri.as_str().into()),
             phone: route.phone,
@@ -222,7 +220,7 @@ impl Call {
             codecs: self.codecs_for(step),
             routes: route.routes,
         };
-        let mut leg = Leg::outgoing(step, leg, record, order, nat);
+        let mut leg = Leg::outgoing(step, leg, record, order, terms);
         leg.ways = ways;
         self.legs.push(leg);
     }

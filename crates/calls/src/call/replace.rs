@@ -24,11 +24,11 @@ impl Call {
         if self.legs.len() >= MOST_LEGS || self.replacing.len() >= MOST_WAITING {
             return Err(503);
         }
-        let (party, nat, via) = (it.party(), it.nat(), it.record.via.clone());
+        let (party, terms, via) = (it.party(), it.terms(), it.record.via.clone());
         self.replacements += 1;
         let name = format!("replacement-{}", self.replacements);
         let record = self.leg_record(step, name, party, &incoming.from.uri, &via);
-        let leg = Leg::incoming(step, new, record, incoming, nat).map_err(|refusal| refusal.status)?;
+        let leg = Leg::incoming(step, new, record, incoming, terms).map_err(|refusal| refusal.status)?;
         self.legs.push(leg);
         self.replacing.push((new, old));
         Ok(())

@@ -16,6 +16,7 @@ mod random;
 mod referred_by_us;
 mod registered_phones;
 mod sessions;
+mod srtp;
 mod targets;
 mod trunks;
 mod world;

@@ -91,6 +91,8 @@ pub(crate) struct World {
     pub(crate) watches: BTreeMap<PortId, Option<Duration>>,
     opening: Vec<LegId>,
     described: BTreeSet<PortId>,
+    /// What was agreed last for each port.
+    pub(crate) streams: BTreeMap<PortId, media_relay::Stream>,
     bridged: bool,
     next_port: u32,
     next_request: u64,
@@ -169,6 +171,7 @@ impl World {
             watches: BTreeMap::new(),
             opening: Vec::new(),
             described: BTreeSet::new(),
+            streams: BTreeMap::new(),
             bridged: false,
             next_port: 0,
             next_request: 0,
@@ -473,9 +476,10 @@ impl World {
                 self.check_plan();
                 self.plans.push((self.now, self.plan.clone()));
             }
-            C::Describe { port, .. } => {
+            C::Describe { port, stream } => {
                 assert!(self.ports[&port]);
                 self.described.insert(port);
+                self.streams.insert(port, *stream);
             }
             C::Watch { port, silence_after, .. } => {
                 self.watches.insert(port, silence_after);

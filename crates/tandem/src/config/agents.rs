@@ -4,7 +4,8 @@ use super::{
     people,
     reader::{Section, Wrong, word},
     sections::Places,
-    types::{Abuse, Account, Agents, Reach},
+    srtp,
+    types::{Abuse, Account, Agents, Media, Reach},
 };
 use signaling::Digests;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Section `agents`.
-pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
+pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -> Agents {
     section.later(&["skills", "queues"]);
     let domains: Vec<String> =
         section.list("domains", domain).unwrap_or_default().into_iter().map(|placed| placed.value).collect();
@@ -31,6 +32,7 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
         &[("auto", Reach::Auto), ("contact", Reach::Contact), ("source", Reach::Source)],
     );
     let learn = people::nat(&mut section);
+    let srtp = srtp::policy(&mut section).unwrap_or(media.srtp);
     let max_calls = usize::try_from(section.number("max_calls", 100_000, 1..=100_000)).unwrap_or(usize::MAX);
     let mut accounts = Vec::new();
     for (name, mut account) in section.sections("accounts") {
@@ -42,7 +44,19 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places) -> Agents {
         accounts.extend(password.map(|password| Account { name, password, max_contacts }));
     }
     section.done();
-    Agents { domains, realm, digests, nonce_lifetime, expires_min, expires_max, contact, learn, max_calls, accounts }
+    Agents {
+        domains,
+        realm,
+        digests,
+        nonce_lifetime,
+        expires_min,
+        expires_max,
+        contact,
+        learn,
+        srtp,
+        max_calls,
+        accounts,
+    }
 }
 
 /// Section `abuse`.

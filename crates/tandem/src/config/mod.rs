@@ -10,6 +10,7 @@ mod reach;
 mod reader;
 mod sections;
 mod session_timer;
+mod srtp;
 mod tree;
 mod trunks;
 mod types;

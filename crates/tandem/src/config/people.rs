@@ -5,8 +5,10 @@ use super::{
     reader::{Section, Wrong},
     sections::Places,
     session_timer::SessionTimer,
-    trunks as trunk_keys,
-    types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
+    srtp, trunks as trunk_keys,
+    types::{
+        AfterHuman, Auth, CallerId, Media, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk,
+    },
     values::{self, Host, Network},
 };
 use calls::AGENTS;
@@ -16,7 +18,13 @@ use std::{fs, path::Path, time::Duration};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Section `trunks`.
-pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer: SessionTimer) -> Vec<Trunk> {
+pub(super) fn trunks(
+    root: &mut Section<'_>,
+    places: &Places,
+    ways: &Ways,
+    media: &Media,
+    timer: SessionTimer,
+) -> Vec<Trunk> {
     let mut all = Vec::new();
     for (name, mut section) in root.sections("trunks") {
         check_name(&name, &section);
@@ -24,7 +32,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
             let why = "`agents` is the name that calls of registered phones come under";
             section.wrong(None, why, Some("call the trunk something else"));
         }
-        section.later(&["srtp", "codecs", "refer"]);
+        section.later(&["codecs", "refer"]);
         let by = section.optional("transport", values::transport);
         let transport = by.as_ref().map(|placed| placed.value);
         let address =
@@ -49,6 +57,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
         let (digest, digests) = trunk_keys::digest(&mut section, places);
         let max_calls = section.number("max_calls", 100_000, 1..=100_000);
         let learn = nat(&mut section);
+        let srtp = srtp::policy(&mut section).unwrap_or(media.srtp);
         let ping = trunk_keys::ping(&mut section);
         let limits = trunk_keys::limits(&mut section);
         let (priority, weight) = trunk_keys::place(&mut section);
@@ -98,6 +107,7 @@ pub(super) fn trunks(root: &mut Section<'_>, places: &Places, ways: &Ways, timer
             numbers,
             max_calls,
             learn,
+            srtp,
             ping,
             register,
             allow_located,
@@ -242,6 +252,7 @@ pub(super) fn profiles(
         let silence_limit = section.duration("silence_limit", SECOND * 15, SECOND..=SECOND * 600);
         let quiet_after = section.duration("quiet_after", SECOND * 2 / 5, SECOND / 10..=SECOND * 5);
         let learn = nat(&mut section);
+        let srtp = srtp::policy(&mut section);
         let sentiment = sentiment(&mut section);
         let match_confidence = section.or("match_confidence", 0.5, |text| decimal(text, 0.0, 1.0));
         let refuge = section.list("on_ai_failure", |text| refuge(text, &name, &names)).unwrap_or_default();
@@ -272,6 +283,7 @@ pub(super) fn profiles(
             silence_limit,
             quiet_after,
             learn,
+            srtp,
             sentiment,
             match_confidence,
             on_ai_failure,

@@ -3,6 +3,7 @@
 use super::{
     agents, people, reach,
     reader::{Notes, Placed, Section, Wrong, number},
+    srtp,
     tree::Node,
     types::{Cdr, Codec, Configuration, Control, Dns, Format, Limits, Listener, Logging, Media, Sip, Strangers},
     values,
@@ -56,9 +57,9 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
     let ways = reach::Ways::of(&sip.listeners);
-    let trunks = people::trunks(&mut root, places, &ways, sip.session_timer);
+    let trunks = people::trunks(&mut root, places, &ways, &media, sip.session_timer);
     let (profiles, names) = people::profiles(&mut root, places, &ways, &trunks);
-    let agents = agents::agents(root.section("agents"), places);
+    let agents = agents::agents(root.section("agents"), places, &media);
     let abuse = agents::abuse(root.section("abuse"));
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
     if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
@@ -237,7 +238,7 @@ fn dns(mut section: Section<'_>) -> Dns {
 }
 
 fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
-    section.later(&["srtp", "dtmf", "jitter_buffer"]);
+    section.later(&["dtmf", "jitter_buffer"]);
     let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |listener| listener.address.ip());
     let address = section.optional("address", values::ip);
     let external = section.optional("external_address", values::ip);
@@ -284,6 +285,9 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     let dead_after = section.duration("dead_after", SECOND * 15, SECOND * 2..=SECOND * 600);
     let dead_on_hold = section.duration("dead_on_hold", SECOND * 1800, SECOND * 10..=SECOND * 86_400);
     let learn = people::nat(&mut section);
+    let srtp = srtp::policy(&mut section).unwrap_or_default();
+    let srtp_suites = srtp::suites(&mut section);
+    let rtcp_mux = section.flag("rtcp_mux", true);
     let hold_music = section.or("hold_music", "music/default".to_owned(), values::clip);
     let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
     section.done();
@@ -300,6 +304,9 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
         dead_after,
         dead_on_hold,
         learn,
+        srtp,
+        srtp_suites,
+        rtcp_mux,
         hold_music,
         ai_lost,
     }

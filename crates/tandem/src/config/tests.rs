@@ -321,3 +321,47 @@ fn whom_no_listener_reaches_is_a_mistake_with_its_place() {
         reading(&[("tandem.yaml", &text(listeners, trunk, uri))], &[]).unwrap_or_else(|told| panic!("{trunk}: {told}"));
     }
 }
+
+/// Path by path: who says nothing gets what `media` says, who says something gets that.
+#[test]
+fn srtp_is_inherited_from_media_by_everything_that_says_nothing_itself() {
+    use sdp::Srtp::{Off, Optional, Required};
+    let read = |media: &str, own: &str| {
+        let text = format!(
+            "trunks: {{ t: {{ allowed: [192.0.2.0/24]{own} }} }}\nai: {{ a: {{ uri: \"sip:a@192.0.2.9\"{own} }} }}\n\
+             routes: [{{ number: \"*\", line: l, ai: a }}]\nagents: {{ domains: [d.example], accounts: {{ anna: {{ password: x-y-z-12 }} }}{own} }}\n\
+             media: {{ address: 127.0.0.1{media} }}\n"
+        );
+        let read = reading(&[("tandem.yaml", &text)], &[]).unwrap();
+        (read.trunks[0].srtp, read.agents.srtp, read.profiles[0].srtp, read.media.srtp)
+    };
+    assert_eq!(read("", ""), (Off, Off, None, Off));
+    assert_eq!(read(", srtp: required", ""), (Required, Required, None, Required));
+    assert_eq!(read(", srtp: optional", ""), (Optional, Optional, None, Optional));
+    assert_eq!(read("", ", srtp: required"), (Required, Required, Some(Required), Off));
+    assert_eq!(read(", srtp: required", ", srtp: off"), (Off, Off, Some(Off), Required));
+    // And what is read is what calls are told.
+    let text = "trunks: { t: { allowed: [192.0.2.0/24], srtp: required } }\nai: { a: { uri: \"sip:a@192.0.2.9\", srtp: optional } }\n\
+                routes: [{ number: \"*\", line: l, ai: a }]\nagents: { domains: [d.example], accounts: { anna: { password: x-y-z-12 } }, srtp: required }\n\
+                media: { address: 127.0.0.1, srtp: optional, srtp_suites: [AES_CM_128_HMAC_SHA1_80], rtcp_mux: false }\n";
+    let told = crate::serve::wiring::calls(&reading(&[("tandem.yaml", text)], &[]).unwrap(), &[]);
+    assert_eq!((told.trunks["t"].srtp, told.ai["a"].srtp), (Required, Some(Optional)));
+    assert_eq!((told.agents.caller.srtp, told.media.srtp), (Required, Optional));
+    assert_eq!(
+        (&told.media.srtp_suites[..], told.media.rtcp_mux),
+        (&[sdp::CryptoSuite::AesCm128HmacSha1_80][..], false)
+    );
+}
+
+#[test]
+fn mistakes_about_srtp_are_told_in_the_operators_words() {
+    let told = mistakes(
+        "trunks: { t: { allowed: [192.0.2.0/24], srtp: mandatory } }\nai: { a: { uri: \"sip:a@192.0.2.9\" } }\n\
+         routes: [{ number: \"*\", line: l, ai: a }]\nmedia: { address: 127.0.0.1, srtp_suites: [AES_CM_128_HMAC_SHA1_8O, AEAD_AES_128_GCM, AEAD_AES_128_GCM] }\n",
+    );
+    assert!(told.contains("`mandatory` is not known") && told.contains("off, optional, required"), "{told}");
+    assert!(
+        told.contains("did you mean `AES_CM_128_HMAC_SHA1_80`?") && told.contains("this suite is listed twice"),
+        "{told}"
+    );
+}

@@ -153,6 +153,8 @@ pub struct Trunk {
     pub max_calls: usize,
     /// Whether its media's source is learned from its packets.
     pub learn: bool,
+    /// Whether its media is encrypted.
+    pub srtp: sdp::Srtp,
     /// Whether its 3xx are followed.
     pub follows_redirects: bool,
     /// Whether it may be asked by REFER to call its callers away.
@@ -334,6 +336,8 @@ pub struct Agents {
     pub contact: Reach,
     /// Whether their media's source is learned from their packets.
     pub learn: bool,
+    /// Whether their media is encrypted.
+    pub srtp: sdp::Srtp,
     /// Calls that all of them together may bring at once.
     pub max_calls: usize,
     /// Who may register; nobody when empty.
@@ -434,6 +438,8 @@ pub struct Profile {
     pub quiet_after: Duration,
     /// Whether its media's source is learned from its packets.
     pub learn: bool,
+    /// Whether its media is encrypted, where it says so itself.
+    pub srtp: Option<sdp::Srtp>,
     /// How its sentiment scores are read.
     pub sentiment: Sentiment,
     /// From which confidence an intent counts as understood.
@@ -502,6 +508,12 @@ pub struct Media {
     pub dead_on_hold: Duration,
     /// Whether the media's source of a human who was dialled without a trunk is learned from their packets.
     pub learn: bool,
+    /// Whether media is encrypted where nothing else says so.
+    pub srtp: sdp::Srtp,
+    /// How, the best first.
+    pub srtp_suites: Vec<sdp::CryptoSuite>,
+    /// Whether RTP and RTCP may share a port.
+    pub rtcp_mux: bool,
     /// What a waiting caller hears where the rules name nothing.
     pub hold_music: String,
     /// What a caller is told before the music when the AI is lost.

@@ -20,6 +20,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use policy::RuleSet;
 use signaling::{LegId, Way};
 use std::{
+    io::Read as _,
     os::fd::AsFd as _,
     sync::{
         Arc,
@@ -169,7 +170,7 @@ impl Turning {
         let calls_config = Arc::new(wiring::calls(configuration, sockets.listeners()));
         Ok(Self {
             signaling: signaling::Core::new(wiring::signaling(configuration, sockets.listeners()), chance(), now),
-            calls: calls::Core::new(calls_config, parts.rules, chance(), now),
+            calls: calls::Core::new(calls_config, parts.rules, chance(), now).with_secret(secret()?),
             shutdown: configuration.limits.shutdown,
             sockets,
             relay,
@@ -470,6 +471,14 @@ impl Door {
         }
         open
     }
+}
+
+/// What media keys are made of: the system's own chance, all of it.
+fn secret() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let source = std::fs::File::open("/dev/urandom");
+    source.and_then(|mut source| source.read_exact(&mut bytes)).context("/dev/urandom gives no chance for keys")?;
+    Ok(bytes)
 }
 
 /// A seed that no peer can guess: tags, branches and SSRCs come from it.

@@ -14,7 +14,7 @@ mod sockets;
 mod story;
 mod teller;
 mod upstream;
-mod wiring;
+pub(crate) mod wiring;
 
 use crate::{
     cli::{Colour, warn},

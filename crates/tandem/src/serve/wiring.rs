@@ -123,7 +123,12 @@ fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> c
     let addresses = listeners.iter().flat_map(|listener| [listener.local, listener.advertised]);
     calls::Agents {
         domains: agents.domains.iter().cloned().chain(addresses.map(|address| address.to_string())).collect(),
-        caller: calls::Trunk { max_calls: agents.max_calls, nat: nat(agents.learn), ..calls::Trunk::default() },
+        caller: calls::Trunk {
+            max_calls: agents.max_calls,
+            nat: nat(agents.learn),
+            srtp: agents.srtp,
+            ..calls::Trunk::default()
+        },
         nat: nat(agents.learn),
     }
 }
@@ -140,6 +145,9 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
         media: calls::Media {
             codecs: media.codecs.iter().map(codec).collect(),
             nat: nat(media.learn),
+            srtp: media.srtp,
+            srtp_suites: media.srtp_suites.clone(),
+            rtcp_mux: media.rtcp_mux,
             hold_music: media.hold_music.clone(),
             ai_lost_announcement: media.ai_lost.clone(),
             dead_before_first: media.dead_before_first,
@@ -185,6 +193,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
         credentials: trunk.auth.as_ref().map(credentials),
         trusted: trunk.trusted,
         nat: nat(trunk.learn),
+        srtp: trunk.srtp,
         max_calls: trunk.max_calls,
         follows_redirects: trunk.follows_redirects,
         refers: trunk.refers,
@@ -300,6 +309,7 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
             AfterHuman::Ai => calls::AfterHuman::Ai,
         },
         nat: nat(profile.learn),
+        srtp: profile.srtp,
         listening: Arc::new(listening(profile)),
     }
 }
