@@ -178,7 +178,7 @@ async fn transfers_attended(transport: &str) -> Result<()> {
 
 /// One test for each line, so that they run beside one another and each is told by its name.
 macro_rules! tests {
-    ($($name:ident: $what:expr;)*) => {
+    ($(async fn $name:ident() = $what:expr;)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() -> Result<()> {
             $what.await
@@ -187,20 +187,20 @@ macro_rules! tests {
 }
 
 tests! {
-    baresip_is_an_agents_phone_over_udp: is_a_phone(Baresip, "udp");
-    baresip_is_an_agents_phone_over_tcp: is_a_phone(Baresip, "tcp");
-    baresip_is_an_agents_phone_over_tls: is_a_phone(Baresip, "tls");
-    pjsua2_is_an_agents_phone_over_udp: is_a_phone(Pjsua2, "udp");
-    pjsua2_is_an_agents_phone_over_tcp: is_a_phone(Pjsua2, "tcp");
-    pjsua2_is_an_agents_phone_over_tls: is_a_phone(Pjsua2, "tls");
-    baresip_is_an_ai_over_udp: is_an_ai(Baresip, "udp");
-    baresip_is_an_ai_over_tcp: is_an_ai(Baresip, "tcp");
-    baresip_is_an_ai_over_tls: is_an_ai(Baresip, "tls");
-    pjsua2_is_an_ai_over_udp: is_an_ai(Pjsua2, "udp");
-    pjsua2_is_an_ai_over_tcp: is_an_ai(Pjsua2, "tcp");
-    pjsua2_is_an_ai_over_tls: is_an_ai(Pjsua2, "tls");
-    rfc5589_6_baresip_sends_its_caller_on_over_tcp: transfers_blindly(Baresip, "tcp");
-    rfc5589_6_pjsua2_sends_its_caller_on_over_udp: transfers_blindly(Pjsua2, "udp");
-    rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_udp: transfers_attended("udp");
-    rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_tls: transfers_attended("tls");
+    async fn baresip_is_an_agents_phone_over_udp() = is_a_phone(Baresip, "udp");
+    async fn baresip_is_an_agents_phone_over_tcp() = is_a_phone(Baresip, "tcp");
+    async fn baresip_is_an_agents_phone_over_tls() = is_a_phone(Baresip, "tls");
+    async fn pjsua2_is_an_agents_phone_over_udp() = is_a_phone(Pjsua2, "udp");
+    async fn pjsua2_is_an_agents_phone_over_tcp() = is_a_phone(Pjsua2, "tcp");
+    async fn pjsua2_is_an_agents_phone_over_tls() = is_a_phone(Pjsua2, "tls");
+    async fn baresip_is_an_ai_over_udp() = is_an_ai(Baresip, "udp");
+    async fn baresip_is_an_ai_over_tcp() = is_an_ai(Baresip, "tcp");
+    async fn baresip_is_an_ai_over_tls() = is_an_ai(Baresip, "tls");
+    async fn pjsua2_is_an_ai_over_udp() = is_an_ai(Pjsua2, "udp");
+    async fn pjsua2_is_an_ai_over_tcp() = is_an_ai(Pjsua2, "tcp");
+    async fn pjsua2_is_an_ai_over_tls() = is_an_ai(Pjsua2, "tls");
+    async fn rfc5589_6_baresip_sends_its_caller_on_over_tcp() = transfers_blindly(Baresip, "tcp");
+    async fn rfc5589_6_pjsua2_sends_its_caller_on_over_udp() = transfers_blindly(Pjsua2, "udp");
+    async fn rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_udp() = transfers_attended("udp");
+    async fn rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_tls() = transfers_attended("tls");
 }
