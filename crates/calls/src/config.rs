@@ -21,6 +21,8 @@ pub struct Config {
     pub ai: BTreeMap<String, AiProfile>,
     /// Codecs, telephone-event, hold music, when missing media counts as dead.
     pub media: Media,
+    /// What parties who talk may ask for by their keys.
+    pub codes: FeatureCodes,
     /// Whether User-to-User (RFC 7433) goes on to the humans that are rung, except through trunks that are not trusted.
     pub user_to_user: bool,
     /// What bounds every table.
@@ -221,6 +223,41 @@ pub enum Nat {
     Sdp,
     /// Learn another source after three packets in a row.
     Learn,
+}
+
+/// Feature codes by who may use them. None begins as another of the same party ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureCodes {
+    /// Of the human who has the caller.
+    pub human: Vec<FeatureCode>,
+    /// Of a caller who talks to the AI or a human.
+    pub caller: Vec<FeatureCode>,
+    /// The longest pause between two keys of a code.
+    pub within: Duration,
+}
+
+impl Default for FeatureCodes {
+    fn default() -> Self {
+        Self { human: Vec::new(), caller: Vec::new(), within: Duration::from_secs(3) }
+    }
+}
+
+/// Keys, and what they ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureCode {
+    /// 2 to 8 of `0-9*#A-D`.
+    pub keys: String,
+    /// What it asks for.
+    pub act: CodeAct,
+}
+
+/// What a feature code asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeAct {
+    /// The AI takes the caller again, and is told by whom; the human leaves.
+    HandBack,
+    /// A transfer to this destination of the rules.
+    Transfer(String),
 }
 
 /// What is agreed with whose media: which source is believed, and whether it is encrypted.

@@ -43,8 +43,8 @@ pub use api::{
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
-    AfterHuman, AiFailureStep, AiProfile, CallerId, Config, Limits, Media, Nat, Network, Numbers, Route, Trunk,
-    TrunkCredentials,
+    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Media, Nat,
+    Network, Numbers, Route, Trunk, TrunkCredentials,
 };
 pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};

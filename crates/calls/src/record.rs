@@ -159,6 +159,13 @@ pub enum Source {
     Command,
     /// A step of `on_ai_failure`.
     AiLost,
+    /// A party of the call, by a feature code.
+    FeatureCode {
+        /// Which leg.
+        leg: String,
+        /// The keys.
+        code: String,
+    },
     /// A party of the call, by REFER.
     Refer {
         /// Which leg.

@@ -1,6 +1,6 @@
 //! Reading the rules' files, and what the configuration tells the policy room to check them against.
 
-use crate::config::{Configuration, Refuge};
+use crate::config::{CodeAct, Configuration, Refuge};
 use policy::{Diagnostic, Diagnostics, Environment, Loaded, RuleSet, Severity, SourceFile};
 use std::{
     collections::BTreeSet,
@@ -67,28 +67,32 @@ fn environment(configuration: &Configuration) -> Environment {
     }
 }
 
-/// The configuration's `on_ai_failure` names destinations of the rules: both files must agree.
+/// The configuration's `on_ai_failure` and `feature_codes` name destinations of the rules: both files must agree.
 fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> {
-    let mut strangers = Vec::new();
-    for profile in &configuration.profiles {
-        for refuge in &profile.on_ai_failure {
-            let Refuge::Destination(name) = refuge else { continue };
-            if rules.destination(name).is_none() {
-                let known = rules.destinations().map(|destination| &*destination.name);
-                let help = policy::did_you_mean(name, known).map(|near| format!("did you mean `{near}`?"));
-                let mut diagnostic = whole_file(
-                    &configuration.rules,
-                    format!(
-                        "`ai.{}.on_ai_failure` of the configuration names `{name}`, which is no destination here",
-                        profile.name
-                    ),
-                );
-                diagnostic.help = help;
-                strangers.push(diagnostic);
-            }
-        }
-    }
-    strangers
+    let refuges = configuration.profiles.iter().flat_map(|profile| {
+        let key = format!("ai.{}.on_ai_failure", profile.name);
+        let named = profile.on_ai_failure.iter().filter_map(|refuge| match refuge {
+            Refuge::Destination(name) => Some(name),
+            _ => None,
+        });
+        named.map(move |name| (key.clone(), name))
+    });
+    let codes = [("human", &configuration.codes.human), ("caller", &configuration.codes.caller)];
+    let codes = codes.into_iter().flat_map(|(party, codes)| {
+        codes.iter().filter_map(move |code| match &code.act {
+            CodeAct::Transfer(name) => Some((format!("feature_codes.{party}.\"{}\"", code.keys), name)),
+            CodeAct::HandBack => None,
+        })
+    });
+    let strangers = refuges.chain(codes).filter(|(_, name)| rules.destination(name).is_none());
+    let diagnosed = strangers.map(|(key, name)| {
+        let known = rules.destinations().map(|destination| &*destination.name);
+        let why = format!("`{key}` of the configuration names `{name}`, which is no destination here");
+        let mut diagnostic = whole_file(&configuration.rules, why);
+        diagnostic.help = policy::did_you_mean(name, known).map(|near| format!("did you mean `{near}`?"));
+        diagnostic
+    });
+    diagnosed.collect()
 }
 
 fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {

@@ -179,6 +179,9 @@ impl Call {
         let (name, party) = (it.record.name.clone(), it.party());
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         step.publish(Happening::Dtmf { leg: name, digit: digit.to_string(), duration_ms });
+        if self.code(step, leg, digit) {
+            return;
+        }
         match party {
             Party::Caller => {
                 self.facts.note(step.now, &policy::CallFact::Dtmf(digit));

@@ -15,6 +15,7 @@
 
 mod ai;
 mod audio;
+mod codes;
 mod decide;
 mod end;
 mod handoff;
@@ -88,6 +89,8 @@ pub(crate) struct Call {
     keys: VecDeque<(String, TransferBody, TransferId)>,
     waiters: Vec<(RequestId, TransferId)>,
     commands: usize,
+    /// Keys of parties who talk, on their way to a feature code.
+    keyed: SmallVec<[codes::Keyed; 1]>,
     end: Option<End>,
 }
 
@@ -172,6 +175,7 @@ impl Call {
             keys: VecDeque::new(),
             waiters: Vec::new(),
             commands: 0,
+            keyed: SmallVec::new(),
             end: None,
             about,
         }

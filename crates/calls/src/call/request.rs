@@ -185,7 +185,7 @@ impl Call {
         Err(problem)
     }
 
-    fn hand_back(&mut self, step: &mut Step<'_>, body: HandbackBody) -> Result<Reply, Problem> {
+    pub(super) fn hand_back(&mut self, step: &mut Step<'_>, body: HandbackBody) -> Result<Reply, Problem> {
         let Some(human) = self.human else { return Err(Problem::conflict("no human has the caller")) };
         if let Some(profile) = &body.to_ai
             && !step.config.ai.contains_key(profile)

@@ -9,6 +9,7 @@ mod ai_lost;
 mod api;
 mod caller_leaves;
 mod dialogs;
+mod feature_codes;
 mod handoff;
 mod human_fails;
 mod limits;

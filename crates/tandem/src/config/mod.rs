@@ -4,6 +4,7 @@
 //! Sections are merged key by key, lists and values are replaced. All mistakes of all layers come out of one run.
 
 mod agents;
+mod codes;
 mod people;
 mod problem;
 mod reach;
@@ -20,9 +21,9 @@ pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
-    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, Codec, Configuration, Control, Dns, Format, Forwarded,
-    Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern, Ping, Profile, Reach, Refuge, Register,
-    RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
+    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern, Ping,
+    Profile, Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 

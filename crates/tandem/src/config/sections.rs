@@ -1,7 +1,7 @@
 //! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
 
 use super::{
-    agents, people, reach,
+    agents, codes, people, reach,
     reader::{Notes, Placed, Section, Wrong, number},
     srtp,
     tree::Node,
@@ -61,6 +61,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let (profiles, names) = people::profiles(&mut root, places, &ways, &trunks);
     let agents = agents::agents(root.section("agents"), places, &media);
     let abuse = agents::abuse(root.section("abuse"));
+    let codes = codes::codes(root.section("feature_codes"));
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
     if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
         let help = "`trunks.NAME: { allowed: [192.0.2.0/24] }` lets calls in from there";
@@ -73,6 +74,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         trunks,
         agents,
         abuse,
+        codes,
         routes,
         profiles,
         media,

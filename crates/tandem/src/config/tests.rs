@@ -365,3 +365,31 @@ fn mistakes_about_srtp_are_told_in_the_operators_words() {
         "{told}"
     );
 }
+
+#[test]
+fn feature_codes_are_read_by_party_and_mistakes_about_them_told() {
+    let with = |codes: &str| {
+        format!(
+            "trunks: {{ t: {{ allowed: [192.0.2.0/24] }} }}\nai: {{ a: {{ uri: \"sip:a@192.0.2.9\" }} }}\n\
+             routes: [{{ number: \"*\", line: l, ai: a }}]\nmedia: {{ address: 127.0.0.1 }}\nfeature_codes: {codes}\n"
+        )
+    };
+    let text = with(
+        "{ within: 2s, human: { \"*7\": handback, \"*2\": \"transfer:frontdesk\" }, caller: { \"*0\": \"transfer:frontdesk\" } }",
+    );
+    let read = reading(&[("tandem.yaml", &text)], &[]).unwrap().codes;
+    let keys = |codes: &[FeatureCode]| codes.iter().map(|code| code.keys.clone()).collect::<Vec<_>>();
+    assert_eq!((keys(&read.human), keys(&read.caller)), (vec!["*7".into(), "*2".into()], vec!["*0".into()]));
+    assert_eq!(read.human[0].act, CodeAct::HandBack);
+    assert_eq!((&read.caller[0].act, read.within), (&CodeAct::Transfer("frontdesk".into()), Duration::from_secs(2)));
+    for (codes, told) in [
+        ("{ human: { \"7\": handback } }", "`7` is no feature code"),
+        ("{ human: { \"*7\": handback, \"*77\": handback } }", "`*77` holds `*7`"),
+        ("{ human: { \"*7\": hangup } }", "`hangup` is nothing that a code can ask for"),
+        ("{ caller: { \"*7\": handback } }", "only a human can hand a caller back"),
+        ("{ ai: { \"*7\": handback } }", "unknown key `ai`"),
+    ] {
+        let found = mistakes(&with(codes));
+        assert!(found.contains(told), "{codes}: {found}");
+    }
+}

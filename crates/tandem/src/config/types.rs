@@ -22,6 +22,8 @@ pub struct Configuration {
     pub agents: Agents,
     /// How those are treated whom nobody knows.
     pub abuse: Abuse,
+    /// Section `feature_codes`.
+    pub codes: FeatureCodes,
     /// Which called number is which line; the first that matches wins.
     pub routes: Vec<Route>,
     /// AI profiles.
@@ -116,6 +118,19 @@ impl std::fmt::Display for Listener {
         write!(f, "{}:{}", self.transport, self.address)
     }
 }
+
+/// Section `feature_codes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureCodes {
+    /// Of the human who has the caller.
+    pub human: Vec<FeatureCode>,
+    /// Of a caller who talks.
+    pub caller: Vec<FeatureCode>,
+    /// The longest pause between two keys of a code.
+    pub within: Duration,
+}
+
+pub use calls::{CodeAct, FeatureCode};
 
 /// What a source that belongs to no trunk gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

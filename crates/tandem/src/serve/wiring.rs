@@ -157,6 +157,11 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
             joinable: media.workers == 1,
             ..calls::Media::default()
         },
+        codes: calls::FeatureCodes {
+            human: configuration.codes.human.clone(),
+            caller: configuration.codes.caller.clone(),
+            within: configuration.codes.within,
+        },
         user_to_user: configuration.sip.user_to_user,
         limits: calls::Limits {
             calls: configuration.limits.calls,
