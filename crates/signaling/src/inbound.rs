@@ -196,7 +196,6 @@ fn within(w: &mut World<'_>, legs: &mut Legs, leg: Option<Id>, request: Arc<Requ
         (_, None) => Some(Response::new(481)),
         (Method::Bye, _) => None,
         (Method::Refer | Method::Notify, _) => unknown_extension(w, &request),
-        (Method::Options, _) => Some(capabilities(w)),
         (Method::Invite | Method::Update, _) => unwanted(w, &request).or_else(|| too_small(&w.cx.config, &request)),
         _ => unwanted(w, &request),
     };
@@ -303,7 +302,7 @@ fn refuse(w: &mut World<'_>, request: Arc<Request>, response: Response<'_>) {
 }
 
 /// What we can do, for OPTIONS (11.2).
-fn capabilities(w: &World<'_>) -> Response<'static> {
+pub(crate) fn capabilities(w: &World<'_>) -> Response<'static> {
     let supported = compose::supported(&w.cx.config);
     Response::new(200).with(Name::Allow, ALLOW).with(Name::Accept, "application/sdp").with(Name::Supported, supported)
 }

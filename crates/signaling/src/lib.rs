@@ -26,6 +26,7 @@ pub mod io;
 mod legs;
 pub mod locate;
 mod message;
+mod multipart;
 mod octets;
 mod outside;
 mod reasons;

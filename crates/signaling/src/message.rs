@@ -1,6 +1,6 @@
 //! A request as the room sees it: the message, where it came from, where its responses go, and its names in our tables.
 
-use crate::{Flow, transaction::Key};
+use crate::{Flow, multipart, transaction::Key};
 use bytes::Bytes;
 use sip_codec::{Message, Method, Name, Via, unfold};
 use std::net::SocketAddr;
@@ -166,11 +166,19 @@ pub(crate) fn session(message: &Message) -> Result<Option<Bytes>, ()> {
         .header(Name::ContentDisposition)
         .is_some_and(|value| value.to_ascii_lowercase().windows(17).any(|part| part == b"handling=optional"));
     let encoded = message.header(Name::ContentEncoding).is_some_and(|value| !value.eq_ignore_ascii_case(b"identity"));
-    let is_session = content_type(message) == "application/sdp" && !encoded;
-    match (is_session, optional) {
-        (true, _) => Ok(Some(message.body_bytes())),
-        (false, true) => Ok(None),
-        (false, false) => Err(()),
+    let content_type = content_type(message);
+    let found = match content_type.as_str() {
+        _ if encoded => None,
+        "application/sdp" => Some(message.body_bytes()),
+        several if several.starts_with("multipart/") => {
+            multipart::session(message.header(Name::ContentType).unwrap_or_default(), &message.body_bytes())
+        }
+        _ => None,
+    };
+    match (found, optional) {
+        (Some(session), _) => Ok(Some(session)),
+        (None, true) => Ok(None),
+        (None, false) => Err(()),
     }
 }
 

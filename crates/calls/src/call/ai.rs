@@ -37,6 +37,7 @@ impl Call {
         if let Some(profile) = profile {
             profile.clone_into(&mut self.profile);
         }
+        self.ai_told = told.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let config = Arc::clone(step.config);
         let Some(profile) = config.ai.get(&self.profile).filter(|_| self.legs.len() < MOST_LEGS) else {
             return self.ai_lost(step, AiLoss::Unreachable, None);
@@ -52,7 +53,7 @@ impl Call {
         };
         step.arm(Timer::AiAnswer(id), profile.answer_timeout);
         self.ai = Some(id);
-        self.dial_ai_by(step, id, told, route, ways);
+        self.dial_ai_by(step, id, route, ways);
     }
 
     /// Dials the AI of the profile in charge by one of its ways; the others are kept for the case that its trunk fails.
@@ -60,7 +61,6 @@ impl Call {
         &mut self,
         step: &mut Step<'_>,
         id: LegId,
-        told: &[(&str, String)],
         route: dial::Route,
         ways: VecDeque<dial::Route>,
     ) {
@@ -73,7 +73,7 @@ impl Call {
         let mut headers = shown.headers;
         let terms = config.terms_of_ai(profile, &route);
         let srtp_keys = if terms.srtp == sdp::Srtp::Off { 0 } else { config.media.srtp_suites.len() };
-        headers.extend(self.headers_for_ai(profile, told, srtp_keys));
+        headers.extend(self.headers_for_ai(profile, srtp_keys));
         let order = Order {
             phone: None,
             target: profile.uri.as_str().into(),
@@ -92,12 +92,7 @@ impl Call {
         self.legs.push(leg);
     }
 
-    fn headers_for_ai(
-        &self,
-        profile: &crate::AiProfile,
-        told: &[(&str, String)],
-        srtp_keys: usize,
-    ) -> Vec<(String, String)> {
+    fn headers_for_ai(&self, profile: &crate::AiProfile, srtp_keys: usize) -> Vec<(String, String)> {
         let mut list = vec![headers::call_id(self.about.id)];
         let mut add = |name: &str, value: &str| list.push((name.to_owned(), headers::encode(value, 256).0));
         add("X-Tandem-Line", &self.about.line);
@@ -105,7 +100,7 @@ impl Call {
         if let Some(from) = &self.about.from {
             add("X-Tandem-From", from);
         }
-        for (name, value) in told {
+        for (name, value) in &self.ai_told {
             add(name, value);
         }
         list.extend(profile.headers.iter().cloned());

@@ -73,6 +73,8 @@ pub(crate) struct Call {
     /// AIs dialled, for the names of their legs.
     ai_dials: u32,
     ai_losses: u32,
+    /// Headers that tell the AI that is being dialled why, whichever trunk it is reached by.
+    ai_told: Vec<(String, String)>,
     /// Said to the caller once, over whatever else they would hear.
     announcement: Option<Playing>,
     /// The last plan sent, and its generation.
@@ -164,6 +166,7 @@ impl Call {
             refuge: Refuge::default(),
             ai_dials: 0,
             ai_losses: 0,
+            ai_told: Vec::new(),
             announcement: None,
             plan: Plan::new(),
             generation: 0,

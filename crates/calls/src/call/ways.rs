@@ -106,7 +106,7 @@ impl Call {
         if self.ai == Some(leg) {
             step.rename(Timer::AiAnswer(leg), Timer::AiAnswer(new));
             self.ai = Some(new);
-            self.dial_ai_by(step, new, &[], route, ways);
+            self.dial_ai_by(step, new, route, ways);
             return true;
         }
         let moved = self.transfer.as_mut().and_then(|transfer| transfer.moved(step, leg, new));

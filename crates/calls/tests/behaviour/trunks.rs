@@ -228,6 +228,24 @@ fn an_ai_behind_trunks_is_dialled_by_the_next_one_when_one_fails() {
     assert_eq!(world.count("ai.lost"), 1);
 }
 
+#[test]
+fn an_ai_that_is_dialled_by_the_next_trunk_is_told_why_as_well() {
+    let mut config = two_trunks();
+    let mut spare = config.ai["main"].clone();
+    spare.trunks = vec!["first".into(), "second".into()];
+    config.ai.insert("spare".into(), spare);
+    config.ai.get_mut("main").unwrap().on_ai_failure = vec![calls::AiFailureStep::Profile("spare".into())];
+    let mut world = World::with(config, RULES, 7);
+    world.connect();
+    world.hang_up(world.leg("bot@"));
+    for hop_expected in ["192.0.2.51", "192.0.2.52"] {
+        let ai = world.dialled("bot@");
+        assert_eq!(hop(&world, ai), hop_expected);
+        assert_eq!(world.header(ai, "X-Tandem-Reason").as_deref(), Some("ai_lost"));
+        world.end_leg(ai, EndedBy::Timeout, Some(408));
+    }
+}
+
 // ---- priority, weight, limits
 
 #[test]

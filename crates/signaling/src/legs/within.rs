@@ -4,6 +4,7 @@ use super::{Leg, Phase, World, reason};
 use crate::{
     EndedBy, Event,
     compose::Response,
+    inbound,
     message::{Request, content_type},
     slab::Id,
 };
@@ -24,7 +25,10 @@ impl Leg {
             Method::Info => self.info(w, server, request),
             Method::Notify => self.notified(w, server, request),
             Method::Prack => self.prack(w, server, request),
-            // Options is answered as outside of a dialog.
+            Method::Options => {
+                let capabilities = inbound::capabilities(w);
+                w.respond(server, &Response { to_tag: Some(&self.tag), ..capabilities });
+            }
             _ => w.respond(server, &Response::tagged(481, &self.tag)),
         }
     }

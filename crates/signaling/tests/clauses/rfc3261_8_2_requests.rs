@@ -105,6 +105,33 @@ fn rfc3261_8_2_3_a_body_that_is_no_session_draws_415_with_accept() {
 }
 
 #[test]
+fn rfc5621_a_session_description_among_other_parts_is_taken_and_a_broken_body_refused() {
+    let invite = |body: &str| {
+        let head = "Content-Type: multipart/mixed;boundary=b1\n";
+        let body = body.replace('\n', "\r\n");
+        request("INVITE", "")
+            .replace("Content-Length: 0\n\n", &format!("{head}Content-Length: {}\n\n{body}", body.len()))
+    };
+    let whole = "--b1\nContent-Type: application/isup\n\nxx\n--b1\nContent-Type: application/sdp\n\nv=0\ns=-\n--b1--\n";
+    let mut world = World::alone();
+    assert_eq!(status(&world.say(&invite(whole))[0]), 100);
+    assert_eq!(world.incoming(0).1.offer.as_deref(), Some(&b"v=0\r\ns=-"[..]));
+    for broken in [&whole[..whole.len() - 7], "--b1--\n", "nothing"] {
+        assert_eq!(drawn(&invite(broken)), [415], "{broken}");
+    }
+}
+
+#[test]
+fn rfc3261_12_2_2_an_options_within_a_dialog_counts_in_its_order() {
+    let mut caller = crate::world::Caller::answered();
+    let earlier = caller.written("INFO", "", "");
+    let answer = caller.say("OPTIONS", "").remove(0);
+    assert_eq!((status(&answer), header(&answer, "Accept")), (200, Some("application/sdp")));
+    assert_eq!(header(&answer, "To"), Some(caller.to.as_str()));
+    assert_eq!(status(&caller.world.say(&earlier)[0]), 500, "it came too late to be in order");
+}
+
+#[test]
 fn rfc3261_21_4_7_a_caller_that_takes_no_session_description_draws_406() {
     assert_eq!(drawn(&request("INVITE", "Accept: text/plain\n")), [406]);
     assert_eq!(drawn(&request("INVITE", "Accept: application/*;q=0.1\n")), [100]);

@@ -310,10 +310,12 @@ impl Turning {
 
     /// New calls pass the door; everything else goes straight on.
     fn tell_calls(&mut self, now: Now, leg: LegId, event: signaling::Event) {
-        if matches!(event, signaling::Event::Incoming(_)) {
+        // What takes a leg's place belongs to a call that is there: it is let in while the daemon stops, and no oftener than others.
+        let replaces = matches!(event, signaling::Event::Replacing { .. });
+        if replaces || matches!(event, signaling::Event::Incoming(_)) {
             let retry_after = match self.stopping {
-                Some(_) => Some(RETRY_WHEN_STOPPING),
-                None => (!self.door.lets_in(now.monotonic)).then_some(RETRY_AT_OVERLOAD),
+                Some(_) if !replaces => Some(RETRY_WHEN_STOPPING),
+                _ => (!self.door.lets_in(now.monotonic)).then_some(RETRY_AT_OVERLOAD),
             };
             if let Some(retry_after) = retry_after {
                 self.metrics.overload_rejections_total.inc();
