@@ -18,6 +18,8 @@ pub struct Agents {
     pub caller: Trunk,
     /// Where legs to them take their media's source from.
     pub nat: Nat,
+    /// Who of them can be given callers, in the configuration's order.
+    pub people: Vec<(String, crate::AgentConfig)>,
 }
 
 /// Where each account is registered at the moment.

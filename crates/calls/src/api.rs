@@ -1,6 +1,9 @@
 //! Requests and replies of the control API, typed. `crates/control` only carries them over HTTP.
 
+mod agents;
+
 use crate::{CallId, DecisionRecord, LegRecord, Problem, Source, Time, TimelineEntry, TransferId, TransferRecord};
+pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, QueueSummary};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -92,6 +95,31 @@ pub enum Request {
     },
     /// `GET /v1/trunks`; answers [`Reply::Trunks`].
     Trunks,
+    /// `GET /v1/agents`; answers [`Reply::Agents`].
+    Agents,
+    /// `GET /v1/agents/{id}`; answers [`Reply::Agent`].
+    Agent {
+        /// Who.
+        agent: String,
+    },
+    /// `PATCH /v1/agents/{id}`; answers [`Reply::Agent`].
+    ChangeAgent {
+        /// Who.
+        agent: String,
+        /// What of them is to change.
+        body: AgentBody,
+    },
+    /// `GET /v1/queues`; answers [`Reply::Queues`].
+    Queues,
+    /// `GET /v1/destinations/{name}/availability`; answers [`Reply::Availability`].
+    Availability {
+        /// The destination's name.
+        destination: String,
+        /// For this caller's needs.
+        call: Option<CallId>,
+        /// Hold the agent for that call for so long.
+        reserve: Option<Duration>,
+    },
     /// `POST /v1/rules/evaluate`: a dry run on a call's facts, or on none; answers [`Reply::Evaluation`].
     Evaluate(Box<EvaluateBody>),
     /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`, `supervise`,
@@ -137,6 +165,9 @@ pub struct TransferBody {
     /// Dial the human while the AI still speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predial: Option<bool>,
+    /// In queues: higher ones first, 0 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
     /// Keys that may travel along, or keys with values to merge first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextBody>,
@@ -159,6 +190,7 @@ impl TransferBody {
             start: None,
             drain_max: None,
             predial: None,
+            priority: None,
             context: None,
             on_failure: None,
         }
@@ -181,6 +213,9 @@ impl TransferBody {
                 return Err(Problem::invalid(field, expected));
             }
         }
+        if self.priority.is_some_and(|priority| priority > 1_000) {
+            return Err(Problem::invalid("priority", "expected 0 to 1000"));
+        }
         Ok(policy::TransferOptions {
             mode: self.mode,
             ring_timeout: self.ring_timeout,
@@ -195,6 +230,7 @@ impl TransferBody {
             }),
             release_ai: None,
             cold_by: self.cold_by,
+            priority: self.priority,
             context: match &self.context {
                 Some(ContextBody::Keys(keys)) => Some(keys.iter().map(|key| Arc::from(key.as_str())).collect()),
                 _ => None,
@@ -315,6 +351,14 @@ pub enum Reply {
     Call(Box<CallDetail>),
     /// To the list of trunks.
     Trunks(TrunkList),
+    /// To the list of agents.
+    Agents(AgentList),
+    /// To one agent.
+    Agent(AgentSummary),
+    /// To the list of queues.
+    Queues(QueueList),
+    /// To a question whether a destination is there.
+    Availability(Box<Availability>),
     /// To a context patch.
     Context(ContextReply),
     /// To a dry run.

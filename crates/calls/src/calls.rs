@@ -9,6 +9,7 @@ pub use snapshot::{Snapshot, Unrestorable};
 use crate::{
     CallDetail, CallId, CallState, Config, Gauges, Input, LegRecord, Observation, Output, Party, PublicEvent,
     call::{About, Call},
+    directory::Directory,
     identity::Identity,
     leg::Leg,
     step::{Shared, Step, Timer},
@@ -60,13 +61,14 @@ impl Core {
     pub fn new(config: Arc<Config>, rules: Arc<RuleSet>, seed: u64, now: Now) -> Self {
         let before_first = u64::try_from(now.unix.as_micros()).unwrap_or(0);
         let trunks = Trunks::new(&config, now);
+        let directory = Directory::new(&config.agents.people, now.monotonic);
         Self {
             config,
             rules,
             calls: BTreeMap::new(),
             ids: BTreeMap::new(),
             timers: Timers::default(),
-            shared: Shared::new(StdRng::seed_from_u64(seed), trunks, before_first),
+            shared: Shared::new(StdRng::seed_from_u64(seed), trunks, directory, before_first),
             ended: VecDeque::new(),
             out: VecDeque::new(),
             next_call: 0,
@@ -121,6 +123,7 @@ impl Core {
             Input::Outside { id, event } => self.shared.trunks.outside(&self.config, now, id, event),
             Input::Request { id, request } => self.request(now, id, request),
             Input::Contacts { account, contacts } => {
+                self.shared.directory.registered(&account, !contacts.is_empty(), now.monotonic);
                 let registered = &mut self.shared.registered;
                 match contacts.is_empty() {
                     true => drop(registered.remove(&account)),
@@ -132,6 +135,7 @@ impl Core {
             Input::Shutdown => self.shut_down(now),
         }
         self.settle_trunks(now);
+        self.settle_directory(now);
     }
 
     /// Fires every timer that is due. Call [`Self::poll_output`] until it is empty afterwards.
@@ -144,7 +148,27 @@ impl Core {
             }
         }
         self.shared.trunks.handle_timeout(&self.config, now);
+        self.shared.directory.handle_timeout(now.monotonic);
         self.settle_trunks(now);
+        self.settle_directory(now);
+    }
+
+    /// Whoever waits for an agent and can have one now is given them; what changed is told.
+    fn settle_directory(&mut self, now: Now) {
+        if self.shared.directory.is_empty() {
+            return;
+        }
+        while let Some(grant) = self.shared.directory.poll_grant(now.monotonic) {
+            self.step(now, grant.call, |call, step| call.granted(step, &grant.agents));
+        }
+        while let Some(what) = self.shared.directory.poll_happening() {
+            self.shared.seq += 1;
+            let (seq, time) = (self.shared.seq, now.into());
+            self.out.push_back(Output::Publish(PublicEvent { seq, time, call: None, line: String::new(), what }));
+        }
+        while let Some(observation) = self.shared.directory.poll_observation() {
+            self.out.push_back(Output::Observe(observation));
+        }
     }
 
     /// What the trunks want done and told.
@@ -166,7 +190,8 @@ impl Core {
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Monotonic> {
-        [self.timers.next_timeout(), self.shared.trunks.poll_timeout()].into_iter().flatten().min()
+        let directory = self.shared.directory.poll_timeout();
+        [self.timers.next_timeout(), self.shared.trunks.poll_timeout(), directory].into_iter().flatten().min()
     }
 
     /// What exists at the moment.
@@ -184,6 +209,16 @@ impl Core {
     /// Each trunk's name, and whether it takes calls.
     pub fn trunks_up(&self) -> impl Iterator<Item = (&str, bool)> {
         self.shared.trunks.up()
+    }
+
+    /// How many agents are in each state, in the order of [`policy::AgentState::ALL`].
+    pub fn agents_by_state(&self, now: Now) -> [usize; policy::AgentState::ALL.len()] {
+        self.shared.directory.by_state(now.monotonic)
+    }
+
+    /// How many callers wait in each queue.
+    pub fn queue_lengths(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.shared.directory.lengths()
     }
 
     /// The rules in force.
@@ -303,6 +338,9 @@ impl Core {
             to: called,
             sip_call_id: incoming.call_id.clone(),
         });
+        if let Some(account) = &incoming.account {
+            self.shared.directory.calls_out(account, leg, key, now.monotonic);
+        }
         self.ids.insert(id, key);
         self.calls.insert(key, Box::new(Entry { call: Call::new(about, caller, facts), story, timers }));
     }
@@ -383,6 +421,7 @@ impl Core {
             self.shared.transfers.remove(&transfer.id);
         }
         self.shared.trunks.leave(&entry.call.about.trunk);
+        self.shared.directory.call_gone(key, now.monotonic);
         let step = Step {
             now,
             config: &self.config,

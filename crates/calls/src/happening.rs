@@ -60,8 +60,23 @@ pub enum Happening {
         attempt: u32,
         destination: String,
         target: String,
+        /// The agent, where the target is one's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
         context: BTreeMap<String, serde_json::Value>,
     },
+    /// An agent stands otherwise than before.
+    #[serde(rename = "agent.state")]
+    AgentState { agent: String, state: policy::AgentState, was: policy::AgentState, reason: String },
+    /// The caller waits for an agent.
+    #[serde(rename = "queue.entered")]
+    QueueEntered { transfer: TransferId, queue: String, priority: u32, position: usize },
+    /// The caller is told which place they have.
+    #[serde(rename = "queue.position")]
+    QueuePosition { transfer: TransferId, queue: String, position: usize },
+    /// The caller waits no longer.
+    #[serde(rename = "queue.left")]
+    QueueLeft { transfer: TransferId, queue: String, outcome: QueueOutcome, waited_ms: u64 },
     /// Their phone rings.
     #[serde(rename = "agent.ringing")]
     AgentRinging { transfer: TransferId, attempt: u32, target: String, sip_code: u16 },
@@ -149,6 +164,10 @@ impl Happening {
             Self::PolicyNotified { .. } => "policy.notified",
             Self::TransferStarted { .. } => "transfer.started",
             Self::AgentOffered { .. } => "agent.offered",
+            Self::AgentState { .. } => "agent.state",
+            Self::QueueEntered { .. } => "queue.entered",
+            Self::QueuePosition { .. } => "queue.position",
+            Self::QueueLeft { .. } => "queue.left",
             Self::AgentRinging { .. } => "agent.ringing",
             Self::AgentAnswered { .. } => "agent.answered",
             Self::WhisperStarted { .. } => "whisper.started",
@@ -170,6 +189,32 @@ impl Happening {
             Self::TrunkUp { .. } => "trunk.up",
             Self::TrunkDown { .. } => "trunk.down",
             Self::CallEnded { .. } => "call.ended",
+        }
+    }
+}
+
+/// Why a caller waits no longer for an agent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueOutcome {
+    /// An agent has them.
+    Connected,
+    /// They waited as long as one waits there.
+    Overflow,
+    /// They hung up, or the call ended otherwise.
+    Abandoned,
+    /// By command, or because the rules say otherwise now.
+    Cancelled,
+}
+
+impl QueueOutcome {
+    /// The name in events and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Overflow => "overflow",
+            Self::Abandoned => "abandoned",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -17,6 +17,7 @@ mod calls;
 mod cause;
 mod config;
 mod dial;
+mod directory;
 mod dry_run;
 mod happening;
 mod headers;
@@ -37,16 +38,18 @@ mod whisper;
 
 pub use agents::{AGENTS, Agents};
 pub use api::{
-    AcceptBody, AcceptWord, CallDetail, CallList, CallState, CallSummary, ContextBody, ContextReply, DecisionReply,
-    DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, OnFailureBody, Reply,
-    Request, TransferBody, TransferReply, TrunkList, TrunkSummary,
+    AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
+    CallSummary, ContextBody, ContextReply, DecisionReply, DoneReply, EvaluateBody, EvaluationReply, EventResult,
+    EventsReply, Guidance, HandbackBody, OnFailureBody, QueueList, QueueSummary, Reply, Request, TransferBody,
+    TransferReply, TrunkList, TrunkSummary,
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Media, Nat,
     Network, Numbers, Route, Trunk, TrunkCredentials,
 };
-pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent};
+pub use directory::{AgentConfig, Presence};
+pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId};
 pub use outputs::{Gauges, Input, Observation, Opened, Output};

@@ -157,6 +157,15 @@ pub enum Observation {
         /// From the decision to the outcome.
         duration: Duration,
     },
+    /// A caller waits no longer for an agent.
+    QueueLeft {
+        /// The destination's name.
+        queue: Arc<str>,
+        /// Why.
+        outcome: crate::QueueOutcome,
+        /// Since when they waited.
+        waited: Duration,
+    },
     /// Design, section 6.
     HandoffSilence(Duration),
     /// One call's step panicked; the call was ended.

@@ -75,6 +75,14 @@ impl Problem {
         Self::new(404, "unknown-transfer", "there is no such transfer in a call that is still up")
     }
 
+    pub(crate) fn unknown_agent() -> Self {
+        Self::new(404, "unknown-agent", "there is no such agent; GET /v1/agents lists them")
+    }
+
+    pub(crate) fn unknown_destination() -> Self {
+        Self::new(404, "unknown-destination", "there is no such destination; GET /v1/rules lists them")
+    }
+
     pub(crate) fn transfer_active(transfer: TransferId) -> Self {
         let mut problem = Self::new(409, "transfer-active", "a call has one active transfer at a time")
             .detail(format!("{transfer} is under way; cancel it or wait for its outcome"));

@@ -182,6 +182,8 @@ pub enum Source {
 pub enum TransferState {
     /// The AI's last words play out; the human may be dialled meanwhile.
     LastWords,
+    /// The caller waits for an agent.
+    Queued,
     /// The caller waits while a human is dialled or rings.
     Ringing,
     /// A human answered and is being told, or has yet to accept.
@@ -214,6 +216,9 @@ pub struct AttemptRecord {
     pub destination: String,
     /// The URI dialled.
     pub target: String,
+    /// The agent, where the target is one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The leg's name.
     pub leg: String,
     /// When it was dialled.
@@ -261,6 +266,9 @@ pub struct TransferRecord {
     pub sip_code: Option<u16>,
     /// Each attempt in the order of dialling.
     pub attempts: Vec<AttemptRecord>,
+    /// The agents of the destination tried last, and why each was passed over when it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<policy::Candidate>,
     /// Design, section 6: the longest silence toward the caller around the handoff, in milliseconds.
     pub handoff_silence_ms: Option<u64>,
 }

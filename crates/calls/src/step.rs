@@ -2,6 +2,7 @@
 
 use crate::{
     CallId, Config, Happening, Observation, Output, Problem, PublicEvent, Reply, RequestId, Time,
+    directory::Directory,
     ids::{OpenId, ResolveId},
     story::Story,
     trunks::Trunks,
@@ -24,6 +25,10 @@ pub(crate) enum Timer {
     Ring(LegId),
     /// When the AI's last words have taken `drain_max`.
     LastWords,
+    /// When a caller has waited for an agent as long as one waits in that queue.
+    Queue,
+    /// When a caller who waits is told their place again.
+    Position,
     /// When an AI that was quiet at the decision has had its chance to begin a sentence.
     Quiet,
     /// When a human was told, or has not accepted `within` the time.
@@ -49,6 +54,7 @@ pub(crate) struct Shared {
     /// What media keys are made of, and nothing that anybody gets to see.
     pub(crate) secrets: StdRng,
     pub(crate) trunks: Trunks,
+    pub(crate) directory: Directory,
     pub(crate) legs: FxHashMap<LegId, CallKey>,
     pub(crate) ports: FxHashMap<PortId, CallKey>,
     pub(crate) opens: FxHashMap<OpenId, (CallKey, LegId)>,
@@ -61,11 +67,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(mut chance: StdRng, trunks: Trunks, seq: u64) -> Self {
+    pub(crate) fn new(mut chance: StdRng, trunks: Trunks, directory: Directory, seq: u64) -> Self {
         Self {
             secrets: StdRng::from_rng(&mut chance),
             chance,
             trunks,
+            directory,
             legs: FxHashMap::default(),
             ports: FxHashMap::default(),
             opens: FxHashMap::default(),

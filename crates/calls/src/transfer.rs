@@ -1,10 +1,11 @@
 //! The machine that carries one decision out: attempts, last words, whisper, acceptance, fallback.
 
 mod human;
+mod queueing;
 mod refer;
 
 use crate::{
-    Happening, Observation, Source, Time, TransferId, TransferRecord, TransferState,
+    Happening, Observation, QueueOutcome, Source, Time, TransferId, TransferRecord, TransferState,
     plan::{Playing, Then},
     redirect::Redirections,
     step::{Step, Timer},
@@ -13,6 +14,7 @@ use crate::{
 use clock::Monotonic;
 use core::time::Duration;
 use policy::{Cause, FailureChain, ReleaseAi, SayIf, Start, TransferSpec};
+use queueing::Queueing;
 use serde::{Deserialize, Serialize};
 use signaling::LegId;
 use smallvec::SmallVec;
@@ -29,6 +31,9 @@ use std::{collections::VecDeque, sync::Arc};
 ///                 │       v                            v
 ///                 └── next target ── next destination (hours!) ── back to the AI ── end
 /// ```
+/// A destination that is a queue goes through `queueing.rs` first: the caller waits, an agent is granted, their phone is dialled, and
+/// where they do not take the call the caller waits on at the old place.
+///
 /// Without `predial` the human's side begins when the caller waits. Timers: [`Timer::LastWords`] (`drain_max`),
 /// [`Timer::Quiet`] (a quiet AI gets its chance to begin a sentence), [`Timer::Ring`] per attempt, [`Timer::Whisper`] per
 /// attempt. The machine acts through the [`Act`]s it answers; the call owns the legs.
@@ -44,6 +49,8 @@ pub(crate) struct Transfer {
     /// Targets of the destination that have not been dialled.
     targets: VecDeque<Arc<str>>,
     redirections: Redirections,
+    /// The queue in which the caller waits.
+    queue: Option<Queueing>,
     attempts: Vec<Attempt>,
     won: Option<LegId>,
     /// The last failure.
@@ -90,6 +97,8 @@ struct Attempt {
     number: u32,
     leg: LegId,
     target: Arc<str>,
+    /// The agent who is rung.
+    agent: Option<Arc<str>>,
     /// Trunks tried so far.
     tries: u32,
     whisper: Option<Whisper>,
@@ -104,6 +113,8 @@ pub(crate) enum Act {
     Dial { leg: LegId, target: Arc<str>, phone: Option<Arc<signaling::Contact>>, attempt: u32 },
     /// Ask the caller's trunk to call them to `target`, or answer that it cannot be asked.
     Refer { target: Arc<str> },
+    /// The caller waits for an agent of the destination's queue; the answer is [`Transfer::queued`] or [`Transfer::not_queued`].
+    Wait,
     /// Give `leg` up.
     Drop { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.
@@ -141,6 +152,7 @@ impl Transfer {
             cause: None,
             sip_code: None,
             attempts: Vec::new(),
+            candidates: Vec::new(),
             handoff_silence_ms: None,
         };
         step.publish(Happening::TransferStarted { transfer: id, to: spec.to.to_string(), mode: spec.mode, source });
@@ -153,6 +165,7 @@ impl Transfer {
             side: Side::LastWords { until, quiet: false, spoke: false },
             targets: VecDeque::new(),
             redirections: Redirections::default(),
+            queue: None,
             attempts: Vec::new(),
             won: None,
             last: None,
@@ -167,7 +180,7 @@ impl Transfer {
             transfer.caller_waits(step, &mut acts);
         } else {
             step.arm_at(Timer::LastWords, until);
-            if transfer.spec.predial && !transfer.wants_refer() {
+            if transfer.spec.predial && !transfer.refers_first() {
                 transfer.reach(step, &mut acts);
             }
         }
@@ -258,7 +271,10 @@ impl Transfer {
             policy::Hold::Music(name) => Then::Loop(Arc::clone(name)),
             policy::Hold::Ringback => Then::Ringback,
         };
-        Some(Playing { number: self.player, first, then })
+        match self.queue.as_ref().and_then(Queueing::says) {
+            Some((number, first)) => Some(Playing { number: self.player + number, first, then }),
+            None => Some(Playing { number: self.player, first, then }),
+        }
     }
 
     /// Until when the AI may speak its last words.
@@ -297,6 +313,15 @@ impl Transfer {
     pub(crate) fn finish(&mut self, step: &mut Step<'_>, state: TransferState) -> SmallVec<[LegId; 4]> {
         step.disarm(Timer::LastWords);
         step.disarm(Timer::Quiet);
+        self.leave_queue(
+            step,
+            match state {
+                TransferState::Bridged => QueueOutcome::Connected,
+                TransferState::Cancelled => QueueOutcome::Cancelled,
+                TransferState::Failed => QueueOutcome::Overflow,
+                _ => QueueOutcome::Abandoned,
+            },
+        );
         let legs: SmallVec<[LegId; 4]> = self.attempts.iter().map(|attempt| attempt.leg).collect();
         let won = self.won.filter(|_| state == TransferState::Bridged);
         let mut drop = SmallVec::new();

@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::timeout;
 
-type Answer = Result<Response, Document>;
-type At = Path<String>;
+pub(crate) type Answer = Result<Response, Document>;
+pub(crate) type At = Path<String>;
 
 /// Longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
@@ -222,7 +222,7 @@ async fn attempt(request: Request, shared: &Shared) -> Result<Option<u32>, Docum
     }
 }
 
-async fn ask(shared: &Shared, request: calls::Request) -> Result<Reply, Document> {
+pub(crate) async fn ask(shared: &Shared, request: calls::Request) -> Result<Reply, Document> {
     ask_within(shared, request, Duration::ZERO).await
 }
 
@@ -252,16 +252,18 @@ fn subject(request: &calls::Request) -> Option<String> {
         | R::CancelTransfer { transfer }
         | R::AcceptTransfer { transfer, .. }
         | R::DeclineTransfer { transfer, .. } => Some(transfer.to_string()),
+        R::Agent { agent } | R::ChangeAgent { agent, .. } => Some(agent.clone()),
+        R::Availability { destination, .. } => Some(destination.clone()),
         R::Evaluate(body) => body.call.as_ref().map(CallId::to_string),
         _ => None,
     }
 }
 
-fn answer(status: StatusCode, reply: &Reply) -> Answer {
+pub(crate) fn answer(status: StatusCode, reply: &Reply) -> Answer {
     Ok((status, Json(reply)).into_response())
 }
 
-fn call_id(text: &str) -> Result<CallId, Problem> {
+pub(crate) fn call_id(text: &str) -> Result<CallId, Problem> {
     id(text, "unknown-call", "there is no such call")
 }
 

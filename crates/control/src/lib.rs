@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::result_large_err, reason = "a refusal is made once a request and sent at once")]
 
+mod agents;
 mod body;
 mod document;
 mod engine;

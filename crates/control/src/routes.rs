@@ -1,7 +1,7 @@
 //! Which path leads where, and what every request passes on its way: the guard, the count, the shape of refusals.
 
 use crate::{
-    Config, Engine, Events,
+    Config, Engine, Events, agents,
     document::{Document, no_route, wrong_method},
     guard, handlers, openapi,
     server::Peer,
@@ -60,6 +60,11 @@ fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<Shared>>)> {
         (Method::POST, "/v1/transfers/{tid}/accept", post(handlers::accept)),
         (Method::POST, "/v1/transfers/{tid}/decline", post(handlers::decline)),
         (Method::GET, "/v1/trunks", get(handlers::trunks)),
+        (Method::GET, "/v1/agents", get(agents::list)),
+        (Method::GET, "/v1/agents/{id}", get(agents::one)),
+        (Method::PATCH, "/v1/agents/{id}", patch(agents::change)),
+        (Method::GET, "/v1/queues", get(agents::queues)),
+        (Method::GET, "/v1/destinations/{name}/availability", get(agents::availability)),
         (Method::GET, "/v1/rules", get(handlers::rules)),
         (Method::POST, "/v1/rules/evaluate", post(handlers::evaluate)),
         (Method::POST, "/v1/rules/reload", post(handlers::reload)),

@@ -48,6 +48,12 @@ pub struct Metrics {
     pub transfers_total: Counters<4>,
     /// How long transfers take, by `mode` and `phase`.
     pub transfer_duration_seconds: Histograms<2>,
+    /// Agents, by `state`.
+    pub agents: Gauges<1>,
+    /// Callers who wait for an agent, by `queue`.
+    pub queue_length: Gauges<1>,
+    /// How long callers waited for an agent, by `queue` and `outcome`.
+    pub queue_wait_seconds: Histograms<2>,
     /// The longest silence a caller was sent from the decision until one second after the bridge.
     pub handoff_silence_seconds: Histogram,
 
@@ -169,6 +175,18 @@ impl Metrics {
                 "Time transfers spent, by phase.",
                 [fixed("mode", &["cold", "warm"]), names("phase", 16)],
                 &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0],
+            ),
+            agents: d.gauges("tandem_agents", "Agents, by how they stand.", [names("state", 16)]),
+            queue_length: d.gauges(
+                "tandem_queue_length",
+                "Callers who wait for an agent now, by queue.",
+                [names("queue", 128)],
+            ),
+            queue_wait_seconds: d.histograms(
+                "tandem_queue_wait_seconds",
+                "Time callers waited for an agent, by queue and how it ended: an agent took them, they gave up, they had waited long enough.",
+                [names("queue", 128), fixed("outcome", &["abandoned", "cancelled", "connected", "overflow"])],
+                &[0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0],
             ),
             handoff_silence_seconds: d.histogram(
                 "tandem_handoff_silence_seconds",

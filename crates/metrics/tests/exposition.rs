@@ -164,6 +164,9 @@ fn fed() -> Metrics {
     metrics.transfers_total.inc(["warm", "frontdesk", "failed", "busy"]);
     metrics.transfer_duration_seconds.observe(["warm", "ringing"], second);
     metrics.handoff_silence_seconds.observe(second);
+    metrics.agents.set(["available"], 1);
+    metrics.queue_length.set(["fraud"], 1);
+    metrics.queue_wait_seconds.observe(["fraud", "connected"], second);
     metrics.sip_message("INVITE", Direction::In, None);
     metrics.trunk_up.set(["carrier-a"], 1);
     metrics.sip_connections_closed_total.inc(["idle"]);

@@ -206,7 +206,7 @@ impl RuleSet {
     pub fn explain(&self, evaluation: &Evaluation) -> Explanation {
         let reasons = &evaluation.reasons;
         let rules = reasons.judged.iter().filter_map(|judged| self.verdict(judged, reasons)).collect();
-        Explanation { phase: reasons.phase, rules }
+        Explanation { phase: reasons.phase, rules, candidates: Vec::new() }
     }
 
     fn verdict(&self, judged: &Judged, reasons: &Reasons) -> Option<RuleVerdict> {
@@ -290,7 +290,7 @@ impl Rule {
 }
 
 impl Given {
-    fn value(&self, facts: &Facts, now: Now) -> Value {
+    pub(crate) fn value(&self, facts: &Facts, now: Now) -> Value {
         let text = |text: &Option<Arc<str>>| text.as_deref().map_or(Value::Null, Value::from);
         match self {
             Self::Value(value) => value.clone(),

@@ -104,6 +104,9 @@ pub struct Explanation {
     pub phase: Phase,
     /// Rule by rule.
     pub rules: Vec<RuleVerdict>,
+    /// Where it was decided to go to agents: each of them, and why they were passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<crate::queue::Candidate>,
 }
 
 /// One rule's verdict.
@@ -164,6 +167,9 @@ impl fmt::Display for Explanation {
                 f.write_str("\n")?;
             }
             write!(f, "{}: {}", rule.rule, rule.because)?;
+        }
+        for candidate in &self.candidates {
+            write!(f, "\n{} {}", candidate.agent, candidate.because)?;
         }
         Ok(())
     }

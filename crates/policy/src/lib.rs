@@ -15,6 +15,7 @@ mod event;
 mod facts;
 mod hours;
 mod number;
+mod queue;
 mod read;
 mod rule;
 mod rule_state;
@@ -30,6 +31,9 @@ pub use event::{Event, EventError, LARGEST_DATA, LONGEST_NAME, LONGEST_TEXT, MOS
 pub use facts::{
     CallFact, CallStart, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS, MOST_DIGITS,
     MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
+};
+pub use queue::{
+    AgentState, AgentView, Attributes, Candidate, LEVEL, Passed, Pick, PositionAnnouncement, Preferences, Queue, Skills,
 };
 pub use ruleset::{Environment, Loaded, RuleSet, SourceFile, SourceKind, To, UnknownDestination};
 pub use test_run::TestReport;

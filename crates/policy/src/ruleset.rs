@@ -7,7 +7,7 @@ use crate::{
     facts::{Facts, FactsView},
     hours::Hours,
     number::NumberList,
-    rule::Rule,
+    rule::{Given, Rule},
     test_run::{Test, TestReport},
     transfer::{Destination, Dial, Place, Ring, TransferOptions, TransferSpec},
 };
@@ -135,6 +135,8 @@ pub struct RuleSet {
     pub(crate) lists: Vec<(Arc<str>, NumberList)>,
     pub(crate) declared: Vec<Arc<Declared>>,
     pub(crate) destinations: BTreeMap<Arc<str>, Destination>,
+    /// `prefer` of the queues.
+    pub(crate) preferences: BTreeMap<Arc<str>, Vec<(Arc<str>, Given)>>,
     pub(crate) defaults: TransferOptions,
     pub(crate) max_transfers: u32,
     pub(crate) tests: Vec<Test>,
@@ -154,6 +156,7 @@ impl Default for RuleSet {
             lists: Vec::new(),
             declared: Vec::new(),
             destinations: BTreeMap::new(),
+            preferences: BTreeMap::new(),
             defaults: TransferOptions::default(),
             max_transfers: MAX_TRANSFERS,
             tests: Vec::new(),
@@ -227,6 +230,27 @@ impl RuleSet {
                 did_you_mean: did_you_mean(name, self.destinations.keys().map(AsRef::as_ref)).map(str::to_owned),
             }),
         }
+    }
+
+    /// What a caller with these facts prefers of the agents of a destination's queue; facts that are absent ask for nothing.
+    pub fn preferences(&self, destination: &str, facts: &Facts, now: Now) -> crate::queue::Preferences {
+        let wanted = self.preferences.get(destination).map(Vec::as_slice).unwrap_or_default();
+        let value = |(key, given): &(Arc<str>, Given)| {
+            let text = match given.value(facts, now) {
+                serde_json::Value::Null => return None,
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            Some((Arc::clone(key), text.into()))
+        };
+        wanted.iter().filter_map(value).collect()
+    }
+
+    /// When the opening hours change next, in time since 1970; none without hours, or when they never change.
+    pub fn next_opening(&self, hours: Option<&str>, now: Now) -> Option<core::time::Duration> {
+        let hours = hours.and_then(|name| self.hours.iter().find(|hours| *hours.name == *name))?;
+        let state = hours.at(now.unix);
+        (!state.open).then_some(state.until).filter(|until| *until < core::time::Duration::from_secs(u64::MAX / 2_000))
     }
 
     /// Whether opening hours (a destination's or a spec's `hours`) are open now; true without hours.

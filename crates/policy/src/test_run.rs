@@ -4,6 +4,7 @@ use crate::{
     evaluation::{Act, Evaluation, Phase, Verb, Verdict},
     event::{Event, Posted},
     facts::{CallFact, CallStart, Facts, Listening},
+    queue::{AgentState, AgentView, Attributes, Queue, Skills},
     ruleset::RuleSet,
     transfer::{self, Cause, FailureChain, Place, Ring, TransferSpec},
 };
@@ -55,10 +56,20 @@ pub(crate) struct Test {
     /// When the call begins, since 1970.
     pub(crate) at: Duration,
     pub(crate) call: CallStart,
+    /// The agents there are; `None`: whoever is asked answers.
+    pub(crate) agents: Option<BTreeMap<Arc<str>, Somebody>>,
     pub(crate) outcomes: BTreeMap<Arc<str>, Outcome>,
     /// Each with its words.
     pub(crate) steps: Vec<(String, Step)>,
     pub(crate) expect: Expect,
+}
+
+/// An agent of a test.
+#[derive(Clone, Debug)]
+pub(crate) struct Somebody {
+    pub(crate) skills: Skills,
+    pub(crate) attributes: Attributes,
+    pub(crate) state: AgentState,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -286,19 +297,24 @@ impl<'t> Play<'t> {
 
     fn attempt(&mut self, spec: TransferSpec, chain: FailureChain) {
         self.tried.push(Arc::clone(&spec.to));
-        let dial = match &spec.place {
-            Place::Ai { .. } => return self.ai_takes("the AI takes the caller"),
-            Place::Dial(dial) => dial,
-        };
+        if matches!(spec.place, Place::Ai { .. }) {
+            return self.ai_takes("the AI takes the caller");
+        }
         self.phase = Phase::Waiting;
         self.with = None;
-        let outcome = match self.rules.is_open(spec.hours.as_deref(), self.now) {
-            true => self.test.outcomes.get(&spec.to).copied().unwrap_or(Outcome::Answers),
-            false => Outcome::Fails(Cause::Closed),
+        let wait = match &spec.place {
+            Place::Queue(queue) => self.wait_for_agent(&spec, queue),
+            Place::Dial(dial) if !self.any_free(&dial.targets) => Some((Duration::ZERO, false)),
+            _ => Some((Duration::ZERO, true)),
         };
-        let rings = match dial.ring {
-            Ring::Ordered => u32::try_from(dial.targets.len()).unwrap_or(1),
-            Ring::Simultaneous => 1,
+        let outcome = match (self.rules.is_open(spec.hours.as_deref(), self.now), wait) {
+            (false, _) => Outcome::Fails(Cause::Closed),
+            (true, Some((_, true))) => self.test.outcomes.get(&spec.to).copied().unwrap_or(Outcome::Answers),
+            (true, _) => Outcome::Fails(Cause::NoAgent),
+        };
+        let rings = match &spec.place {
+            Place::Dial(dial) if dial.ring == Ring::Ordered => u32::try_from(dial.targets.len()).unwrap_or(1),
+            _ => 1,
         };
         let takes = match outcome {
             Outcome::Fails(Cause::NoAnswer) => spec.ring_timeout * rings,
@@ -307,10 +323,51 @@ impl<'t> Play<'t> {
             }
             _ => Duration::from_secs(1),
         };
-        let takes = if matches!(outcome, Outcome::Fails(Cause::Closed)) { Duration::ZERO } else { takes };
+        let takes = match (outcome, wait) {
+            (Outcome::Fails(Cause::Closed), _) => Duration::ZERO,
+            (Outcome::Fails(Cause::NoAgent), Some((waits, false))) => waits,
+            (_, Some((waits, true))) => waits + takes,
+            _ => takes,
+        };
         let (ends, to) = (self.now.monotonic + takes, Arc::clone(&spec.to));
         self.transfer = Some(Running { spec, chain, outcome, ends });
         self.evaluate(&format!("waiting for {to}"));
+    }
+
+    /// How long the caller waits in a queue, and whether an agent takes them then: nobody's state changes during a test.
+    fn wait_for_agent(&mut self, spec: &TransferSpec, queue: &Queue) -> Option<(Duration, bool)> {
+        let Some(agents) = &self.test.agents else { return Some((Duration::ZERO, true)) };
+        let wanted = self.rules.preferences(&spec.to, &self.facts, self.now);
+        let views = agents.iter().enumerate().map(|(place, (name, it))| AgentView {
+            name,
+            skills: &it.skills,
+            attributes: &it.attributes,
+            state: it.state,
+            idle_since: Monotonic::ORIGIN,
+            calls: 0,
+            had_caller: false,
+            place,
+        });
+        for candidate in queue.explain(&wanted, Duration::ZERO, views.clone()) {
+            self.story.push(format!("{}: {} {}", spec.to, candidate.agent, candidate.because));
+        }
+        let mut waits = [Duration::ZERO, queue.relax_after].into_iter().filter(|waits| *waits < queue.overflow_after);
+        if let Some(waits) = waits.find(|waits| !queue.rank(&wanted, *waits, views.clone()).is_empty()) {
+            return Some((waits, true));
+        }
+        let staffed = views.clone().any(|agent| agent.state.is_staffed() && queue.takes(&agent).is_ok());
+        let waits = if staffed || queue.wait_unstaffed { queue.overflow_after } else { Duration::ZERO };
+        Some((waits, false))
+    }
+
+    /// Whether any of these targets can be rung, as far as the test says who is free.
+    fn any_free(&self, targets: &[Arc<str>]) -> bool {
+        let Some(agents) = &self.test.agents else { return true };
+        let free = |target: &Arc<str>| {
+            let agent = target.strip_prefix("agent:").and_then(|name| agents.get(name));
+            agent.is_none_or(|agent| agent.state == AgentState::Available)
+        };
+        targets.iter().any(free)
     }
 
     fn attempt_over(&mut self) {

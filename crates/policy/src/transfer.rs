@@ -334,6 +334,9 @@ pub struct TransferOptions {
     /// The keys of the context that travel with the call; absent: all that may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Vec<Arc<str>>>,
+    /// In queues: higher ones first, then by arrival.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
     /// What follows a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
@@ -355,6 +358,7 @@ impl TransferOptions {
             release_ai: self.release_ai.or(below.release_ai),
             cold_by: self.cold_by.or(below.cold_by),
             context: self.context.clone().or_else(|| below.context.clone()),
+            priority: self.priority.or(below.priority),
             on_failure: match (&self.on_failure, &below.on_failure) {
                 (Some(own), Some(under)) => Some(own.over(under)),
                 (own, under) => own.clone().or_else(|| under.clone()),
@@ -369,6 +373,8 @@ impl TransferOptions {
 pub enum Place {
     /// A phone, or several.
     Dial(Dial),
+    /// The next free agent who has the skills.
+    Queue(Box<crate::queue::Queue>),
     /// The AI: of the named profile, or the call's own.
     Ai {
         /// A profile of tandem.yaml; `None` is the call's own.
@@ -436,6 +442,8 @@ pub struct TransferSpec {
     pub cold_by: ColdBy,
     /// The keys of the context that travel along; `None`: all that may.
     pub context: Option<Vec<Arc<str>>>,
+    /// In queues: higher ones first, then by arrival.
+    pub priority: u32,
     /// What follows a failure; `FailureChain` walks it.
     pub on_failure: OnFailure,
     /// What rule and request said, so that the next destination of the chain is merged with it too.
@@ -471,6 +479,7 @@ impl TransferSpec {
             }),
             cold_by: merged.cold_by.unwrap_or_default(),
             context: merged.context,
+            priority: merged.priority.unwrap_or(0),
             on_failure: merged.on_failure.unwrap_or_default(),
             overrides: overrides.clone(),
         }

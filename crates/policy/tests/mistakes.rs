@@ -118,7 +118,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "a test with a field that is none",
         "…\ntests:\n  - name: it\n    steps: [{ intent: balance, confidnce: 0.9 }]\n    expect: none\n",
     ),
-    ("not built: a queue", "version: 1\ndestinations:\n  fraud: { queue: { skills: [fraud] } }\n"),
+    ("a queue without skills", "version: 1\ndestinations:\n  fraud: { queue: { pick: nicest } }\n"),
     ("not built: voicemail", "version: 1\ndestinations:\n  message: { voicemail: default }\n"),
     ("not built: callback", "version: 1\ndestinations:\n  later: { callback: support }\n"),
     ("not built: expr", "…\nrules:\n  - id: odd\n    when: { expr: 'retries > 1' }\n    transfer: desk\n"),
@@ -134,13 +134,13 @@ const MISTAKES: &[(&str, &str)] = &[
     ("not built: a whisper by the AI", "…\ndefaults:\n  transfer:\n    whisper: { ai: brief }\n"),
     ("not built: a whisper of the context", "…\ndefaults:\n  transfer:\n    whisper: { context: [intent] }\n"),
     (
-        "not built: priority",
-        "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    transfer: { to: desk, priority: 10 }\n",
+        "too high a priority",
+        "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    transfer: { to: desk, priority: 1001 }\n",
     ),
     ("not built: the cause machine", "…\ndefaults:\n  transfer:\n    on_failure: { machine: [desk] }\n"),
     (
-        "not built: agents in a test",
-        "…\ntests:\n  - name: it\n    agents: { anna: { state: busy } }\n    expect: none\n",
+        "an agent of a test in no known state",
+        "…\ntests:\n  - name: it\n    agents: { anna: { state: bussy } }\n    expect: none\n",
     ),
     (
         "not YAML: a bracket left open",

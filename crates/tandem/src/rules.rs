@@ -62,7 +62,7 @@ fn environment(configuration: &Configuration) -> Environment {
         lines: Some(configuration.routes.iter().map(|route| route.line.clone()).collect()),
         trunks: Some(configuration.trunks.iter().map(|trunk| trunk.name.clone()).collect()),
         profiles: Some(configuration.profiles.iter().map(|profile| profile.name.clone()).collect()),
-        agents: Some(configuration.agents.accounts.iter().map(|account| account.name.clone()).collect()),
+        agents: Some(configuration.agents.people.iter().map(|(name, _)| name.clone()).collect()),
         prompts: Some(clips(configuration)),
     }
 }

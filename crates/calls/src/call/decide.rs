@@ -52,7 +52,7 @@ impl Call {
         }
         let rule = evaluation.decision.as_ref().map(|decision| std::sync::Arc::clone(&decision.rule));
         step.observe(Observation::Evaluated { rule });
-        let explanation =
+        let mut explanation =
             if explain || evaluation.decision.is_some() { rules.explain(&evaluation) } else { Explanation::default() };
         for action in evaluation.actions {
             match &action.act {
@@ -67,7 +67,7 @@ impl Call {
             }
         }
         let Some(decision) = evaluation.decision else { return Asked { explanation, decision: None, done: false } };
-        let reply = self.decided(step, trigger, decision, &explanation);
+        let reply = self.decided(step, trigger, decision, &mut explanation);
         let done = reply.not_done.is_none();
         Asked { explanation, decision: Some(reply), done }
     }
@@ -77,7 +77,7 @@ impl Call {
         step: &mut Step<'_>,
         trigger: &str,
         decision: Decision,
-        explanation: &Explanation,
+        explanation: &mut Explanation,
     ) -> DecisionReply {
         let rule = decision.rule.to_string();
         let does = match &decision.verb {
@@ -95,7 +95,10 @@ impl Call {
             Verb::Transfer(spec) => {
                 reply.to = Some(spec.to.to_string());
                 match self.begin_transfer(step, Source::Rule { rule: rule.clone() }, *spec) {
-                    Ok(transfer) => reply.transfer = Some(transfer),
+                    Ok(transfer) => {
+                        reply.transfer = Some(transfer);
+                        explanation.candidates = self.candidates(step, transfer);
+                    }
                     Err(NotNow::Active(transfer)) => reply.not_done = Some(format!("{transfer} is under way")),
                     Err(NotNow::Ending) => reply.not_done = Some("the call is ending".to_owned()),
                 }
@@ -115,6 +118,12 @@ impl Call {
         };
         step.story.decided(record, step.config.limits.decisions);
         reply
+    }
+
+    /// The agents a transfer that has just begun could go to, and why each was passed over.
+    fn candidates(&self, step: &Step<'_>, id: crate::TransferId) -> Vec<policy::Candidate> {
+        let active = self.transfer.as_ref().filter(|transfer| transfer.id() == id).map(|transfer| &transfer.record);
+        active.or_else(|| step.story.transfer(id)).map(|record| record.candidates.clone()).unwrap_or_default()
     }
 
     /// Events of the API: folded and evaluated one by one; after a decision that was carried out the rest only folded.

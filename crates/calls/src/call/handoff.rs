@@ -98,6 +98,10 @@ impl Call {
                     let elsewhere = self.transfer.as_ref().is_some_and(|transfer| transfer.is_won());
                     self.drop_leg_because(step, leg, elsewhere.then(super::completed_elsewhere));
                 }
+                Act::Wait => {
+                    let more = self.wait_for_agent(step);
+                    queue.extend(more);
+                }
                 Act::Bridge { leg } => self.bridge(step, leg),
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
                 Act::End => {
@@ -134,13 +138,14 @@ impl Call {
     ) -> Acts {
         let Some(transfer) = &self.transfer else {
             step.shared.legs.remove(&leg);
+            step.shared.directory.release(leg, step.now.monotonic);
             return Acts::new();
         };
         let spec = &transfer.spec;
         let named = matches!(To::parse(&spec.to), To::Name(_)) && transfer.names(target);
         let through = match &spec.place {
             policy::Place::Dial(dial) => dial.trunk.clone(),
-            policy::Place::Ai { .. } => None,
+            policy::Place::Ai { .. } | policy::Place::Queue(_) => None,
         };
         let routes = match phone {
             Some(phone) => Ok(vec![dial::phone(phone)]),
@@ -162,14 +167,18 @@ impl Call {
                 tracing::debug!(call = %step.id, attempt, why, "not dialled");
                 step.shared.legs.remove(&leg);
                 let Some(transfer) = &mut self.transfer else { return Acts::new() };
-                return transfer.leg_gone(step, leg, Cause::Unreachable, None);
+                let acts = transfer.leg_gone(step, leg, Cause::Unreachable, None);
+                step.shared.directory.release(leg, step.now.monotonic);
+                return acts;
             }
         };
         let context = self.facts.context().clone();
         // The whole context is on the agent's screen before the INVITE leaves.
-        let target_text = target.to_string();
-        step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target: target_text, context });
-        self.dial_human_by(step, leg, target, &format!("human-{attempt}"), route, ways);
+        let (dialled, target_text) = (target, target.to_string());
+        let agent = self.transfer.as_ref().and_then(|transfer| transfer.agent(leg));
+        let target = target_text;
+        step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target, agent, context });
+        self.dial_human_by(step, leg, dialled, &format!("human-{attempt}"), route, ways);
         Acts::new()
     }
 
@@ -235,6 +244,7 @@ impl Call {
         self.human = Some(leg);
         self.stage = Stage::WithHuman { held };
         self.replan(step);
+        step.shared.directory.taken(leg, self.about.from.as_deref(), step.now.monotonic);
         let winner = self.transfer.as_ref().and_then(|transfer| transfer.winner(leg));
         let Some(record) = self.finish_transfer(step, TransferState::Bridged) else { return };
         if let Some(ai) = self.ai.take() {

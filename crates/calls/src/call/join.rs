@@ -57,6 +57,7 @@ impl Call {
         record.ended_by = Some("joined".to_owned());
         step.story.leg_gone(record);
         step.shared.legs.insert(leg.usage, key);
+        step.shared.directory.rehome(leg.id, key);
         if let Some(port) = leg.port {
             step.shared.ports.insert(port, key);
             step.media(Command::Adopt { port, call: key });
@@ -125,6 +126,7 @@ impl Call {
             cause: None,
             sip_code: None,
             attempts: Vec::new(),
+            candidates: Vec::new(),
             handoff_silence_ms: None,
         });
         step.publish(Happening::TransferBridged {

@@ -20,6 +20,7 @@ mod decide;
 mod end;
 mod handoff;
 mod join;
+mod queue;
 mod refer;
 mod referral;
 mod replace;
@@ -233,6 +234,12 @@ impl Call {
             Timer::Ring(leg) => self.with_transfer(step, |transfer, step| transfer.ring_timeout(step, leg)),
             Timer::Whisper(leg) => self.with_transfer(step, |transfer, step| transfer.whisper_timeout(step, leg)),
             Timer::LastWords => self.with_transfer(step, Transfer::last_words_over),
+            Timer::Queue => self.with_transfer(step, Transfer::waited_enough),
+            Timer::Position => {
+                if let Some(transfer) = &mut self.transfer {
+                    transfer.tell_position(step);
+                }
+            }
             Timer::Quiet => self.with_transfer(step, Transfer::quiet_long_enough),
             Timer::Policy => {
                 self.run_rules(step, "timer");
@@ -283,6 +290,7 @@ impl Call {
         if self.fails_over(step, leg, ways::Failure::Unsent(cause)) {
             return self.drop_leg(step, leg);
         }
+        self.offer_failed(step, leg, cause);
         self.drop_leg(step, leg);
         if leg == self.caller {
             self.end(step, EndCause::Refused, "us", sip_code);
@@ -304,6 +312,11 @@ impl Call {
         let answered = self.leg(leg).is_some_and(|it| it.record.answered.is_some());
         let contacts = self.leg_mut(leg).map(|it| std::mem::take(&mut it.contacts)).unwrap_or_default();
         let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, retry_after });
+        self.offer_failed(
+            step,
+            leg,
+            if answered { policy::Cause::NotAccepted } else { cause::of_attempt(by, sip_code) },
+        );
         self.remove_leg(step, leg);
         if failed_over {
             return;
@@ -331,6 +344,13 @@ impl Call {
                 transfer.redirected(step, leg, &contacts);
             }
             self.with_transfer(step, |transfer, step| transfer.leg_gone(step, leg, cause, sip_code));
+        }
+    }
+
+    /// An agent's phone is gone before they took the call: known before the leg frees them.
+    fn offer_failed(&self, step: &mut Step<'_>, leg: LegId, cause: policy::Cause) {
+        if self.transfer.as_ref().is_some_and(|transfer| transfer.tries(leg)) {
+            step.shared.directory.failed(leg, cause);
         }
     }
 
@@ -410,6 +430,7 @@ impl Call {
         leg.close_port(step);
         step.shared.legs.remove(&leg.usage);
         step.shared.trunks.release(id);
+        step.shared.directory.release(id, step.now.monotonic);
         step.disarm(Timer::AiAnswer(id));
         step.story.leg_gone(leg.record);
     }

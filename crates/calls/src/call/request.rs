@@ -40,7 +40,14 @@ impl Call {
             Request::Context { context, .. } => Some(self.merge_context(step, context)),
             Request::Dtmf { leg, digits, .. } => Some(self.send_digits(step, leg.as_deref(), &digits)),
             Request::NotBuilt { what, .. } => Some(Err(Problem::not_built(&what))),
-            Request::Calls { .. } | Request::Trunks | Request::Evaluate(_) => None,
+            Request::Calls { .. }
+            | Request::Trunks
+            | Request::Evaluate(_)
+            | Request::Agents
+            | Request::Agent { .. }
+            | Request::ChangeAgent { .. }
+            | Request::Queues
+            | Request::Availability { .. } => None,
         };
         if let Some(reply) = reply {
             step.reply(id, reply);

@@ -1,7 +1,7 @@
 //! What the API asks of calls: to whom it goes, and what is answered here.
 
 use super::Core;
-use crate::{CallId, CallList, CallSummary, Output, Problem, Reply, Request, RequestId};
+use crate::{Availability, CallId, CallList, CallSummary, Output, Problem, Reply, Request, RequestId};
 use clock::Now;
 use policy::{CallStart, Facts};
 use std::sync::Arc;
@@ -16,6 +16,26 @@ impl Core {
             Request::Trunks => {
                 let list = self.shared.trunks.list(&self.config);
                 return self.reply(id, Ok(Reply::Trunks(list)));
+            }
+            Request::Agents => {
+                let list = self.shared.directory.list(now.monotonic);
+                return self.reply(id, Ok(Reply::Agents(list)));
+            }
+            Request::Agent { agent } => {
+                let reply = self.shared.directory.one(agent, now.monotonic);
+                return self.reply(id, reply.map(Reply::Agent));
+            }
+            Request::ChangeAgent { agent, body } => {
+                let reply = self.shared.directory.change(agent, body, now.monotonic);
+                return self.reply(id, reply.map(Reply::Agent));
+            }
+            Request::Queues => {
+                let list = self.shared.directory.queues(self.rules.destinations(), now.monotonic);
+                return self.reply(id, Ok(Reply::Queues(list)));
+            }
+            Request::Availability { destination, call, reserve } => {
+                let reply = self.availability(now, destination, *call, *reserve);
+                return self.reply(id, reply.map(|it| Reply::Availability(Box::new(it))));
             }
             Request::Evaluate(body) => {
                 let reply = self.dry_run(now, body);
@@ -63,6 +83,63 @@ impl Core {
         let ended = self.ended.iter().map(|(_, detail)| detail.summary.clone()).filter(|_| active != Some(true));
         let wanted = |call: &CallSummary| sip_call_id.is_none_or(|id| call.sip_call_id == id);
         CallList { calls: live.chain(ended).filter(wanted).collect() }
+    }
+
+    /// Whether a destination could take a caller now: closed, nobody free, or who.
+    fn availability(
+        &mut self,
+        now: Now,
+        name: &str,
+        call: Option<CallId>,
+        reserve: Option<core::time::Duration>,
+    ) -> Result<Availability, Problem> {
+        let rules = Arc::clone(&self.rules);
+        let destination = rules.destination(name).ok_or_else(Problem::unknown_destination)?;
+        let key = call.map(|call| self.ids.get(&call).copied().ok_or_else(Problem::unknown_call)).transpose()?;
+        if reserve.is_some() && key.is_none() {
+            return Err(Problem::invalid("reserve", "an agent is promised to a call; `call` was expected too"));
+        }
+        let call = key.and_then(|key| self.calls.get(&key));
+        let directory = &self.shared.directory;
+        let candidates = match &destination.place {
+            policy::Place::Queue(queue) => {
+                let preferences = call.map(|entry| rules.preferences(name, entry.call.facts(), now));
+                let from = call.and_then(|entry| entry.call.about.from.as_deref());
+                directory.candidates(queue, &preferences.unwrap_or_default(), from, key, now.monotonic)
+            }
+            policy::Place::Dial(dial) => {
+                let names: Vec<&str> =
+                    dial.targets.iter().filter_map(|target| self.config.agents.account(target)).collect();
+                directory.named(&names, key, now.monotonic)
+            }
+            policy::Place::Ai { .. } => Vec::new(),
+        };
+        let free = candidates.iter().filter(|candidate| candidate.eligible).count();
+        let open = rules.is_open(destination.hours.as_deref(), now);
+        let is_queue = matches!(destination.place, policy::Place::Queue(_));
+        let waiting = directory.length(name);
+        let cause = match (open, is_queue || !candidates.is_empty()) {
+            (false, _) => Some(policy::Cause::Closed),
+            (true, true) if free <= waiting => Some(policy::Cause::NoAgent),
+            _ => None,
+        };
+        let wait_s = match cause {
+            None => Some(0),
+            Some(policy::Cause::NoAgent) if is_queue => directory.expected_wait(name).map(|wait| wait.as_secs()),
+            Some(_) => None,
+        };
+        let opens = if open { None } else { rules.next_opening(destination.hours.as_deref(), now) };
+        let opens_at = opens.map(|at| crate::Time(u64::try_from(at.as_millis()).unwrap_or(u64::MAX)));
+        let mut reserved = None;
+        if let (None, Some(lasting), Some(key)) = (cause, reserve, key)
+            && let Some(first) = candidates.iter().find(|candidate| candidate.eligible)
+            && self.shared.directory.promise(&first.agent, key, lasting, now.monotonic)
+        {
+            reserved = Some(first.agent.to_string());
+        }
+        let (destination, available) = (name.to_owned(), cause.is_none());
+        let free = (is_queue || !candidates.is_empty()).then_some(free);
+        Ok(Availability { destination, available, cause, free, waiting, wait_s, opens_at, reserved, candidates })
     }
 
     fn dry_run(&self, now: Now, body: &crate::EvaluateBody) -> Result<Reply, Problem> {

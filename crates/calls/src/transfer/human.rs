@@ -8,7 +8,7 @@ use crate::{
 };
 use policy::{Cause, Mode, Place, Ring};
 use signaling::LegId;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 impl Transfer {
@@ -21,60 +21,109 @@ impl Transfer {
                     let profile = profile.clone();
                     return acts.push(Act::ToAi { profile });
                 }
-                Place::Dial(_) if !step.rules.is_open(self.spec.hours.as_deref(), step.now) => Cause::Closed,
+                Place::Dial(_) | Place::Queue(_) if !step.rules.is_open(self.spec.hours.as_deref(), step.now) => {
+                    Cause::Closed
+                }
+                Place::Queue(_) => return acts.push(Act::Wait),
                 Place::Dial(dial) if dial.targets.is_empty() => Cause::Failed,
                 Place::Dial(dial) => {
                     self.targets = dial.targets.iter().cloned().collect();
-                    self.dial_more(step, acts);
-                    return;
+                    self.record.candidates = candidates(step, &dial.targets);
+                    match self.dial_more(step, acts) {
+                        Some(cause) => cause,
+                        None => return,
+                    }
                 }
             };
-            // Nothing was dialled, so no attempt is counted; the chain still hears of it.
-            self.last = Some((unreached, None));
-            let number = self.next_attempt();
-            let destination = self.spec.to.to_string();
-            let next = self.walk(step, unreached, acts);
-            self.failed(step, number, destination.clone(), destination, unreached, None, next.1);
-            if !next.0 {
+            if !self.unreached(step, unreached, acts) {
                 return;
             }
         }
     }
 
-    /// Dials as many targets as may ring at once.
-    pub(super) fn dial_more(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+    /// Nothing was dialled, so no attempt is counted; the chain still hears of it. True: another destination is under way.
+    pub(super) fn unreached(&mut self, step: &mut Step<'_>, cause: Cause, acts: &mut Acts) -> bool {
+        self.last = Some((cause, None));
+        let number = self.next_attempt();
+        let destination = self.spec.to.to_string();
+        let next = self.walk(step, cause, acts);
+        self.failed(step, number, destination.clone(), destination, cause, None, next.1);
+        next.0
+    }
+
+    /// Dials as many targets as may ring at once. The cause, when nobody rings and nobody is left: the last one passed over.
+    pub(super) fn dial_more(&mut self, step: &mut Step<'_>, acts: &mut Acts) -> Option<Cause> {
         if let Some(target) = self.targets.front()
-            && self.wants_refer()
+            && self.wants_refer(target)
         {
             let target = Arc::clone(target);
-            return acts.push(Act::Refer { target });
+            acts.push(Act::Refer { target });
+            return None;
         }
         let at_once = match &self.spec.place {
             Place::Dial(dial) if dial.ring == Ring::Simultaneous => step.config.limits.ringing_at_once,
+            Place::Queue(queue) if queue.pick == policy::Pick::Simultaneous => step.config.limits.ringing_at_once,
             _ => 1,
         };
+        let mut passed = None;
         while self.attempts.len() < at_once {
-            let Some(target) = self.targets.pop_front() else { return };
-            // All phones of an account ring at once: they are one person's.
-            let phones = step.config.agents.phones(&step.shared.registered, &target);
-            for phone in phones.into_iter().take(step.config.limits.ringing_at_once.max(1)) {
-                self.dial_one(step, &target, phone, acts);
+            let Some(target) = self.targets.pop_front() else { break };
+            if let Err(cause) = self.dial_target(step, &target, acts) {
+                passed = Some(cause);
             }
         }
         self.restate();
+        passed.filter(|_| self.attempts.is_empty())
+    }
+
+    /// Dials what is left of the destination, or goes on where nobody of it can be rung.
+    pub(super) fn dial_on(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+        if let Some(cause) = self.dial_more(step, acts)
+            && self.unreached(step, cause, acts)
+        {
+            self.reach(step, acts);
+        }
+    }
+
+    /// Rings a target: all phones of an account at once, for they are one person's. An agent is held first; one who is not free is
+    /// passed over.
+    fn dial_target(&mut self, step: &mut Step<'_>, target: &Arc<str>, acts: &mut Acts) -> Result<(), Cause> {
+        let account = step.config.agents.account(target);
+        let agent: Option<Arc<str>> = account.filter(|name| step.shared.directory.knows(name)).map(Arc::from);
+        let address = agent.as_deref().and_then(|agent| step.shared.directory.address(agent));
+        let phones = match address {
+            Some(_) => smallvec![None],
+            None => step.config.agents.phones(&step.shared.registered, target),
+        };
+        let named = target.starts_with("agent:");
+        let target = address.as_ref().unwrap_or(target);
+        for phone in phones.into_iter().take(step.config.limits.ringing_at_once.max(1)) {
+            let leg = step.new_leg();
+            if let Some(agent) = &agent {
+                let held = step.shared.directory.reserve(agent, leg, step.key, step.now.monotonic);
+                if let Err(cause) = held {
+                    step.shared.legs.remove(&leg);
+                    return Err(if named { Cause::NoAgent } else { cause });
+                }
+            }
+            self.dial_one(step, leg, target, agent.clone(), phone, acts);
+        }
+        Ok(())
     }
 
     fn dial_one(
         &mut self,
         step: &mut Step<'_>,
+        leg: LegId,
         target: &Arc<str>,
+        agent: Option<Arc<str>>,
         phone: Option<Arc<signaling::Contact>>,
         acts: &mut Acts,
     ) {
-        let leg = step.new_leg();
         let number = self.next_attempt();
-        self.attempts.push(Attempt { number, leg, target: Arc::clone(target), tries: 1, whisper: None });
-        self.note_attempt(step, number, target, format!("human-{number}"));
+        let name = agent.as_deref().map(str::to_owned);
+        self.attempts.push(Attempt { number, leg, target: Arc::clone(target), agent, tries: 1, whisper: None });
+        self.note_attempt(step, number, target, name, format!("human-{number}"));
         step.arm(Timer::Ring(leg), self.spec.ring_timeout);
         acts.push(Act::Dial { leg, target: Arc::clone(target), phone, attempt: number });
     }
@@ -83,11 +132,19 @@ impl Transfer {
         u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    pub(super) fn note_attempt(&mut self, step: &Step<'_>, attempt: u32, target: &Arc<str>, leg: String) {
+    pub(super) fn note_attempt(
+        &mut self,
+        step: &Step<'_>,
+        attempt: u32,
+        target: &Arc<str>,
+        agent: Option<String>,
+        leg: String,
+    ) {
         self.record.attempts.push(AttemptRecord {
             attempt,
             destination: self.spec.to.to_string(),
             target: target.to_string(),
+            agent,
             leg,
             started: step.time(),
             ringing: None,
@@ -117,6 +174,7 @@ impl Transfer {
         }
         let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == old) else { return Acts::new() };
         attempt.leg = new;
+        step.shared.directory.moved(old, new);
         if attempt.whisper.is_none() { self.answered(step, new) } else { Acts::new() }
     }
 
@@ -138,6 +196,7 @@ impl Transfer {
         let time = step.time();
         let Some((attempt, record)) = self.attempt(leg) else { return acts };
         record.answered = Some(time);
+        step.shared.directory.answered(leg, step.now.monotonic);
         let (number, target) = (attempt.number, attempt.target.to_string());
         step.disarm(Timer::Ring(leg));
         step.publish(Happening::AgentAnswered { transfer: self.record.id, attempt: number, target });
@@ -233,6 +292,7 @@ impl Transfer {
             record.leg = format!("human-{number}.{tries}");
         }
         step.rename(Timer::Ring(old), Timer::Ring(new));
+        step.shared.directory.moved(old, new);
         Some((target, number, tries))
     }
 
@@ -243,6 +303,12 @@ impl Transfer {
         for target in next.into_iter().rev() {
             self.targets.push_front(target);
         }
+    }
+
+    /// The agent whom `leg` rings or carries.
+    pub(crate) fn agent(&self, leg: LegId) -> Option<String> {
+        let attempt = self.attempts.iter().find(|attempt| attempt.leg == leg)?;
+        attempt.agent.as_deref().map(str::to_owned)
     }
 
     /// Whether a human has been won.
@@ -323,9 +389,26 @@ impl Transfer {
         self.last = Some((cause, sip_code));
         let destination = self.spec.to.to_string();
         let target = attempt.target.to_string();
-        if !self.attempts.is_empty() || !self.targets.is_empty() {
-            self.failed(step, attempt.number, destination, target, cause, sip_code, "next target".to_owned());
-            self.dial_more(step, acts);
+        let goes_on = !self.attempts.is_empty() || !self.targets.is_empty();
+        if goes_on {
+            let next = "next target".to_owned();
+            self.failed(step, attempt.number, destination.clone(), target.clone(), cause, sip_code, next);
+            if self.dial_more(step, acts).is_none() {
+                return;
+            }
+        }
+        if self.waits_on(step) {
+            if !goes_on {
+                self.failed(step, attempt.number, destination, target, cause, sip_code, "queue".to_owned());
+            }
+            return;
+        }
+        // Whoever has waited long enough came to nothing for want of an agent, whatever the last one did.
+        let cause = if self.leave_queue(step, crate::QueueOutcome::Overflow) { Cause::NoAgent } else { cause };
+        if goes_on {
+            if self.unreached(step, cause, acts) {
+                self.reach(step, acts);
+            }
             return;
         }
         // `walk` may come to the AI or the end at once; its act follows the report of the failure.
@@ -383,6 +466,9 @@ impl Transfer {
         let attempt = self.attempts.remove(at);
         step.disarm(Timer::Ring(leg));
         step.disarm(Timer::Whisper(leg));
+        if let Some(cause) = cause {
+            step.shared.directory.failed(leg, cause);
+        }
         if let Some(record) = self.record.attempts.iter_mut().find(|record| record.attempt == attempt.number) {
             record.ended = Some(step.time());
             record.cause = cause;
@@ -403,7 +489,17 @@ impl Transfer {
             Side::Waiting { .. } if self.attempts.iter().any(|attempt| attempt.whisper.is_some()) => {
                 TransferState::Whisper
             }
+            Side::Waiting { .. } if self.queue.is_some() && self.attempts.is_empty() => TransferState::Queued,
             Side::Waiting { .. } => TransferState::Ringing,
         };
     }
+}
+
+/// Who of the agents among these targets could be rung.
+fn candidates(step: &Step<'_>, targets: &[Arc<str>]) -> Vec<policy::Candidate> {
+    let names: Vec<&str> = targets.iter().filter_map(|target| step.config.agents.account(target)).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    step.shared.directory.named(&names, Some(step.key), step.now.monotonic)
 }

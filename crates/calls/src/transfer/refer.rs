@@ -17,11 +17,19 @@ use std::sync::Arc;
 
 impl Transfer {
     /// Whether the next target is one for the caller's trunk.
-    pub(super) fn wants_refer(&self) -> bool {
+    pub(super) fn wants_refer(&self, target: &str) -> bool {
         self.referring == Referring::Untried
             && self.spec.cold_by == ColdBy::Refer
             && self.spec.mode == Mode::Cold
             && matches!(self.spec.place, Place::Dial(_))
+            // Agents are ours to ring: nobody else knows whether they are free.
+            && !target.starts_with("agent:")
+    }
+
+    /// Whether the destination's first target is one for the caller's trunk.
+    pub(super) fn refers_first(&self) -> bool {
+        let Place::Dial(dial) = &self.spec.place else { return false };
+        dial.targets.first().is_some_and(|target| self.wants_refer(target))
     }
 
     /// Whether the trunk of this caller was asked, and has not told the outcome.
@@ -33,14 +41,14 @@ impl Transfer {
     pub(crate) fn refer_unasked(&mut self, step: &mut Step<'_>) -> Acts {
         self.referring = Referring::Over;
         let mut acts = Acts::new();
-        self.dial_more(step, &mut acts);
+        self.dial_on(step, &mut acts);
         acts
     }
 
     /// The caller's trunk was asked. It has as long as a phone may ring.
     pub(crate) fn refer_asked(&mut self, step: &mut Step<'_>, target: &Arc<str>, caller: LegId) {
         let number = self.next_attempt();
-        self.note_attempt(step, number, target, "caller".to_owned());
+        self.note_attempt(step, number, target, None, "caller".to_owned());
         self.referring = Referring::Asked { number, target: Arc::clone(target), caller };
         step.arm(Timer::Ring(caller), self.spec.ring_timeout);
         self.restate();
@@ -83,7 +91,7 @@ impl Transfer {
         let destination = self.spec.to.to_string();
         self.failed(step, number, destination, target.to_string(), cause, sip_code, "bridging".to_owned());
         let mut acts = Acts::new();
-        self.dial_more(step, &mut acts);
+        self.dial_on(step, &mut acts);
         acts
     }
 

@@ -13,6 +13,7 @@ mod feature_codes;
 mod handoff;
 mod human_fails;
 mod limits;
+mod queues;
 mod random;
 mod referred_by_us;
 mod registered_phones;

@@ -28,6 +28,11 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     one::<CallList>(&mut shapes);
     one::<Call>(&mut shapes);
     one::<TrunkList>(&mut shapes);
+    one::<AgentList>(&mut shapes);
+    one::<AgentSummary>(&mut shapes);
+    one::<Agent>(&mut shapes);
+    one::<QueueList>(&mut shapes);
+    one::<Availability>(&mut shapes);
     one::<Rules>(&mut shapes);
     one::<Reloaded>(&mut shapes);
     one::<Evaluate>(&mut shapes);
@@ -152,6 +157,8 @@ shapes! {
         drain_max: Option<String>,
         /// Dial the human while the AI still speaks.
         predial: Option<bool>,
+        /// In queues: higher ones first, 0 to 1000.
+        priority: Option<u32>,
         /// The keys that may travel along, or keys and values to merge first.
         context: Option<Value>,
         /// A list of destinations, or such lists by cause.
@@ -172,7 +179,7 @@ shapes! {
         to: String,
         /// `warm` or `cold`.
         mode: String,
-        /// `last_words`, `ringing`, `whisper`, `bridged`, `referred`, `failed`, `cancelled` or `call_ended`.
+        /// `last_words`, `queued`, `ringing`, `whisper`, `bridged`, `referred`, `failed`, `cancelled` or `call_ended`.
         state: String,
         /// The decision (RFC 3339).
         started: String,
@@ -280,6 +287,104 @@ shapes! {
         calls_in: u64,
         /// Calls to it that are up or being dialled.
         calls_out: u64,
+    }
+
+    /// Agents.
+    struct AgentList {
+        /// In the configuration's order.
+        agents: Vec<AgentSummary>,
+    }
+
+    /// An agent as they are now.
+    struct AgentSummary {
+        /// The name.
+        id: String,
+        /// `available`, `ringing`, `busy`, `wrap_up`, `resting`, `away` or `offline`.
+        state: String,
+        /// What they say of themselves: `available`, `busy`, `wrap_up` or `away`.
+        presence: String,
+        /// What they asked for during a call, for after it.
+        after_call: Option<String>,
+        /// Their skills, each from 1 to 10.
+        skills: BTreeMap<String, u8>,
+        /// Calls at once.
+        capacity: u32,
+        /// Calls they have, are offered, or make.
+        calls_now: u64,
+        /// Calls they took since the start.
+        calls_taken: u64,
+        /// Offers in a row that came to nothing.
+        unanswered: u32,
+        /// Where they are dialled; null: at the phones they registered.
+        address: Option<String>,
+        /// Seconds since their last call, while they are available.
+        idle_s: Option<u64>,
+    }
+
+    /// What of an agent is to change; what is left out stays.
+    struct Agent {
+        /// `available`, `busy`, `wrap_up` or `away`.
+        presence: Option<String>,
+        /// Their skills, each from 1 to 10, instead of those they had.
+        skills: Option<BTreeMap<String, u8>>,
+        /// Calls at once, 1 to 100.
+        capacity: Option<u32>,
+    }
+
+    /// Queues.
+    struct QueueList {
+        /// By name.
+        queues: Vec<QueueSummary>,
+    }
+
+    /// A queue as it is now.
+    struct QueueSummary {
+        /// The destination's name.
+        name: String,
+        /// Callers who wait.
+        waiting: u64,
+        /// Seconds that the first of them has waited.
+        longest_wait_s: Option<u64>,
+        /// Seconds that callers waited lately, on average.
+        expected_wait_s: Option<u64>,
+        /// Agents with the skills who are at work.
+        agents_staffed: u64,
+        /// Those of them who are free.
+        agents_free: u64,
+    }
+
+    /// Whether a destination could take a caller.
+    struct Availability {
+        /// The destination.
+        destination: String,
+        /// Whether it could take the caller now.
+        available: bool,
+        /// Why not: `closed` or `no_agent`.
+        cause: Option<String>,
+        /// Agents who are free; null where it is no agent's.
+        free: Option<u64>,
+        /// Callers who wait there.
+        waiting: u64,
+        /// Seconds to wait; null: nobody can say.
+        wait_s: Option<u64>,
+        /// When it opens, where it is closed (RFC 3339).
+        opens_at: Option<String>,
+        /// The agent who is held for the call.
+        reserved: Option<String>,
+        /// Each agent, and why they are passed over.
+        candidates: Vec<Candidate>,
+    }
+
+    /// An agent in an explanation.
+    struct Candidate {
+        /// Who.
+        agent: String,
+        /// How they stood.
+        state: String,
+        /// Whether they could be given the caller.
+        eligible: bool,
+        /// Why, or why not, in words.
+        because: String,
     }
 
     /// Everything about one call.

@@ -21,7 +21,7 @@ async fn every_described_route_answers_its_own_example_with_a_described_status()
                 example => (&[("content-type", "application/json")], example.to_string()),
             };
             let method: Method = method.to_uppercase().parse().unwrap();
-            let path = path.replace("{id}", LIVE).replace("{tid}", TRANSFER);
+            let path = path.replace("{id}", LIVE).replace("{tid}", TRANSFER).replace("{name}", "frontdesk");
             let answer = api.send(method.clone(), &path, headers, &body).await;
             let described = operation["responses"].as_object().unwrap();
             assert!(described.contains_key(answer.status.as_str()), "{method} {path}: {answer:?}");
@@ -66,7 +66,8 @@ fn the_page_of_the_api_shows_every_call_by_curl() {
     let page = include_str!("../../../../docs/api.md");
     for (method, path) in control::described_routes() {
         assert!(page.contains(&format!("`{method} {path}`")), "docs/api.md does not describe {method} {path}");
-        let end = path.replace("{id}", "$CALL").replace("{tid}", "$TRANSFER");
+        let id = if path.starts_with("/v1/agents") { "anna" } else { "$CALL" };
+        let end = path.replace("{id}", id).replace("{tid}", "$TRANSFER").replace("{name}", "fraud");
         assert!(
             page.contains(&format!("http://tandem{end}")) || page.contains(&format!("ws://tandem{end}")),
             "no example of {method} {path}"

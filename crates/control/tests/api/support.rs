@@ -12,6 +12,7 @@ use hyper::{HeaderMap, Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use metrics::Metrics;
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -111,6 +112,35 @@ impl Fake {
                 Ok(Reply::Context(ContextReply { context: context.clone() }))
             }
             Request::Calls { .. } => Ok(Reply::Calls(CallList { calls: vec![summary()] })),
+            Request::Agents => Ok(Reply::Agents(calls::AgentList { agents: Vec::new() })),
+            Request::Agent { agent } | Request::ChangeAgent { agent, .. } => match agent.as_str() {
+                "nobody" => Err(Problem::new(404, "unknown-agent", "there is no such agent")),
+                _ => Ok(Reply::Agent(calls::AgentSummary {
+                    id: agent.clone(),
+                    state: policy::AgentState::Available,
+                    presence: calls::Presence::Available,
+                    after_call: None,
+                    skills: BTreeMap::new(),
+                    capacity: 1,
+                    calls_now: 0,
+                    calls_taken: 0,
+                    unanswered: 0,
+                    address: None,
+                    idle_s: None,
+                })),
+            },
+            Request::Queues => Ok(Reply::Queues(calls::QueueList { queues: Vec::new() })),
+            Request::Availability { destination, .. } => Ok(Reply::Availability(Box::new(calls::Availability {
+                destination: destination.clone(),
+                available: true,
+                cause: None,
+                free: None,
+                waiting: 0,
+                wait_s: Some(0),
+                opens_at: None,
+                reserved: None,
+                candidates: Vec::new(),
+            }))),
             Request::Trunks => Ok(Reply::Trunks(calls::TrunkList { trunks: Vec::new() })),
             Request::Call { call } => {
                 known(call)?;
@@ -352,6 +382,7 @@ fn transfer_reply(id: TransferId, state: TransferState) -> TransferReply {
         cause: None,
         sip_code: None,
         attempts: Vec::new(),
+        candidates: Vec::new(),
         handoff_silence_ms: None,
     })
 }

@@ -56,7 +56,9 @@ fn chains(reader: &Reader<'_>, sources: &mut [Source]) {
             source.problems.warning(place.span, format!("`{name}` leads back to itself"), Some(help.into()));
         }
         let ends_at_once = |steps: &Vec<Step>| steps.first() == Some(&Step::End);
-        if matches!(destination.place, Place::Dial(_)) && lists.is_some_and(|it| every_list(it).any(ends_at_once)) {
+        if matches!(destination.place, Place::Dial(_) | Place::Queue(_))
+            && lists.is_some_and(|it| every_list(it).any(ends_at_once))
+        {
             let help = "the caller is hung up on when it fails; name another destination or `ai` before `end`";
             source.problems.warning(place.span, format!("`{name}` can strand a caller"), Some(help.into()));
         }

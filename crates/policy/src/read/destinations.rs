@@ -43,19 +43,21 @@ impl Reader<'_> {
 
     fn destination(&mut self, name: &str, node: &Node, problems: &mut Problems) -> Option<Destination> {
         let mut fields = Fields::new(node, "key", problems)?;
-        let unbuilt = ["queue", "voicemail", "callback"];
+        let unbuilt = ["voicemail", "callback"];
         let built = !unbuilt.iter().any(|key| fields.has(key));
         fields.later(&unbuilt, problems);
-        fields.later(&["caller_id", "context_wait", "priority", "pick", "cover"], problems);
+        fields.later(&["caller_id", "context_wait", "cover"], problems);
         let place = match built {
-            true => exactly_one(&mut fields, &["dial", "ai", "agent"], name, problems),
+            true => exactly_one(&mut fields, &["dial", "ai", "agent", "queue"], name, problems),
             false => None,
         };
         let trunk_node = fields.take("trunk", problems);
         let trunks = self.environment.trunks.as_ref();
         let trunk = trunk_node.and_then(|it| self.configured("trunk", trunks, it, problems));
         let rings = [("ordered", Ring::Ordered), ("simultaneous", Ring::Simultaneous)];
-        let ring = fields.take("ring", problems).and_then(|it| it.choice(problems, "way to ring", &rings));
+        let ring_node = fields.take("ring", problems);
+        let fields_ring = ring_node.map(|it| it.span);
+        let ring = ring_node.and_then(|it| it.choice(problems, "way to ring", &rings));
         let hours = fields.take("hours", problems).and_then(|it| self.hours_named(it, problems));
         let hours = hours.map(|index| Arc::clone(&self.hours[index].name));
         let options = self.options(&mut fields, problems);
@@ -64,6 +66,20 @@ impl Reader<'_> {
             ("ai", node) => {
                 let profiles = self.environment.profiles.as_ref();
                 Place::Ai { profile: Some(self.configured("AI profile", profiles, node, problems)?) }
+            }
+            ("queue", node) => {
+                if let Some(trunk) = trunk_node {
+                    let why = "agents are reached where the configuration says";
+                    problems.error_with(trunk.span, why, "leave `trunk` away");
+                }
+                if let Some(ring) = fields_ring {
+                    problems.error_with(
+                        ring,
+                        "a queue offers its callers to one agent after the other",
+                        "write `pick: simultaneous` in the queue to ring all at once",
+                    );
+                }
+                Place::Queue(Box::new(self.queue(name, node, problems)?))
             }
             ("agent", node) => {
                 if let Some(trunk) = trunk_node {

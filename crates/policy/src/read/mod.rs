@@ -9,6 +9,7 @@ mod declarations;
 mod destinations;
 mod opening_hours;
 mod options;
+mod queues;
 mod rules;
 mod scenarios;
 
@@ -99,7 +100,7 @@ pub(crate) fn request(rules: &RuleSet, body: &Value) -> Result<(To, TransferOpti
     if let Some(mut fields) = Fields::new(&node, "key", &mut problems) {
         to = fields.need("to", &mut problems).and_then(|to| to.text(&mut problems, 512)).map(To::parse);
         options = reader.options(&mut fields, &mut problems);
-        fields.later(&["priority", "caller_id"], &mut problems);
+        fields.later(&["caller_id"], &mut problems);
         fields.finish(&mut problems);
     }
     let first = problems.0.into_iter().find(|problem| problem.severity == Severity::Error);
@@ -224,6 +225,7 @@ struct Reader<'e> {
     /// Where each is declared; `None` for those of a rule set in force.
     destination_names: BTreeMap<Arc<str>, Option<Place>>,
     destinations: BTreeMap<Arc<str>, Destination>,
+    preferences: BTreeMap<Arc<str>, Vec<(Arc<str>, crate::rule::Given)>>,
     defaults: TransferOptions,
     cooldown: Duration,
     max_transfers: u32,
@@ -261,6 +263,7 @@ impl<'e> Reader<'e> {
             hours: Vec::new(),
             destination_names: BTreeMap::new(),
             destinations: BTreeMap::new(),
+            preferences: BTreeMap::new(),
             defaults: TransferOptions::default(),
             cooldown: Duration::from_secs(60),
             max_transfers: MAX_TRANSFERS,
@@ -282,6 +285,7 @@ impl<'e> Reader<'e> {
             lists: self.lists,
             declared: self.facts.into_values().collect(),
             destinations: self.destinations,
+            preferences: self.preferences,
             defaults: self.defaults,
             max_transfers: self.max_transfers,
             tests: self.tests,

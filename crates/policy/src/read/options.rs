@@ -12,6 +12,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The highest priority.
+const MOST_PRIORITY: u32 = 1_000;
 
 impl Reader<'_> {
     pub(super) fn options(&mut self, fields: &mut Fields<'_>, problems: &mut Problems) -> TransferOptions {
@@ -34,6 +36,7 @@ impl Reader<'_> {
             release_ai: take(fields, "release_ai", problems).and_then(|it| it.choice(problems, "moment", &releases)),
             cold_by: take(fields, "cold_by", problems).and_then(|it| it.choice(problems, "way", &carriers)),
             context: take(fields, "context", problems).map(|it| context_keys(&it, problems)),
+            priority: take(fields, "priority", problems).and_then(|it| it.whole(problems, 0..=MOST_PRIORITY)),
             on_failure: take(fields, "on_failure", problems).and_then(|it| self.on_failure(&it, problems)),
         }
     }
@@ -95,7 +98,7 @@ impl Reader<'_> {
         let mut fields = Fields::new(node, "cause", problems)?;
         let mut lists = OnFailure::default();
         for cause in Cause::ALL {
-            if matches!(cause, Cause::Machine | Cause::NoAgent) {
+            if cause == Cause::Machine {
                 fields.later(&[cause.name()], problems);
             } else if let Some(node) = fields.take(cause.name(), problems) {
                 let steps = self.steps(node, problems);

@@ -155,7 +155,7 @@ impl Reader<'_> {
                 let mut fields = Fields::new(node, "key", problems)?;
                 let to = fields.need("to", problems);
                 options = self.options(&mut fields, problems);
-                fields.later(&["priority", "queue", "voicemail", "callback", "caller_id", "refer"], problems);
+                fields.later(&["queue", "voicemail", "callback", "caller_id", "refer"], problems);
                 fields.finish(problems);
                 to?
             }
@@ -176,7 +176,7 @@ impl Reader<'_> {
         Some(RuleVerb::Transfer { to, options: Box::new(options) })
     }
 
-    fn given_map(&mut self, node: &Node, problems: &mut Problems) -> Vec<(Arc<str>, Given)> {
+    pub(super) fn given_map(&mut self, node: &Node, problems: &mut Problems) -> Vec<(Arc<str>, Given)> {
         let Some(mut fields) = Fields::new(node, "key", problems) else { return Vec::new() };
         let mut found = Vec::new();
         while let Some((key, node)) = fields.first_left() {

@@ -39,7 +39,8 @@ impl Reader<'_> {
         };
         let call = fields.take("call", problems).map(|it| self.call(it, problems)).unwrap_or_default();
         let call = self.with_line(call, source);
-        fields.later(&["agents", "queues", "reputation"], problems);
+        fields.later(&["queues", "reputation"], problems);
+        let agents = fields.take("agents", problems).map(|it| self.somebody(it, problems));
         let outcomes = fields.take("outcomes", problems).map(|it| self.outcomes(it, problems)).unwrap_or_default();
         let steps = match fields.take("steps", problems) {
             Some(node) => node.items().iter().filter_map(|item| step(item, problems)).collect(),
@@ -53,6 +54,7 @@ impl Reader<'_> {
             line: node.span.line,
             at: at?,
             call,
+            agents,
             outcomes,
             steps,
             expect: expect?,
@@ -90,7 +92,7 @@ impl Reader<'_> {
         let Some(mut fields) = Fields::new(node, "destination", problems) else { return outcomes };
         let words: Vec<(&str, Outcome)> = Cause::ALL
             .into_iter()
-            .filter(|cause| !matches!(cause, Cause::Machine | Cause::NoAgent))
+            .filter(|cause| *cause != Cause::Machine)
             .map(|cause| (cause.name(), Outcome::Fails(cause)))
             .chain([("answers", Outcome::Answers)])
             .collect();

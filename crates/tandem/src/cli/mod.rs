@@ -1,5 +1,6 @@
 //! The command line.
 
+mod agents;
 mod calls;
 mod check;
 mod client;
@@ -34,6 +35,8 @@ enum Command {
     Calls(calls::CallsArgs),
     /// List the trunks: which take calls, what pings and registrations showed.
     Trunks(trunks::TrunksArgs),
+    /// List the agents and how they stand, change one's presence, or list the queues.
+    Agents(agents::AgentsArgs),
     /// Post an event about a call, as its AI would.
     Event(event::EventArgs),
     /// Transfer a caller to a destination or a URI.
@@ -92,6 +95,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Calls(args) => calls::run(&args),
         Command::Trunks(args) => trunks::run(&args),
+        Command::Agents(args) => agents::run(&args),
         Command::Event(args) => event::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::Reload(args) => reload(&args),

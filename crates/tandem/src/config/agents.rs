@@ -2,7 +2,7 @@
 
 use super::{
     people,
-    reader::{Section, Wrong, word},
+    reader::{Section, Wrong, number, word},
     sections::Places,
     srtp,
     types::{Abuse, Account, Agents, Media, Reach},
@@ -14,7 +14,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Section `agents`.
 pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -> Agents {
-    section.later(&["skills", "queues"]);
     let domains: Vec<String> =
         section.list("domains", domain).unwrap_or_default().into_iter().map(|placed| placed.value).collect();
     let realm = domains.first().cloned().unwrap_or_else(|| "tandem".to_owned());
@@ -34,14 +33,34 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -
     let learn = people::nat(&mut section);
     let srtp = srtp::policy(&mut section).unwrap_or(media.srtp);
     let max_calls = usize::try_from(section.number("max_calls", 100_000, 1..=100_000)).unwrap_or(usize::MAX);
+    let common = Manners::of(&mut section, &Manners::default());
     let mut accounts = Vec::new();
+    let mut agents = Vec::new();
     for (name, mut account) in section.sections("accounts") {
         people::check_name(&name, &account);
         let max_contacts = account.number("max_contacts", 4, 1..=32);
         let password = people::password(&mut account, places);
+        agents.push((name.clone(), agent(&mut account, &common, None)));
         account.done();
         let max_contacts = usize::try_from(max_contacts).unwrap_or(4);
         accounts.extend(password.map(|password| Account { name, password, max_contacts }));
+    }
+    for (name, mut other) in section.sections("static") {
+        people::check_name(&name, &other);
+        if accounts.iter().any(|account: &Account| account.name == name) {
+            other.wrong(
+                None,
+                format!("`{name}` is an account too"),
+                Some("an agent is reached in one way; choose another name"),
+            );
+        }
+        let dial = other.required("dial", address);
+        if let Some(dial) = dial {
+            agents.push((name, agent(&mut other, &common, Some(dial.value.into()))));
+        } else {
+            agent(&mut other, &common, None);
+        }
+        other.done();
     }
     section.done();
     Agents {
@@ -56,6 +75,58 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -
         srtp,
         max_calls,
         accounts,
+        people: agents,
+    }
+}
+
+/// What holds for all agents, and can be said of each.
+struct Manners {
+    capacity: u32,
+    wrap_up: Duration,
+    away_after: u32,
+    rest: Duration,
+    signed_in: bool,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        let calls::AgentConfig { capacity, wrap_up, away_after, rest, signed_in, .. } = calls::AgentConfig::default();
+        Self { capacity, wrap_up, away_after, rest, signed_in }
+    }
+}
+
+impl Manners {
+    fn of(section: &mut Section<'_>, above: &Self) -> Self {
+        let small = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        Self {
+            capacity: small(section.number("capacity", above.capacity.into(), 1..=100)),
+            wrap_up: section.duration("wrap_up", above.wrap_up, Duration::ZERO..=SECOND * 3600),
+            away_after: small(section.number("away_after", above.away_after.into(), 0..=100)),
+            rest: section.duration("rest", above.rest, SECOND..=SECOND * 600),
+            signed_in: section.word("presence", above.signed_in, &[("available", true), ("away", false)]),
+        }
+    }
+}
+
+fn agent(section: &mut Section<'_>, common: &Manners, dial: Option<std::sync::Arc<str>>) -> calls::AgentConfig {
+    let Manners { capacity, wrap_up, away_after, rest, signed_in } = Manners::of(section, common);
+    let level = |text: &str| number::<u8>(text, &(1..=10));
+    let skills = section.pairs("skills", level).into_iter();
+    let skills = skills.map(|(name, level)| (name.value.as_str().into(), level.value)).collect();
+    let values = |text: &str| -> Result<std::collections::BTreeSet<std::sync::Arc<str>>, Wrong> {
+        Ok(text.split(',').map(|value| value.trim().into()).collect())
+    };
+    let attributes = section.pairs("attributes", values).into_iter();
+    let attributes = attributes.map(|(name, values)| (name.value.as_str().into(), values.value)).collect();
+    calls::AgentConfig { dial, skills, attributes, capacity, wrap_up, away_after, rest, signed_in }
+}
+
+fn address(text: &str) -> Result<String, Wrong> {
+    match policy::To::parse(text) {
+        policy::To::Uri(uri) if uri.len() <= 512 && uri.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(Wrong::new(format!("`{text}` is not an address")).help("like `sip:carl@pbx.example.com`")),
     }
 }
 

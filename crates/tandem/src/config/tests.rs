@@ -261,6 +261,34 @@ fn a_trunk_is_asked_with_the_digests_that_it_knows() {
 }
 
 #[test]
+fn agents_have_skills_and_manners_and_every_mistake_about_them_is_told() {
+    let text = "agents:\n  wrap_up: 20s\n  presence: away\n  accounts:\n    anna: { password: sesame, skills: { fraud: 8 }, wrap_up: 0s, attributes: { language: \"de, en\" } }\n  static:\n    carl: { dial: \"sip:carl@192.0.2.7\", capacity: 3, presence: available, away_after: 0 }\n";
+    let read = reading(&[("tandem.yaml", text)], &[]).expect("right");
+    let [(anna, of_anna), (carl, of_carl)] = &read.agents.people[..] else { panic!("{:?}", read.agents.people) };
+    assert_eq!((anna.as_str(), carl.as_str()), ("anna", "carl"));
+    assert_eq!((of_anna.skills["fraud"], of_anna.wrap_up, of_anna.signed_in), (8, Duration::ZERO, false));
+    assert_eq!(of_anna.attributes["language"].iter().map(|it| &**it).collect::<Vec<_>>(), ["de", "en"]);
+    assert_eq!((of_carl.dial.as_deref(), of_carl.capacity, of_carl.away_after), (Some("sip:carl@192.0.2.7"), 3, 0));
+    assert_eq!(
+        (of_carl.wrap_up, of_carl.signed_in, of_carl.rest),
+        (Duration::from_secs(20), true, Duration::from_secs(5))
+    );
+
+    let told = mistakes(
+        "agents:\n  rest: 0s\n  accounts:\n    anna: { password: x, skills: { fraud: 11 } }\n  static:\n    anna: { dial: \"sip:anna@192.0.2.7\" }\n    ben: { dial: ben }\n    carl: { skills: { a: 1 } }\n",
+    );
+    for said in [
+        "`agents.rest`",
+        "`11` is out of range",
+        "`anna` is an account too",
+        "`ben` is not an address",
+        "`agents.static.carl.dial` is missing",
+    ] {
+        assert!(told.contains(said), "{said}:\n{told}");
+    }
+}
+
+#[test]
 fn md5_alone_is_taken_with_a_warning_for_phones_that_give_up_at_sha_256() {
     let text = |digest: &str| format!("agents:\n  digest: {digest}\n  accounts: {{ anna: {{ password: sesame }} }}\n");
     for (digest, digests, warned) in [

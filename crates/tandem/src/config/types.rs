@@ -357,6 +357,8 @@ pub struct Agents {
     pub max_calls: usize,
     /// Who may register; nobody when empty.
     pub accounts: Vec<Account>,
+    /// Who can be given callers: the accounts, then those who are dialled at an address of their own.
+    pub people: Vec<(String, calls::AgentConfig)>,
 }
 
 /// One entry of `agents.accounts`.

@@ -395,6 +395,9 @@ impl Turning {
                 self.metrics.transfers_total.inc([mode, destination, super::teller::outcome(*outcome), cause]);
                 self.metrics.transfer_duration_seconds.observe([mode, "total"], *duration);
             }
+            Observation::QueueLeft { queue, outcome, waited } => {
+                self.metrics.queue_wait_seconds.observe([&**queue, outcome.name()], *waited);
+            }
             Observation::HandoffSilence(duration) => self.metrics.handoff_silence_seconds.observe(*duration),
             Observation::Panicked { call } => tracing::error!(%call, "a defect of our own ended this call"),
         }
@@ -434,6 +437,14 @@ impl Turning {
         }
         for (trunk, up) in self.calls.trunks_up() {
             metrics.trunk_up.set([trunk], u64::from(up));
+        }
+        let agents = self.calls.agents_by_state(clock::io::now());
+        for (state, count) in policy::AgentState::ALL.iter().zip(agents) {
+            metrics.agents.set([state.name()], count as u64);
+        }
+        metrics.queue_length.zero();
+        for (queue, length) in self.calls.queue_lengths() {
+            metrics.queue_length.set([queue], length as u64);
         }
         let streams = self.sockets.stream_counts();
         metrics.sip_connections_active.set(streams.open as u64);

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 /// Tells one event. Numbers and URIs are hidden by the log's own format, as configured.
 pub(crate) fn tell(event: &PublicEvent) {
-    let Some(call) = event.call else { return tell_trunk(&event.what) };
+    let Some(call) = event.call else { return tell_other(&event.what) };
     match &event.what {
         Happening::CallStarted { trunk, line, ai, from, to, sip_call_id } => {
             let from = from.as_deref().unwrap_or("anonymous");
@@ -25,6 +25,15 @@ pub(crate) fn tell(event: &PublicEvent) {
         }
         Happening::AgentOffered { transfer, attempt, destination, target, .. } => {
             info!(%call, %transfer, attempt, target, "dialling {destination}");
+        }
+        Happening::QueueEntered { transfer, queue, priority, position } => {
+            info!(%call, %transfer, priority, position, "caller waits in {queue}");
+        }
+        Happening::QueuePosition { queue, position, .. } => {
+            info!(%call, position, "caller is told their place in {queue}");
+        }
+        Happening::QueueLeft { transfer, queue, outcome, waited_ms } => {
+            info!(%call, %transfer, waited_ms, "caller leaves {queue}: {}", word(outcome));
         }
         Happening::AgentRinging { attempt, target, sip_code, .. } => {
             info!(%call, attempt, target, sip_code, "human rings");
@@ -56,7 +65,9 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::LegHold { leg, holds } => {
             info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" });
         }
-        Happening::TrunkUp { .. } | Happening::TrunkDown { .. } => tell_trunk(&event.what),
+        Happening::AgentState { .. } | Happening::TrunkUp { .. } | Happening::TrunkDown { .. } => {
+            tell_other(&event.what);
+        }
         Happening::AnnouncementStarted { prompt } => info!(%call, "caller hears {prompt}"),
         Happening::CallEnded { cause, by, sip_code, duration_ms } => {
             info!(%call, by, sip_code, duration_ms, "ended: {}", word(cause));
@@ -64,9 +75,15 @@ pub(crate) fn tell(event: &PublicEvent) {
     }
 }
 
-/// What happens to a trunk, whoever calls.
-fn tell_trunk(what: &Happening) {
+/// What happens to a trunk or an agent, whoever calls.
+fn tell_other(what: &Happening) {
     match what {
+        Happening::AgentState { agent, state, reason, .. } if reason == "unanswered" => {
+            warn!(agent, "agent {agent} is {state}: offers in a row came to nothing");
+        }
+        Happening::AgentState { agent, state, was, reason } => {
+            tracing::debug!(agent, %was, reason, "agent {agent} is {state}");
+        }
         Happening::TrunkUp { trunk, reason } => info!(trunk, reason, "trunk up"),
         Happening::TrunkDown { trunk, reason } => warn!(trunk, reason, "trunk down"),
         _ => {}

@@ -80,6 +80,7 @@ pub(crate) fn count_call(metrics: &Metrics, cdr: &Cdr) {
 pub(crate) const fn outcome(state: TransferState) -> &'static str {
     match state {
         TransferState::LastWords => "last_words",
+        TransferState::Queued => "queued",
         TransferState::Ringing => "ringing",
         TransferState::Whisper => "whisper",
         TransferState::Bridged => "bridged",

@@ -118,7 +118,7 @@ fn registration(agents: &config::Agents) -> signaling::Registration {
 fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Agents {
     let agents = &configuration.agents;
     if agents.accounts.is_empty() {
-        return calls::Agents::default();
+        return calls::Agents { people: agents.people.clone(), ..calls::Agents::default() };
     }
     let addresses = listeners.iter().flat_map(|listener| [listener.local, listener.advertised]);
     calls::Agents {
@@ -130,6 +130,7 @@ fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> c
             ..calls::Trunk::default()
         },
         nat: nat(agents.learn),
+        people: agents.people.clone(),
     }
 }
 
