@@ -323,7 +323,9 @@ impl Core {
             shared: &mut self.shared,
             out: &mut self.out,
         };
-        let caller = match Leg::incoming(&mut step, leg, record, incoming, terms) {
+        let own = self.config.trunks.get(&*name).map(|trunk| &trunk.codecs);
+        let codecs = self.config.media.codecs_of(own);
+        let caller = match Leg::incoming(&mut step, leg, record, incoming, terms, codecs) {
             Ok(caller) => caller,
             Err(refusal) => {
                 self.shared.trunks.leave(&name);

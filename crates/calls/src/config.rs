@@ -52,6 +52,8 @@ pub struct Trunk {
     pub nat: Nat,
     /// Whether legs of this trunk are encrypted.
     pub srtp: sdp::Srtp,
+    /// Codecs offered to it and accepted from it, best first. Empty: those of `Media`.
+    pub codecs: Vec<sdp::Codec>,
     /// Calls it may bring at once; 503 beyond.
     pub max_calls: usize,
     /// Starts of the numbers (E.164, `+49`) that `tel:` targets may reach through it; `+` allows all. Empty: none.
@@ -95,6 +97,7 @@ impl Default for Trunk {
             trusted: false,
             nat: Nat::default(),
             srtp: sdp::Srtp::Off,
+            codecs: Vec::new(),
             max_calls: usize::MAX,
             tel: vec!["+".to_owned()],
             numbers: Numbers::default(),
@@ -347,6 +350,8 @@ pub struct AiProfile {
     pub nat: Nat,
     /// Whether its legs are encrypted. Through a trunk the stricter of both words counts; `None`: the trunk's, or the media's.
     pub srtp: Option<sdp::Srtp>,
+    /// Codecs offered to it, best first. Empty: those of `Media`.
+    pub codecs: Vec<sdp::Codec>,
     /// How its events are understood.
     pub listening: Arc<policy::Listening>,
 }
@@ -367,6 +372,7 @@ impl Default for AiProfile {
             after_human: AfterHuman::End,
             nat: Nat::default(),
             srtp: None,
+            codecs: Vec::new(),
             listening: Arc::default(),
         }
     }
@@ -395,6 +401,13 @@ pub enum AfterHuman {
     End,
     /// The AI takes the caller again.
     Ai,
+}
+
+impl Media {
+    /// The codecs of a peer that may have a list of its own.
+    pub(crate) fn codecs_of<'a>(&'a self, own: Option<&'a Vec<sdp::Codec>>) -> &'a [sdp::Codec] {
+        own.filter(|own| !own.is_empty()).unwrap_or(&self.codecs)
+    }
 }
 
 /// Media of every leg.
@@ -431,7 +444,7 @@ pub struct Media {
 impl Default for Media {
     fn default() -> Self {
         Self {
-            codecs: sdp::Codec::ALL.to_vec(),
+            codecs: sdp::Codec::G711.to_vec(),
             ptime: Duration::from_millis(20),
             telephone_event: true,
             hold_music: "music/default".to_owned(),

@@ -161,9 +161,9 @@ impl Leg {
         record: LegRecord,
         incoming: &signaling::Incoming,
         terms: Terms,
+        codecs: &[Codec],
     ) -> Result<Self, sdp::Refusal> {
         // The port's own address takes its place before anything is answered.
-        let codecs = &step.config.media.codecs.clone();
         let mut media = OfferAnswer::new(local_media(step, incoming.flow.local, codecs, terms.srtp));
         if let Some(offer) = &incoming.offer {
             media.receive_offer(offer)?;

@@ -4,7 +4,7 @@ use crate::{
     MediaRecord, Nat,
     plan::{Hears, Playing, Then},
 };
-use media_relay::{CryptoSuite, Latching, Play, PlayId, Source, SrtpKey, SrtpKeys, Stats, Stream};
+use media_relay::{CryptoSuite, Latching, OpusSettings, Play, PlayId, Source, SrtpKey, SrtpKeys, Stats, Stream};
 
 /// What was agreed on in SDP, for the relay.
 pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
@@ -14,8 +14,12 @@ pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
         codec: codec(agreed.codec),
         payload_type_send: agreed.payload_type_send,
         payload_type_receive: agreed.payload_type_receive,
-        alternatives: Vec::new(),
-        opus: media_relay::OpusSettings::default(),
+        alternatives: agreed.alternatives.iter().map(|(number, it)| (*number, codec(*it))).collect(),
+        opus: OpusSettings {
+            max_average_bitrate: agreed.opus.max_average_bitrate,
+            fec: agreed.opus.fec,
+            cbr: agreed.opus.cbr,
+        },
         telephone_event: agreed.telephone_event,
         ptime: agreed.ptime,
         may_send: agreed.may_send,
@@ -45,6 +49,10 @@ fn key(key: &sdp::MasterKey) -> SrtpKey {
 fn codec(codec: sdp::Codec) -> media_relay::Codec {
     match codec {
         sdp::Codec::Pcma => media_relay::Codec::Pcma,
+        sdp::Codec::G722 => media_relay::Codec::G722,
+        sdp::Codec::Opus => media_relay::Codec::Opus,
+        sdp::Codec::L16At8k => media_relay::Codec::L16At8k,
+        sdp::Codec::L16At16k => media_relay::Codec::L16At16k,
         _ => media_relay::Codec::Pcmu,
     }
 }

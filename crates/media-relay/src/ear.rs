@@ -69,8 +69,11 @@ pub(crate) struct Ear {
     taken_ms: usize,
     /// Samples made up since the last packet.
     dry: usize,
-    /// Comfort noise instead of silence.
+    /// Comfort noise instead of silence, and the place from which on audio ends it.
     noise: Option<Noise>,
+    noise_from: i64,
+    /// The waiting is for the end of a pause, in which the peer's time line is followed on.
+    paused: bool,
     // How much is held back.
     least: usize,
     window: u32,
@@ -100,6 +103,8 @@ impl Ear {
             taken_ms: 0,
             dry: 0,
             noise: None,
+            noise_from: 0,
+            paused: false,
             least: usize::MAX,
             window: 0,
             reserve: 0,
@@ -132,7 +137,7 @@ impl Ear {
         let (codec, next) = (self.decoder.codec, self.next);
         if self.packets.is_new(epoch) {
             self.packets.clear();
-            self.waiting = Some(0);
+            (self.waiting, self.paused) = (Some(0), false);
             self.played = i64::MIN;
         }
         let at = self.packets.position(epoch, timestamp, codec, next);
@@ -140,7 +145,7 @@ impl Ear {
             // Too far to be loss or lateness: the peer's time line jumped.
             self.packets.clear();
             self.packets.anchor(timestamp, next);
-            self.waiting = Some(0);
+            (self.waiting, self.paused) = (Some(0), false);
             self.played = i64::MIN;
             return self.packets.keep(next, count, payload);
         }
@@ -168,6 +173,8 @@ impl Ear {
             Some(noise) => noise.level(level),
             none => *none = Some(Noise::new(level)),
         }
+        // Audio that is still held back came before it.
+        self.noise_from = self.packets.end().unwrap_or(self.next).max(self.next);
         self.dry = 0;
     }
 
@@ -195,7 +202,7 @@ impl Ear {
         self.packets.clear();
         self.ready.clear();
         self.concealer.tear();
-        self.waiting = Some(0);
+        (self.waiting, self.paused) = (Some(0), false);
     }
 
     fn make_block(&mut self) {
@@ -205,7 +212,13 @@ impl Ear {
             let enough = at_hand >= ((START_MS + self.taken_ms) * self.per_ms).cast_signed() as i64;
             let enough = enough && waited as usize * BLOCK_MS >= START_MS;
             let waited_enough = waited as usize >= START_BLOCKS + self.taken_ms / BLOCK_MS;
+            let most = (MOST_MS * self.per_ms).cast_signed() as i64;
             match self.packets.first() {
+                Some(first) if self.paused && (0..most).contains(&(first - self.next)) => {
+                    // The peer kept its time in the pause, and is heard with the delay it had.
+                    self.waiting = None;
+                    (self.least, self.window) = (usize::MAX, 0);
+                }
                 Some(first) if enough || waited_enough => {
                     self.waiting = None;
                     self.next = first;
@@ -218,6 +231,9 @@ impl Ear {
         while self.ready.len() < length {
             if self.waiting.is_some() {
                 self.stand_in(length);
+                if self.paused {
+                    self.next += length.cast_signed() as i64;
+                }
             } else {
                 self.append();
             }
@@ -243,7 +259,7 @@ impl Ear {
             None => {
                 self.make_up(BLOCK_MS * self.per_ms);
                 if self.dry > PAUSE_MS * self.per_ms {
-                    self.waiting = Some(0);
+                    (self.waiting, self.paused) = (Some(0), true);
                 }
             }
         }
@@ -259,7 +275,9 @@ impl Ear {
         let known = usize::try_from(self.next - kept.at).unwrap_or(0);
         self.next = self.next.max(kept.at + count.cast_signed() as i64);
         self.played = self.next;
-        self.noise = None;
+        if kept.at >= self.noise_from {
+            self.noise = None;
+        }
         if let Some(new) = self.scratch[..count].get_mut(known..) {
             self.concealer.heard(new);
             self.ready.extend_from_slice(new);

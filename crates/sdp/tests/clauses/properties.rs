@@ -142,7 +142,7 @@ proptest! {
 
     #[test]
     fn two_of_us_always_agree(
-        one in prop::sample::subsequence(Codec::ALL.to_vec(), 1..=2).prop_shuffle(),
+        one in prop::sample::subsequence(Codec::G711.to_vec(), 1..=2).prop_shuffle(),
         events in any::<(bool, bool)>(),
         turns in prop::collection::vec(any::<(bool, u8)>(), 1..8),
     ) {

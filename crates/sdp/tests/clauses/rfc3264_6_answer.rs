@@ -31,6 +31,7 @@ fn the_first_codec_of_the_offer_wins_when_nobody_prefers() {
             payload_type_receive: 8,
             telephone_event: Some((101, 101)),
             alternatives: vec![],
+            opus: sdp::OpusFormat::default(),
             ptime: Duration::from_millis(20),
             may_send: true,
             may_receive: true,
@@ -189,4 +190,82 @@ fn the_open_offers_codecs_are_known_before_it_is_answered() {
     assert_eq!(session.offered(), [Codec::Pcma, Codec::Pcmu]);
     session.answer(&[]).unwrap();
     assert_eq!(session.offered(), []);
+}
+
+#[test]
+fn rfc7587_7_opus_is_named_with_its_clock_and_channels_and_its_wishes_are_kept() {
+    let mut session = wide();
+    session
+        .receive_offer(&theirs(
+            "m=audio 5004 RTP/AVP 107 9\na=rtpmap:107 OPUS/48000/2\n\
+             a=fmtp:107 useinbandfec=1; maxaveragebitrate=20000;cbr=1\n",
+        ))
+        .unwrap();
+    let body = session.answer(&[]).unwrap();
+    assert_eq!(
+        media(&body),
+        "m=audio 40000 RTP/AVP 107\na=rtpmap:107 opus/48000/2\na=fmtp:107 maxplaybackrate=16000;useinbandfec=1\n\
+         a=ptime:20\na=sendrecv\n"
+    );
+    let agreed = session.agreed().unwrap();
+    assert_eq!((agreed.codec, agreed.payload_type_send), (Codec::Opus, 107));
+    assert_eq!(agreed.opus, sdp::OpusFormat { max_average_bitrate: Some(20_000), fec: true, cbr: true });
+}
+
+#[test]
+fn rfc3551_4_5_2_g722_says_8000_and_is_understood_at_16000_and_without_a_map() {
+    for offer in [
+        "m=audio 5004 RTP/AVP 9\n",
+        "m=audio 5004 RTP/AVP 9\na=rtpmap:9 G722/8000\n",
+        "m=audio 5004 RTP/AVP 9\na=rtpmap:9 g722/16000\n",
+    ] {
+        let mut session = wide();
+        session.receive_offer(&theirs(offer)).unwrap();
+        let body = session.answer(&[]).unwrap();
+        assert!(media(&body).starts_with("m=audio 40000 RTP/AVP 9\na=rtpmap:9 G722/8000\n"), "{offer}");
+    }
+}
+
+#[test]
+fn linear_pcm_matches_by_its_rate_and_one_channel_alone() {
+    for (map, codec) in [
+        ("L16/8000", Some(Codec::L16At8k)),
+        ("l16/16000/1", Some(Codec::L16At16k)),
+        ("L16/44100", None),
+        ("L16/16000/2", None),
+    ] {
+        let mut session = wide();
+        let offer = format!("m=audio 5004 RTP/AVP 96 0\na=rtpmap:96 {map}\n");
+        session.receive_offer(&theirs(&offer)).unwrap();
+        session.answer(&[]).unwrap();
+        assert_eq!(session.agreed().unwrap().codec, codec.unwrap_or(Codec::Pcmu), "{map}");
+    }
+}
+
+#[test]
+fn an_offer_of_every_codec_gives_each_a_number_of_its_own() {
+    let mut session = wide();
+    let body = session.offer().unwrap();
+    assert!(
+        media(&body).starts_with(
+            "m=audio 40000 RTP/AVP 0 8 9 111 97 98 101\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\n\
+             a=rtpmap:9 G722/8000\na=rtpmap:111 opus/48000/2\na=fmtp:111 maxplaybackrate=16000;useinbandfec=1\n\
+             a=rtpmap:97 L16/8000\na=rtpmap:98 L16/16000\na=rtpmap:101 telephone-event/8000\n"
+        ),
+        "{}",
+        media(&body)
+    );
+    // A peer that means something else by 111 is offered Opus under another number.
+    let mut session = wide();
+    session.receive_offer(&theirs("m=audio 5004 RTP/AVP 0 111\na=rtpmap:111 speex/16000\n")).unwrap();
+    session.answer(&[]).unwrap();
+    let body = session.offer().unwrap();
+    assert!(media(&body).contains("a=rtpmap:96 opus/48000/2\n"), "{}", media(&body));
+}
+
+/// Ours with every codec.
+fn wide() -> OfferAnswer {
+    let mut session = ours();
+    session.local_mut().codecs = Codec::ALL.to_vec();
+    session
 }

@@ -32,7 +32,6 @@ pub(super) fn trunks(
             let why = "`agents` is the name that calls of registered phones come under";
             section.wrong(None, why, Some("call the trunk something else"));
         }
-        section.later(&["codecs", "refer"]);
         let by = section.optional("transport", values::transport);
         let transport = by.as_ref().map(|placed| placed.value);
         let address =
@@ -58,6 +57,7 @@ pub(super) fn trunks(
         let max_calls = section.number("max_calls", 100_000, 1..=100_000);
         let learn = nat(&mut section);
         let srtp = srtp::policy(&mut section).unwrap_or(media.srtp);
+        let codecs = super::sections::codecs(&mut section).unwrap_or_default();
         let ping = trunk_keys::ping(&mut section);
         let limits = trunk_keys::limits(&mut section);
         let (priority, weight) = trunk_keys::place(&mut section);
@@ -108,6 +108,7 @@ pub(super) fn trunks(
             max_calls,
             learn,
             srtp,
+            codecs,
             ping,
             register,
             allow_located,
@@ -253,6 +254,7 @@ pub(super) fn profiles(
         let quiet_after = section.duration("quiet_after", SECOND * 2 / 5, SECOND / 10..=SECOND * 5);
         let learn = nat(&mut section);
         let srtp = srtp::policy(&mut section);
+        let codecs = super::sections::codecs(&mut section).unwrap_or_default();
         let sentiment = sentiment(&mut section);
         let match_confidence = section.or("match_confidence", 0.5, |text| decimal(text, 0.0, 1.0));
         let refuge = section.list("on_ai_failure", |text| refuge(text, &name, &names)).unwrap_or_default();
@@ -284,6 +286,7 @@ pub(super) fn profiles(
             quiet_after,
             learn,
             srtp,
+            codecs,
             sentiment,
             match_confidence,
             on_ai_failure,

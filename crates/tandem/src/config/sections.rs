@@ -239,6 +239,36 @@ fn dns(mut section: Section<'_>) -> Dns {
     Dns { servers: servers.into_iter().map(|placed| placed.value).collect(), timeout, ttl_min, ttl_max, last_good }
 }
 
+/// A list of codecs, where there is one.
+pub(super) fn codecs(section: &mut Section<'_>) -> Option<Vec<Codec>> {
+    let words = [
+        ("pcma", Codec::Pcma),
+        ("pcmu", Codec::Pcmu),
+        ("g722", Codec::G722),
+        ("opus", Codec::Opus),
+        ("l16-8k", Codec::L16At8k),
+        ("l16-16k", Codec::L16At16k),
+    ];
+    let list = section.list("codecs", |text| match text {
+        "g729" | "amr" | "amr-wb" | "ilbc" | "speex" => {
+            Err(Wrong::new(format!("the codec `{text}` is not built")).help("pcma, pcmu, g722, opus, l16-8k, l16-16k"))
+        }
+        _ => super::reader::word(text, &words),
+    })?;
+    if section.is_empty_list("codecs") {
+        section.wrong(None, "`codecs` names no codec", Some("like `[pcma, pcmu]`"));
+    }
+    let mut unique: Vec<Codec> = Vec::new();
+    for placed in list {
+        if unique.contains(&placed.value) {
+            section.wrong(placed.place, "this codec is listed twice", None);
+        } else {
+            unique.push(placed.value);
+        }
+    }
+    Some(unique)
+}
+
 fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     section.later(&["dtmf", "jitter_buffer"]);
     let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |listener| listener.address.ip());
@@ -255,30 +285,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     }
     let ports = section.optional("ports", ports);
     let ports = ports.map_or((20_000, 29_999), |placed| placed.value);
-    let words = [("pcmu", Codec::Pcmu), ("pcma", Codec::Pcma)];
-    let codecs = section.list("codecs", |text| match text {
-        "opus" | "g722" | "g729" | "amr" => {
-            Err(Wrong::new(format!("the codec `{text}` is not built yet")).help("pcmu, pcma"))
-        }
-        _ => super::reader::word(text, &words),
-    });
-    let codecs = match codecs {
-        None => vec![Codec::Pcma, Codec::Pcmu],
-        Some(list) => {
-            if section.is_empty_list("codecs") {
-                section.wrong(None, "`media.codecs` names no codec", Some("like `[pcma, pcmu]`"));
-            }
-            let mut unique: Vec<Codec> = Vec::new();
-            for placed in list {
-                if unique.contains(&placed.value) {
-                    section.wrong(placed.place, "this codec is listed twice", None);
-                } else {
-                    unique.push(placed.value);
-                }
-            }
-            unique
-        }
-    };
+    let codecs = codecs(&mut section).unwrap_or_else(|| vec![Codec::Pcma, Codec::Pcmu]);
     let prompts = section.or("prompts", places.of("prompts"), |text| Ok(places.of(text)));
     let music = section.or("music", places.of("music"), |text| Ok(places.of(text)));
     let workers = section.number("workers", 1, 1..=64);

@@ -64,7 +64,7 @@ fn layers_are_laid_over_one_another_key_by_key() {
 fn all_mistakes_come_out_of_one_run_with_their_places() {
     insta::assert_snapshot!(mistakes(
         "sip:\n  listners: [\"udp:127.0.0.1\"]\n  listeners: [\"127.0.0.1:5060\", \"ws:0.0.0.0:5061\"]\n  timers: { t1: 500 }\n\
-         media:\n  ports: 20001-20100\n  codecs: [pcma, opus]\n\
+         media:\n  ports: 20001-20100\n  codecs: [pcma, g729]\n\
          trunks:\n  carrier:\n    address: 192.0.2.300\n    allowed: [192.0.2.7/24]\n    trusted: maybe\n    auth: { username: u }\n\
          routes:\n  - { number: \"*\", ai: dmeo }\n  - { number: \"+49*\", ai: demo }\n\
          ai:\n  demo: { uri: \"ai@host\", match_confidence: 1.5, on_ai_failure: [end, frontdesk] }\n\

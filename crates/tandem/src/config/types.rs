@@ -170,6 +170,8 @@ pub struct Trunk {
     pub learn: bool,
     /// Whether its media is encrypted.
     pub srtp: sdp::Srtp,
+    /// Its own codecs, best first; empty: those of `media`.
+    pub codecs: Vec<Codec>,
     /// Whether its 3xx are followed.
     pub follows_redirects: bool,
     /// Whether it may be asked by REFER to call its callers away.
@@ -457,6 +459,8 @@ pub struct Profile {
     pub learn: bool,
     /// Whether its media is encrypted, where it says so itself.
     pub srtp: Option<sdp::Srtp>,
+    /// Its own codecs, best first; empty: those of `media`.
+    pub codecs: Vec<Codec>,
     /// How its sentiment scores are read.
     pub sentiment: Sentiment,
     /// From which confidence an intent counts as understood.
@@ -537,13 +541,21 @@ pub struct Media {
     pub ai_lost: Option<String>,
 }
 
-/// A codec by its name in `media.codecs`.
+/// A codec by its name in a list of `codecs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     /// G.711 µ-law.
     Pcmu,
     /// G.711 A-law.
     Pcma,
+    /// G.722 at 64 kbit/s.
+    G722,
+    /// Opus, wideband.
+    Opus,
+    /// Linear PCM at 8 kHz.
+    L16At8k,
+    /// Linear PCM at 16 kHz.
+    L16At16k,
 }
 
 /// Section `control`.

@@ -200,6 +200,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
         trusted: trunk.trusted,
         nat: nat(trunk.learn),
         srtp: trunk.srtp,
+        codecs: trunk.codecs.iter().map(codec).collect(),
         max_calls: trunk.max_calls,
         follows_redirects: trunk.follows_redirects,
         refers: trunk.refers,
@@ -316,6 +317,7 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
         },
         nat: nat(profile.learn),
         srtp: profile.srtp,
+        codecs: profile.codecs.iter().map(codec).collect(),
         listening: Arc::new(listening(profile)),
     }
 }
@@ -340,6 +342,10 @@ fn codec(codec: &config::Codec) -> sdp::Codec {
     match codec {
         config::Codec::Pcmu => sdp::Codec::Pcmu,
         config::Codec::Pcma => sdp::Codec::Pcma,
+        config::Codec::G722 => sdp::Codec::G722,
+        config::Codec::Opus => sdp::Codec::Opus,
+        config::Codec::L16At8k => sdp::Codec::L16At8k,
+        config::Codec::L16At16k => sdp::Codec::L16At16k,
     }
 }
 
