@@ -155,12 +155,17 @@ impl Drop for Tool {
             && let Ok(id) = i32::try_from(self.child.id())
         {
             let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
-            for _ in 0..100 {
-                if !matches!(self.child.try_wait(), Ok(None)) {
-                    return;
+            // Who has not ended by then is made to.
+            let (ended, waits) = std::sync::mpsc::sync_channel::<()>(1);
+            let guard = std::thread::spawn(move || {
+                if waits.recv_timeout(Duration::from_secs(2)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                    let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
                 }
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            });
+            let _ = self.child.wait();
+            drop(ended);
+            let _ = guard.join();
+            return;
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

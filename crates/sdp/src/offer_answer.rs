@@ -140,6 +140,13 @@ impl OfferAnswer {
         codecs
     }
 
+    /// The numbers from 96 on, one bit each, by which the peer calls codecs that are none of ours here.
+    fn unused(&self, description: &Description) -> u32 {
+        let listed = description.streams.iter().flat_map(|stream| &stream.codecs);
+        let others = listed.filter(|(codec, number)| *number >= 96 && !self.local.codecs.contains(codec));
+        others.fold(0, |bits, (_, number)| bits | 1 << (number - 96))
+    }
+
     /// Opens an offer of ours and gives its body: for an INVITE, an UPDATE, or the 200 to an INVITE without one.
     ///
     /// # Errors
@@ -198,7 +205,7 @@ impl OfferAnswer {
             }
         };
         let choice = self.choose(&offer, prefer)?;
-        self.numbers.foreign |= offer.foreign;
+        self.numbers.foreign |= offer.foreign | self.unused(&offer);
         let Some(Choice { stream, codec, number, keys }) = choice else {
             let agreement = self.nothing_flows(prefer)?;
             let body = self.write(&offer.lines, None);
@@ -362,7 +369,7 @@ impl OfferAnswer {
             srtp,
             rtcp_mux,
         };
-        Ok((agreement, answer.foreign))
+        Ok((agreement, answer.foreign | self.unused(&answer)))
     }
 
     /// The stream and codec to answer an offer with; `None` when the peer switches everything off on purpose.
