@@ -40,6 +40,11 @@ impl Daemon {
 
     /// As [`Daemon::start`], on an address the test has chosen.
     pub async fn start_at(address: Ipv4Addr, files: &Files) -> Result<Self> {
+        Self::start_under(&[], address, files).await
+    }
+
+    /// As [`Daemon::start_at`], under a program that becomes the daemon (`exec`): its command line is appended to this one.
+    pub async fn start_under(wrapper: &[&str], address: Ipv4Addr, files: &Files) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let fill = |text: &str| {
             text.replace("{ip}", &address.to_string()).replace("{dir}", &folder.path().display().to_string())
@@ -49,7 +54,16 @@ impl Daemon {
         let notify = folder.path().join("notify");
         let ready = UnixDatagram::bind(&notify)?;
         let log = fs::File::create(folder.path().join("log"))?;
-        let child = Command::new(binary()?)
+        let binary = binary()?;
+        let mut command = match wrapper.split_first() {
+            None => Command::new(binary),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+        };
+        let child = command
             .arg("serve")
             .arg("--config")
             .arg(folder.path().join("tandem.yaml"))

@@ -24,7 +24,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sim", &["calls", "clock", "media-relay", "parties", "policy", "signaling"]),
     (
         "tandem",
-        &["calls", "clock", "control", "media-relay", "metrics", "parties", "policy", "sdp", "signaling", "sip-codec"],
+        &[
+            "calls",
+            "clock",
+            "control",
+            "media-relay",
+            "metrics",
+            "parties",
+            "policy",
+            "recorder",
+            "sdp",
+            "signaling",
+            "sip-codec",
+        ],
     ),
     ("tests", &["clock", "parties", "sdp", "sim", "sip-codec"]),
 ];

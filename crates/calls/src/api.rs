@@ -2,7 +2,7 @@
 
 mod agents;
 
-use crate::{CallId, DecisionRecord, LegRecord, Problem, Source, Time, TimelineEntry, TransferId, TransferRecord};
+use crate::{CallId, DecisionRecord, LegRecord, Problem, RecordingRecord, Source, Time, TimelineEntry, TransferId, TransferRecord};
 pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, QueueSummary};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,13 @@ pub enum Request {
         /// `0`-`9`, `*`, `#`, `A`-`D`; at most 32.
         digits: String,
     },
+    /// `POST /v1/calls/{id}/recording/{pause,resume,stop}`; answers [`Reply::Done`].
+    Recording {
+        /// Which call.
+        call: CallId,
+        /// What.
+        action: RecordingAction,
+    },
     /// `GET /v1/calls`; answers [`Reply::Calls`].
     Calls {
         /// `?sip_call_id=`: find a call by a foreign id.
@@ -122,14 +129,28 @@ pub enum Request {
     },
     /// `POST /v1/rules/evaluate`: a dry run on a call's facts, or on none; answers [`Reply::Evaluation`].
     Evaluate(Box<EvaluateBody>),
-    /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`, `supervise`,
-    /// `recording/*`); answers a problem 501 that says so, or 404 and 410 as the others do.
+    /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`, `supervise`);
+    /// answers a problem 501 that says so, or 404 and 410 as the others do.
     NotBuilt {
         /// Which call.
         call: CallId,
         /// What was asked for.
         what: String,
     },
+}
+
+/// What is asked of a recording.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum RecordingAction {
+    /// Keep nothing for a while.
+    Pause {
+        /// How long; absent: as configured. At most an hour.
+        lasting: Option<Duration>,
+    },
+    /// Keep everything again.
+    Resume,
+    /// End it; it does not begin again in this call.
+    Stop,
 }
 
 /// The body of `POST …/transfer`.
@@ -545,6 +566,9 @@ pub struct CallDetail {
     pub decisions: Vec<DecisionRecord>,
     /// Its transfers.
     pub transfers: Vec<TransferRecord>,
+    /// Its recording, when it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingRecord>,
     /// What started the transfer under way.
     pub transfer_source: Option<Source>,
 }

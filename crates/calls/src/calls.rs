@@ -7,7 +7,8 @@ mod snapshot;
 pub use snapshot::{Snapshot, Unrestorable};
 
 use crate::{
-    CallDetail, CallId, CallState, Config, Gauges, Input, LegRecord, Observation, Output, Party, PublicEvent,
+    CallDetail, CallId, CallState, Config, Gauges, Happening, Input, LegRecord, Observation, Output, Party,
+    PublicEvent,
     call::{About, Call},
     directory::Directory,
     identity::Identity,
@@ -130,6 +131,7 @@ impl Core {
                     false => drop(registered.insert(account, contacts.into_iter().map(Arc::new).collect())),
                 }
             }
+            Input::Recorded { call, line, what } => self.recorded(now, call, line, what),
             Input::RulesLoaded(rules) => self.rules = rules,
             Input::Configured(config) => self.config = config,
             Input::Shutdown => self.shut_down(now),
@@ -169,6 +171,22 @@ impl Core {
         while let Some(observation) = self.shared.directory.poll_observation() {
             self.out.push_back(Output::Observe(observation));
         }
+    }
+
+    /// What came of a recording; mostly when its call has ended.
+    fn recorded(&mut self, now: Now, call: CallId, line: String, what: crate::Recorded) {
+        let what = match (what, self.ids.get(&call).copied()) {
+            (crate::Recorded::Failed { reason }, Some(key)) => {
+                return self.step(now, key, |call, step| call.recording_failed(step, &reason));
+            }
+            (crate::Recorded::Failed { reason }, None) => Happening::RecordingFailed { reason },
+            (crate::Recorded::Finished { duration_ms, paused_ms, bytes, complete }, _) => {
+                Happening::RecordingFinished { duration_ms, paused_ms, bytes, complete }
+            }
+        };
+        self.shared.seq += 1;
+        let (seq, time) = (self.shared.seq, now.into());
+        self.out.push_back(Output::Publish(PublicEvent { seq, time, call: Some(call), line, what }));
     }
 
     /// What the trunks want done and told.
@@ -332,7 +350,7 @@ impl Core {
                 return self.refuse(leg, Some(name), refusal.status);
             }
         };
-        step.publish(crate::Happening::CallStarted {
+        step.publish(Happening::CallStarted {
             trunk: name.clone(),
             line: line.to_string(),
             ai,
@@ -402,6 +420,7 @@ impl Core {
         for port in ports {
             self.out.push_back(Output::Media(media_relay::Command::Close { port }));
         }
+        self.out.push_back(Output::Record(crate::RecordOrder::Finish { tap: media_relay::TapId(key.0) }));
         self.out.push_back(Output::Observe(Observation::Panicked { call }));
         self.remove(now, key);
     }

@@ -25,8 +25,59 @@ pub struct Config {
     pub codes: FeatureCodes,
     /// Whether User-to-User (RFC 7433) goes on to the humans that are rung, except through trunks that are not trusted.
     pub user_to_user: bool,
+    /// Which calls are recorded, and how.
+    pub recording: Recording,
     /// What bounds every table.
     pub limits: Limits,
+}
+
+/// Which calls are recorded, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// From when on.
+    pub when: RecordingWhen,
+    /// Lines whose calls are recorded; empty: all.
+    pub lines: Vec<String>,
+    /// What goes to which channel.
+    pub channels: RecordingChannels,
+    /// Whether what humans are told before they take a call has a channel of its own; else it is left out.
+    pub whisper: bool,
+    /// How long a pause lasts that does not say.
+    pub pause: Duration,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self {
+            when: RecordingWhen::default(),
+            lines: Vec::new(),
+            channels: RecordingChannels::default(),
+            whisper: false,
+            pause: Duration::from_secs(300),
+        }
+    }
+}
+
+/// From when on a call is recorded.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum RecordingWhen {
+    /// Not at all.
+    #[default]
+    Never,
+    /// From the caller's answer.
+    Answer,
+    /// From the event that says that the caller agrees.
+    Consent,
+}
+
+/// What goes to which channel of a recording.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum RecordingChannels {
+    /// The caller; and what the caller hears.
+    #[default]
+    Stereo,
+    /// The caller, the AI, humans, and what Tandem plays to the caller.
+    Parties,
 }
 
 /// A SIP peer that brings and takes calls.

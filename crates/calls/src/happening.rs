@@ -139,6 +139,21 @@ pub enum Happening {
     /// An announcement plays to the caller.
     #[serde(rename = "announcement.started")]
     AnnouncementStarted { prompt: String },
+    /// The call is recorded from now on.
+    #[serde(rename = "recording.started")]
+    RecordingStarted { channels: Vec<String> },
+    /// Nothing is kept for so long.
+    #[serde(rename = "recording.paused")]
+    RecordingPaused { for_ms: u64 },
+    /// Everything is kept again.
+    #[serde(rename = "recording.resumed")]
+    RecordingResumed {},
+    /// The recording cannot be written; the call goes on.
+    #[serde(rename = "recording.failed")]
+    RecordingFailed { reason: String },
+    /// The recording's files are there; comes after the call's end.
+    #[serde(rename = "recording.finished")]
+    RecordingFinished { duration_ms: u64, paused_ms: u64, bytes: u64, complete: bool },
     /// A trunk takes calls (again).
     #[serde(rename = "trunk.up")]
     TrunkUp { trunk: String, reason: String },
@@ -186,6 +201,11 @@ impl Happening {
             Self::Dtmf { .. } => "dtmf",
             Self::LegHold { .. } => "leg.hold",
             Self::AnnouncementStarted { .. } => "announcement.started",
+            Self::RecordingStarted { .. } => "recording.started",
+            Self::RecordingPaused { .. } => "recording.paused",
+            Self::RecordingResumed {} => "recording.resumed",
+            Self::RecordingFailed { .. } => "recording.failed",
+            Self::RecordingFinished { .. } => "recording.finished",
             Self::TrunkUp { .. } => "trunk.up",
             Self::TrunkDown { .. } => "trunk.down",
             Self::CallEnded { .. } => "call.ended",

@@ -40,22 +40,22 @@ pub use agents::{AGENTS, Agents};
 pub use api::{
     AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
     CallSummary, ContextBody, ContextReply, DecisionReply, DoneReply, EvaluateBody, EvaluationReply, EventResult,
-    EventsReply, Guidance, HandbackBody, OnFailureBody, QueueList, QueueSummary, Reply, Request, TransferBody,
+    EventsReply, Guidance, HandbackBody, OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply, Request, TransferBody,
     TransferReply, TrunkList, TrunkSummary,
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Media, Nat,
-    Network, Numbers, Route, Trunk, TrunkCredentials,
+    Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
 pub use directory::{AgentConfig, Presence};
 pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId};
-pub use outputs::{Gauges, Input, Observation, Opened, Output};
+pub use outputs::{Gauges, Input, Observation, Opened, Output, RecordOrder, Recorded};
 pub use problem::Problem;
 pub use record::{
-    AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, Party, Source, Time, TimelineEntry,
-    TransferRecord, TransferState,
+    AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, Party, RecordingRecord, Source, Time,
+    TimelineEntry, TransferRecord, TransferState,
 };
 pub use trunks::{TrunkLimits, TrunkPing, TrunkRegistration};

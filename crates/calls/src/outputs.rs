@@ -5,7 +5,7 @@ use crate::{
     ids::{OpenId, ResolveId},
 };
 use core::time::Duration;
-use media_relay::{CallKey, PortId};
+use media_relay::{CallKey, PortId, TapId};
 use serde::{Deserialize, Serialize};
 use signaling::{
     LegId,
@@ -65,6 +65,15 @@ pub enum Input {
         /// Everywhere the account is registered now.
         contacts: Vec<signaling::Contact>,
     },
+    /// What came of a recording.
+    Recorded {
+        /// Whose.
+        call: CallId,
+        /// The call's line: it may have ended.
+        line: String,
+        /// What.
+        what: Recorded,
+    },
     /// New rules are in force; calls keep their facts.
     RulesLoaded(Arc<policy::RuleSet>),
     /// A new configuration is in force, for what happens from now on.
@@ -116,8 +125,69 @@ pub enum Output {
     Publish(PublicEvent),
     /// Write the record of an ended call. Exactly once a call.
     Cdr(Box<Cdr>),
+    /// To the recorder.
+    Record(RecordOrder),
     /// Count for the metrics.
     Observe(Observation),
+}
+
+/// What the recorder is to do, at the moment of the step that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordOrder {
+    /// A recording begins.
+    Start {
+        /// Names it, as the relay's taps do.
+        tap: TapId,
+        /// The call.
+        call: CallId,
+        /// Its line.
+        line: String,
+        /// What each channel holds.
+        channels: Vec<String>,
+    },
+    /// Who is to be heard from now on, by channel.
+    Heard {
+        /// In which recording.
+        tap: TapId,
+        /// Channel and name.
+        who: Vec<(u8, String)>,
+    },
+    /// Keep nothing from now on.
+    Pause {
+        /// Of which recording.
+        tap: TapId,
+    },
+    /// Keep everything again.
+    Resume {
+        /// Of which recording.
+        tap: TapId,
+    },
+    /// The recording ends.
+    Finish {
+        /// Which.
+        tap: TapId,
+    },
+}
+
+/// What came of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Its disk refuses it.
+    Failed {
+        /// What the system said.
+        reason: String,
+    },
+    /// Its files are whole, as far as they can be.
+    Finished {
+        /// Length of the audio.
+        duration_ms: u64,
+        /// How much of it was paused.
+        paused_ms: u64,
+        /// Bytes of the audio's file.
+        bytes: u64,
+        /// Whether nothing is missing but what was left out on purpose.
+        complete: bool,
+    },
 }
 
 /// What metrics are made of beyond [`PublicEvent`]s, [`Cdr`]s and [`Gauges`].

@@ -273,6 +273,23 @@ pub struct TransferRecord {
     pub handoff_silence_ms: Option<u64>,
 }
 
+/// A call's recording, as far as the call knows of it; its timeline says the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingRecord {
+    /// Its start.
+    pub started: Time,
+    /// Its end.
+    pub ended: Option<Time>,
+    /// Time spent in pauses that are over, in milliseconds.
+    pub paused_ms: u64,
+    /// Since when it has been paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Time>,
+    /// What its disk refused it with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
 /// A decision of the policy, with its reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DecisionRecord {
@@ -345,6 +362,9 @@ pub struct Cdr {
     pub decisions: Vec<DecisionRecord>,
     /// All transfers.
     pub transfers: Vec<TransferRecord>,
+    /// Its recording, when it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingRecord>,
     /// Tags the rules gave.
     pub tags: Vec<String>,
     /// Events taken.

@@ -43,6 +43,8 @@ pub(crate) enum Timer {
     Measure,
     /// When a request that waits for an outcome is answered anyway.
     Wait(RequestId),
+    /// When a pause of the recording is over.
+    RecordingPause,
     /// When what is left of an ended call is dropped by force.
     Ending,
 }
@@ -115,6 +117,10 @@ impl Step<'_> {
 
     pub(crate) fn media(&mut self, command: media_relay::Command) {
         self.out.push_back(Output::Media(command));
+    }
+
+    pub(crate) fn record(&mut self, order: crate::RecordOrder) {
+        self.out.push_back(Output::Record(order));
     }
 
     pub(crate) fn observe(&mut self, observation: Observation) {

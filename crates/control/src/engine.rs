@@ -1,9 +1,10 @@
 //! What the API needs of the daemon behind it.
 
-use calls::{Problem, Reply, Request, Time};
+use calls::{CallId, Problem, Reply, Request, Time};
 use core::{pin::Pin, time::Duration};
 use policy::{Diagnostic, Diagnostics};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -21,6 +22,18 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Whether new calls can be taken, and if not, why.
     fn readiness(&self) -> Readiness;
+
+    /// The newest recordings, at most so many: `{"recordings": […]}`.
+    fn recordings(&self, limit: usize) -> BoxFuture<'_, Result<Value, Problem>>;
+
+    /// A call's recording with its timeline.
+    fn recording(&self, call: CallId) -> BoxFuture<'_, Result<Value, Problem>>;
+
+    /// The file of its audio.
+    fn recording_audio(&self, call: CallId) -> BoxFuture<'_, Result<std::fs::File, Problem>>;
+
+    /// Removes everything of it.
+    fn delete_recording(&self, call: CallId) -> BoxFuture<'_, Result<(), Problem>>;
 
     /// All metrics, up to date, in Prometheus' text format.
     fn metrics(&self) -> BoxFuture<'_, String>;

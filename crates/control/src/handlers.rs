@@ -205,7 +205,7 @@ pub(crate) async fn openapi(State(shared): State<Arc<Shared>>) -> Response {
 /// A body that may be there but says nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// The body of accept and decline.
 #[derive(Default, Deserialize)]
@@ -247,6 +247,7 @@ fn subject(request: &calls::Request) -> Option<String> {
         | R::Hangup { call }
         | R::Handback { call, .. }
         | R::Context { call, .. }
+        | R::Recording { call, .. }
         | R::Call { call } => Some(call.to_string()),
         R::TransferStatus { transfer }
         | R::CancelTransfer { transfer }

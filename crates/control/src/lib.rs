@@ -17,6 +17,7 @@ mod handlers;
 mod json;
 mod openapi;
 mod patience;
+mod recordings;
 mod routes;
 mod server;
 mod stream;

@@ -3,7 +3,7 @@
 use crate::{
     Config, Engine, Events, agents,
     document::{Document, no_route, wrong_method},
-    guard, handlers, openapi,
+    guard, handlers, openapi, recordings,
     server::Peer,
     stream,
 };
@@ -55,6 +55,13 @@ fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<Shared>>)> {
         (Method::POST, "/v1/calls/{id}/hangup", post(handlers::hangup)),
         (Method::POST, "/v1/calls/{id}/handback", post(handlers::handback)),
         (Method::PATCH, "/v1/calls/{id}/context", patch(handlers::context)),
+        (Method::POST, "/v1/calls/{id}/recording/pause", post(recordings::pause)),
+        (Method::POST, "/v1/calls/{id}/recording/resume", post(recordings::resume)),
+        (Method::POST, "/v1/calls/{id}/recording/stop", post(recordings::stop)),
+        (Method::GET, "/v1/recordings", get(recordings::list)),
+        (Method::GET, "/v1/recordings/{id}", get(recordings::one)),
+        (Method::GET, "/v1/recordings/{id}/audio", get(recordings::audio)),
+        (Method::DELETE, "/v1/recordings/{id}", delete(recordings::delete)),
         (Method::GET, "/v1/transfers/{tid}", get(handlers::transfer_status)),
         (Method::DELETE, "/v1/transfers/{tid}", delete(handlers::cancel)),
         (Method::POST, "/v1/transfers/{tid}/accept", post(handlers::accept)),

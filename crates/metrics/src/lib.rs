@@ -102,6 +102,15 @@ pub struct Metrics {
     /// Media ports open now.
     pub ports_in_use: Gauge,
 
+    /// Recordings that grow now.
+    pub recordings_active: Gauge,
+    /// Bytes of audio written to recordings.
+    pub recording_bytes_total: Counter,
+    /// Times the disk refused a recording something: alert on any.
+    pub recording_errors_total: Counter,
+    /// Packets' audio that is missing in recordings that ended.
+    pub recording_lost_frames_total: Counter,
+
     /// Requests of the control socket, by `method`, `route` (the template) and `status`.
     pub control_requests_total: Counters<3>,
     /// Readers of `/v1/events` connected now.
@@ -260,6 +269,17 @@ impl Metrics {
                 "Ticks of media workers that came more than a packet's length late.",
             ),
             ports_in_use: d.gauge("tandem_ports_in_use", "Media ports open now."),
+            recordings_active: d.gauge("tandem_recordings_active", "Recordings that grow now."),
+            recording_bytes_total: d
+                .counter("tandem_recording_bytes_total", "Bytes of audio written to recordings."),
+            recording_errors_total: d.counter(
+                "tandem_recording_errors_total",
+                "Times the disk refused a recording something: alert on any.",
+            ),
+            recording_lost_frames_total: d.counter(
+                "tandem_recording_lost_frames_total",
+                "Packets' audio that is missing in recordings that ended.",
+            ),
             control_requests_total: d.counters(
                 "tandem_control_requests_total",
                 "Requests of the control socket, by method, route and status.",

@@ -43,7 +43,8 @@ pub struct Timeline {
     pub segments: Vec<Segment>,
     /// Stretches of silence with a reason.
     pub gaps: Vec<Gap>,
-    /// What happened in the call: the events of the control API, without digits pressed in a pause and without context.
+    /// What happened in the call: the events of the control API, without context, without which digits were pressed, and without
+    /// those pressed in a pause.
     pub events: Vec<Event>,
     /// Segments, gaps and events that found no place.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -176,6 +177,8 @@ impl Timeline {
         }
         if let Some(data) = what.get_mut("data").and_then(serde_json::Value::as_object_mut) {
             data.remove("context");
+            // Callers type secrets.
+            data.remove("digit");
         }
         if self.has_room() {
             self.events.push(Event { at_ms: at, what });

@@ -339,7 +339,7 @@ impl House {
             Output::Publish(event) => self.published.push((now.monotonic, event)),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
             Output::Observe(calls::Observation::Panicked { .. }) => self.panicked += 1,
-            Output::Observe(_) => {}
+            Output::Record(_) | Output::Observe(_) => {}
         }
     }
 

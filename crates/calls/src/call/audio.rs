@@ -23,6 +23,7 @@ impl Call {
     /// Sends the audio plan and the watches, where they changed.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) {
         self.replan(step);
+        self.record(step);
         let watches: SmallVec<[(LegId, Watch); 4]> =
             self.legs.iter().filter(|leg| leg.is_up()).map(|leg| (leg.id, self.watch(step, leg))).collect();
         for (id, watch) in watches {
@@ -65,7 +66,7 @@ impl Call {
         }
     }
 
-    fn seats(&self) -> SmallVec<[Seat; 4]> {
+    pub(super) fn seats(&self) -> SmallVec<[Seat; 4]> {
         let part = |leg: &Leg| match leg.party() {
             Party::Caller => (self.caller == leg.id).then_some(Part::Caller),
             Party::Ai => (self.ai == Some(leg.id)).then_some(Part::Ai),

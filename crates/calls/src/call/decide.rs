@@ -157,6 +157,9 @@ impl Call {
     fn event(&mut self, step: &mut Step<'_>, posted: &Posted, decided: bool) -> Result<EventResult, Problem> {
         let kind = posted.event.type_name();
         let folded = self.facts.fold(step.now, posted).map_err(|error| event_problem(&error, None))?;
+        if let policy::Event::Consent { granted } = &posted.event {
+            self.recording.consent = *granted;
+        }
         let mut result = EventResult {
             event: posted.id.clone().unwrap_or_else(|| kind.to_owned()),
             repeated: folded.repeat,

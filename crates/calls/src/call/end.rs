@@ -116,6 +116,7 @@ impl Call {
             timeline_dropped: step.story.timeline_dropped,
             decisions: step.story.decisions.iter().cloned().collect(),
             transfers,
+            recording: self.recording.record.clone(),
             transfer_source: self.transfer.as_ref().map(|transfer| transfer.record.source.clone()),
         }
     }
@@ -152,6 +153,7 @@ impl Call {
             legs: detail.legs.clone(),
             decisions: detail.decisions.clone(),
             transfers: detail.transfers.clone(),
+            recording: detail.recording.clone(),
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,
         }

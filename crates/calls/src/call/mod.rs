@@ -21,6 +21,7 @@ mod end;
 mod handoff;
 mod join;
 mod queue;
+mod recording;
 mod refer;
 mod referral;
 mod replace;
@@ -89,6 +90,7 @@ pub(crate) struct Call {
     /// Ports that were closed and have not told yet what they counted; whose they were.
     counting: Vec<(PortId, String)>,
     first_media: Option<Time>,
+    recording: recording::Recording,
     keys: VecDeque<(String, TransferBody, TransferId)>,
     waiters: Vec<(RequestId, TransferId)>,
     commands: usize,
@@ -176,6 +178,7 @@ impl Call {
             measurements: Vec::new(),
             counting: Vec::new(),
             first_media: None,
+            recording: recording::Recording::default(),
             keys: VecDeque::new(),
             waiters: Vec::new(),
             commands: 0,
@@ -248,6 +251,7 @@ impl Call {
             Timer::Announcement => self.announced(step),
             Timer::Measure => self.stop_measuring(step),
             Timer::Wait(id) => self.wait_over(step, id),
+            Timer::RecordingPause => self.resume_recording(step),
             Timer::Ending => self.give_up_ending(step),
         }
         self.settle(step);

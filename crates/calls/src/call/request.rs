@@ -39,6 +39,7 @@ impl Call {
             Request::Handback { body, .. } => Some(self.hand_back(step, body)),
             Request::Context { context, .. } => Some(self.merge_context(step, context)),
             Request::Dtmf { leg, digits, .. } => Some(self.send_digits(step, leg.as_deref(), &digits)),
+            Request::Recording { action, .. } => Some(self.recording_request(step, action)),
             Request::NotBuilt { what, .. } => Some(Err(Problem::not_built(&what))),
             Request::Calls { .. }
             | Request::Trunks

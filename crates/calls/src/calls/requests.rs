@@ -54,6 +54,7 @@ impl Core {
             | Request::Handback { call, .. }
             | Request::Context { call, .. }
             | Request::Dtmf { call, .. }
+            | Request::Recording { call, .. }
             | Request::Call { call }
             | Request::NotBuilt { call, .. } => match self.ids.get(call) {
                 Some(key) => *key,

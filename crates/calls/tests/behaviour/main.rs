@@ -15,6 +15,7 @@ mod human_fails;
 mod limits;
 mod queues;
 mod random;
+mod recording;
 mod referred_by_us;
 mod registered_phones;
 mod sessions;

@@ -102,6 +102,10 @@ pub(crate) struct World {
     pub(crate) reliable: bool,
     /// Everything that signaling was asked for.
     pub(crate) commands: Vec<Command>,
+    /// Everything that the recorder was asked for.
+    pub(crate) orders: Vec<calls::RecordOrder>,
+    /// Ports that are tapped.
+    pub(crate) taps: BTreeMap<PortId, media_relay::Tap>,
     /// Whose phone the next caller calls from, when it is a registered one.
     pub(crate) account: Option<String>,
     inbox: VecDeque<Input>,
@@ -179,6 +183,8 @@ impl World {
             no_ports: false,
             reliable: false,
             commands: Vec::new(),
+            orders: Vec::new(),
+            taps: BTreeMap::new(),
             account: None,
             inbox: VecDeque::new(),
         }
@@ -421,6 +427,7 @@ impl World {
                 self.published.push(event);
             }
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
+            Output::Record(order) => self.orders.push(order),
             Output::Observe(_) => {}
         }
     }
@@ -483,6 +490,12 @@ impl World {
             }
             C::Watch { port, silence_after, .. } => {
                 self.watches.insert(port, silence_after);
+            }
+            C::Tap { port, tap } => {
+                match tap {
+                    Some(tap) => self.taps.insert(port, tap),
+                    None => self.taps.remove(&port),
+                };
             }
             C::MeasureStart { id, .. } => self.measures.push(id),
             C::MeasureStop { port, id } => {

@@ -482,7 +482,7 @@ impl House {
             Output::Reply { reply, .. } => self.replies.push(*reply),
             Output::Publish(event) => self.published.push(event),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
-            Output::Observe(_) => {}
+            Output::Record(_) | Output::Observe(_) => {}
         }
     }
 

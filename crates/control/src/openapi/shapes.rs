@@ -25,6 +25,9 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     one::<ContextReply>(&mut shapes);
     one::<Attempt>(&mut shapes);
     one::<Done>(&mut shapes);
+    one::<Pause>(&mut shapes);
+    one::<RecordingList>(&mut shapes);
+    one::<Recording>(&mut shapes);
     one::<CallList>(&mut shapes);
     one::<Call>(&mut shapes);
     one::<TrunkList>(&mut shapes);
@@ -55,6 +58,50 @@ macro_rules! shapes {
 }
 
 shapes! {
+    /// How long nothing is kept.
+    struct Pause {
+        /// From `1ms` to `1h`; absent: as configured.
+        #[schema(rename = "for", example = "3m")]
+        lasting: Option<String>,
+    }
+    /// Recordings, the newest first.
+    struct RecordingList {
+        /// As in the answer about one, without its details.
+        recordings: Vec<Value>,
+    }
+    /// A recording: what stands beside its audio.
+    struct Recording {
+        /// The call it is of.
+        call: String,
+        /// The call's line.
+        line: String,
+        /// `recording`, `finished` or `interrupted`.
+        state: String,
+        /// Name of the audio's file.
+        audio: Option<String>,
+        /// `wav-pcm16`, `wav-pcma` or `wav-pcmu`.
+        format: String,
+        /// Samples a second.
+        sample_rate: u32,
+        /// What each channel holds.
+        channels: Vec<String>,
+        /// Its start, RFC 3339.
+        started: String,
+        /// Its length.
+        duration_ms: u64,
+        /// Bytes of the audio's file.
+        bytes: u64,
+        /// Nothing is missing but what was left out on purpose.
+        complete: bool,
+        /// What is missing.
+        flaws: Value,
+        /// Who was to be heard on which channel, and when.
+        segments: Vec<Value>,
+        /// Stretches of silence: `paused`, or `disk`.
+        gaps: Vec<Value>,
+        /// What happened in the call.
+        events: Vec<Value>,
+    }
     /// Why a request was refused (RFC 9457).
     struct Problem {
         /// Stable name of the kind: `urn:tandem:problem:<kind>`.

@@ -106,7 +106,9 @@ impl Fake {
             | Request::CancelTransfer { transfer: id }
             | Request::AcceptTransfer { transfer: id, .. }
             | Request::DeclineTransfer { transfer: id, .. } => transfer(id),
-            Request::Hangup { call } | Request::Handback { call, .. } => known(call).map(|()| done()),
+            Request::Hangup { call } | Request::Handback { call, .. } | Request::Recording { call, .. } => {
+                known(call).map(|()| done())
+            }
             Request::Context { call, context } => {
                 known(call)?;
                 Ok(Reply::Context(ContextReply { context: context.clone() }))
@@ -166,6 +168,25 @@ impl Engine for Fake {
             }
             reply
         })
+    }
+
+    fn recordings(&self, _: usize) -> BoxFuture<'_, Result<serde_json::Value, Problem>> {
+        Box::pin(async { Ok(serde_json::json!({ "recordings": [] })) })
+    }
+
+    fn recording(&self, call: CallId) -> BoxFuture<'_, Result<serde_json::Value, Problem>> {
+        Box::pin(async move { Ok(serde_json::json!({ "call": call })) })
+    }
+
+    fn recording_audio(&self, _: CallId) -> BoxFuture<'_, Result<std::fs::File, Problem>> {
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, &[7; 100_000]).expect("room");
+        std::io::Seek::rewind(&mut file).expect("a file that can be read again");
+        Box::pin(async { Ok(file) })
+    }
+
+    fn delete_recording(&self, _: CallId) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn rules(&self) -> Rules {

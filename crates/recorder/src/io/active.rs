@@ -225,9 +225,10 @@ impl Active {
         self.note_flaws();
         self.timeline.close(State::Finished, recorded.min(self.milliseconds(self.written)));
         let mut done = Ok(());
-        if let Some(store) = &mut self.store {
+        if self.store.is_some() {
             self.timeline.audio = self.names.audio().file_name().map(|name| name.to_string_lossy().into_owned());
-            done = store.sync().and_then(|()| disk.rename(&part, &self.names.audio()));
+            // Not synced: other recordings wait for this thread, and a slow disk would make them wait long.
+            done = disk.rename(&part, &self.names.audio());
         }
         let timeline = self.names.timeline();
         done.and(self.write_timeline(disk, &timeline)).and(disk.remove(&self.names.part(&timeline)))

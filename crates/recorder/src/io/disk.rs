@@ -24,8 +24,6 @@ pub trait Disk: Send + 'static {
 pub trait Store: Send {
     /// Writes all of it at this place.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// On the medium, not in memory.
-    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// The real one. Its files are readable by owner and group alone.
@@ -67,9 +65,5 @@ impl Disk for RealDisk {
 impl Store for File {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
     }
 }

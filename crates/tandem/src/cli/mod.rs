@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod completions;
 mod event;
+mod recordings;
 mod terminal;
 mod transfer;
 mod trunks;
@@ -41,6 +42,10 @@ enum Command {
     Event(event::EventArgs),
     /// Transfer a caller to a destination or a URI.
     Transfer(transfer::TransferArgs),
+    /// List recordings.
+    Recordings(recordings::RecordingsArgs),
+    /// Show a call's recording, pause, resume or stop it while it grows, or delete it.
+    Recording(recordings::RecordingArgs),
     /// Load the rules anew; a mistake leaves the old ones in force.
     Reload(ReloadArgs),
     /// Show a whole handoff on this machine, every party simulated, measured from the packets.
@@ -98,6 +103,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Agents(args) => agents::run(&args),
         Command::Event(args) => event::run(&args),
         Command::Transfer(args) => transfer::run(&args),
+        Command::Recordings(args) => recordings::list(&args),
+        Command::Recording(args) => recordings::one(&args),
         Command::Reload(args) => reload(&args),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -9,6 +9,7 @@ mod people;
 mod problem;
 mod reach;
 mod reader;
+mod recording;
 mod sections;
 mod session_timer;
 mod srtp;
@@ -23,7 +24,7 @@ pub use session_timer::SessionTimer;
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
     FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern, Ping,
-    Profile, Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Profile, Reach, Recording, RecordingChannels, RecordingFormat, RecordingWhen, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 
@@ -136,6 +137,10 @@ fn places(path: &Path, environment: &Environment) -> Places {
     let runtime = runtime_folder(environment);
     Places {
         base,
+        recordings: environment
+            .folder("STATE_DIRECTORY")
+            .unwrap_or_else(|| environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()))
+            .join("recordings"),
         records: environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()),
         runtime,
         credentials: environment.folder("CREDENTIALS_DIRECTORY"),

@@ -29,6 +29,8 @@ pub struct Places {
     pub runtime: PathBuf,
     /// The call records' folder.
     pub records: PathBuf,
+    /// The recordings' folder.
+    pub recordings: PathBuf,
     /// systemd's folder of credentials, where relative `password_file`s lie.
     pub credentials: Option<PathBuf>,
 }
@@ -48,12 +50,13 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         let help = "it names at least a trunk, an AI profile and a route; etc/tandem.yaml of the package shows how";
         root.wrong(Some(nothing), "this configuration is empty", Some(help));
     }
-    root.later(&["recording", "context", "ledger", "metrics"]);
+    root.later(&["context", "ledger", "metrics"]);
     let sip = sip(root.section("sip"), places);
     let media = media(root.section("media"), &sip, places);
     let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
     let control = control(root.section("control"), places);
     let cdr = cdr(root.section("cdr"), places);
+    let recording = super::recording::recording(root.section("recording"), places);
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
     let ways = reach::Ways::of(&sip.listeners);
@@ -81,6 +84,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         rules,
         control,
         cdr,
+        recording,
         logging,
         limits,
         warnings,

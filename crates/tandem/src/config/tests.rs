@@ -68,7 +68,7 @@ fn all_mistakes_come_out_of_one_run_with_their_places() {
          trunks:\n  carrier:\n    address: 192.0.2.300\n    allowed: [192.0.2.7/24]\n    trusted: maybe\n    auth: { username: u }\n\
          routes:\n  - { number: \"*\", ai: dmeo }\n  - { number: \"+49*\", ai: demo }\n\
          ai:\n  demo: { uri: \"ai@host\", match_confidence: 1.5, on_ai_failure: [end, frontdesk] }\n\
-         recording: { when: on_answer }\nlogging: loud\n"
+         context: { when: on_answer }\nlogging: loud\n"
     ));
 }
 

@@ -36,6 +36,8 @@ pub struct Configuration {
     pub control: Control,
     /// The record of calls.
     pub cdr: Cdr,
+    /// Recordings.
+    pub recording: Recording,
     /// Logs.
     pub logging: Logging,
     /// Bounds.
@@ -578,6 +580,58 @@ pub struct Cdr {
     pub rotate_size: u64,
     /// How many are kept beside the current one.
     pub keep: u32,
+}
+
+/// Section `recording`.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Which calls, and from when on.
+    pub when: RecordingWhen,
+    /// Of which lines; empty: of all.
+    pub lines: Vec<String>,
+    /// Where.
+    pub directory: PathBuf,
+    /// In which form.
+    pub format: RecordingFormat,
+    /// What goes to which channel.
+    pub channels: RecordingChannels,
+    /// Whether whispers have a channel of their own.
+    pub whisper: bool,
+    /// How long a pause lasts that does not say.
+    pub pause: Duration,
+    /// How long recordings are kept; zero: for ever.
+    pub retention: Duration,
+}
+
+/// From when on calls are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingWhen {
+    /// Not at all.
+    Never,
+    /// From the caller's answer.
+    Answer,
+    /// From the event `consent`.
+    Consent,
+}
+
+/// In which form recordings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingFormat {
+    /// WAV of 16-bit linear samples.
+    WavPcm16,
+    /// WAV of G.711 A-law.
+    WavPcma,
+    /// WAV of G.711 mu-law.
+    WavPcmu,
+}
+
+/// What goes to which channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingChannels {
+    /// The caller, and what the caller hears.
+    Stereo,
+    /// One a party.
+    Parties,
 }
 
 /// Section `logging`.

@@ -2,13 +2,14 @@
 
 use super::{
     inbox::{Inbox, Note},
-    process,
+    process, recording,
 };
 use crate::{config::Configuration, rules};
-use calls::{Problem, Reply, Request, Time};
+use calls::{CallId, Problem, Reply, Request, Time};
 use control::{BoxFuture, Readiness, ReloadRefused, Reloaded, Rules};
 use metrics::Metrics;
 use policy::{Diagnostic, RuleSet};
+use serde_json::Value;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -38,6 +39,8 @@ pub(crate) struct Bridge {
     in_force: Mutex<Rules>,
     /// Certificates that are read anew with the rules.
     tls: std::sync::OnceLock<Arc<signaling::io::Tls>>,
+    /// Counts of the recorder, where there is one.
+    recorder: std::sync::OnceLock<Arc<recorder::io::Gauges>>,
     /// One reload at a time: the last one begun is the one in force.
     reloading: tokio::sync::Mutex<()>,
     stage: AtomicU8,
@@ -59,6 +62,7 @@ impl Bridge {
             configuration,
             in_force,
             tls: std::sync::OnceLock::new(),
+            recorder: std::sync::OnceLock::new(),
             reloading: tokio::sync::Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
         }
@@ -69,6 +73,23 @@ impl Bridge {
         if let Some(tls) = tls {
             let _ = self.tls.set(tls);
         }
+    }
+
+    /// The metrics show these counts too.
+    pub(crate) fn shows(&self, recorder: Arc<recorder::io::Gauges>) {
+        let _ = self.recorder.set(recorder);
+    }
+
+    /// Disks may be slow: nothing that waits for a socket waits for them.
+    fn on_disk<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&crate::config::Recording) -> Result<T, Problem> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, Problem>> {
+        let configuration = Arc::clone(&self.configuration);
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || run(&configuration.recording)).await;
+            done.unwrap_or_else(|_| Err(Problem::new(500, "internal", "reading recordings failed")))
+        })
     }
 
     pub(crate) fn set_stage(&self, stage: Stage) {
@@ -170,6 +191,22 @@ impl control::Engine for Bridge {
         }
     }
 
+    fn recordings(&self, limit: usize) -> BoxFuture<'_, Result<Value, Problem>> {
+        self.on_disk(move |settings| recording::list(settings, limit))
+    }
+
+    fn recording(&self, call: CallId) -> BoxFuture<'_, Result<Value, Problem>> {
+        self.on_disk(move |settings| recording::timeline(settings, call))
+    }
+
+    fn recording_audio(&self, call: CallId) -> BoxFuture<'_, Result<std::fs::File, Problem>> {
+        self.on_disk(move |settings| recording::audio(settings, call))
+    }
+
+    fn delete_recording(&self, call: CallId) -> BoxFuture<'_, Result<(), Problem>> {
+        self.on_disk(move |settings| recording::delete(settings, call))
+    }
+
     fn metrics(&self) -> BoxFuture<'_, String> {
         let (done, told) = oneshot::channel();
         // A scrape of an engine that is stuck must still be answered: with what is known.
@@ -177,6 +214,9 @@ impl control::Engine for Bridge {
         Box::pin(async move {
             if asked {
                 let _ = tokio::time::timeout(Duration::from_millis(500), told).await;
+            }
+            if let Some(recorder) = self.recorder.get() {
+                recording::show(recorder, &self.metrics);
             }
             if let Some(process) = process::read() {
                 self.metrics.set_process(&process);

@@ -57,6 +57,9 @@ pub(crate) struct Parts {
     pub(crate) records: Arc<Outbox<Box<Cdr>>>,
     pub(crate) events: Arc<Outbox<PublicEvent>>,
     pub(crate) resolver: Resolver,
+    /// Where recordings are ordered, if any are made, and their audio goes.
+    pub(crate) recorder: Option<recorder::io::Handle>,
+    pub(crate) taps: media_relay::Taps,
     pub(crate) tls: Option<Arc<signaling::io::Tls>>,
     /// Where streams live.
     pub(crate) runtime: tokio::runtime::Handle,
@@ -147,6 +150,7 @@ struct Turning {
     records: Arc<Outbox<Box<Cdr>>>,
     events: Arc<Outbox<PublicEvent>>,
     resolver: Resolver,
+    recorder: Option<recorder::io::Handle>,
     /// Events of this turn, handed over at its end.
     told: Vec<PublicEvent>,
     /// What the sockets brought; kept to be filled again.
@@ -165,7 +169,7 @@ impl Turning {
             epoll.add(streams, EpollEvent::new(EpollFlags::EPOLLIN, STREAMS))?;
         }
         epoll.add(parts.inbox.bell().as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, INBOX))?;
-        let relay = Relay::start(configuration, &parts.inbox, chance())?;
+        let relay = Relay::start(configuration, &parts.inbox, chance(), parts.taps)?;
         let now = clock::io::now();
         let calls_config = Arc::new(wiring::calls(configuration, sockets.listeners()));
         Ok(Self {
@@ -183,6 +187,7 @@ impl Turning {
             records: parts.records,
             events: parts.events,
             resolver: parts.resolver,
+            recorder: parts.recorder,
             told: Vec::new(),
             inputs: Vec::new(),
         })
@@ -209,6 +214,9 @@ impl Turning {
         self.settle(now);
         self.send(now);
         self.relay.hand_over();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.hand_over();
+        }
         if !self.told.is_empty() {
             let weight = self.told.len();
             self.events.push(self.told.drain(..), weight);
@@ -265,6 +273,9 @@ impl Turning {
                     let _ = told.send(());
                 }
                 Note::Resolved(id, targets) => self.calls.handle_input(now, Input::Resolved { id, targets }),
+                Note::Recorded(call, line, what) => {
+                    self.calls.handle_input(now, Input::Recorded { call, line, what });
+                }
                 Note::Gauges(told) => self.show_gauges(told),
                 Note::Stop => {
                     self.calls.handle_input(now, Input::Shutdown);
@@ -348,6 +359,11 @@ impl Turning {
             Output::Cdr(cdr) => {
                 if !self.records.push([cdr], 1) {
                     tracing::error!("a call record was lost: the disk is too slow");
+                }
+            }
+            Output::Record(order) => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.order(super::recording::order(now, order));
                 }
             }
             Output::Observe(observation) => self.observe(&observation),

@@ -8,6 +8,7 @@ mod inbox;
 mod logging;
 mod outbox;
 mod process;
+mod recording;
 mod relay;
 mod resolver;
 mod sockets;
@@ -105,7 +106,11 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     let counted = Arc::clone(&metrics);
     let records =
         cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
-    let teller = teller::Teller::start(Arc::clone(&events))?;
+    let recording = recording::Recording::start(&configuration.recording, &inbox)?;
+    if let Some(recording) = &recording {
+        bridge.shows(recording.gauges());
+    }
+    let teller = teller::Teller::start(Arc::clone(&events), recording.as_ref().map(recording::Recording::handle))?;
     let tls = match &configuration.sip.tls {
         Some(files) => Some(Arc::new(signaling::io::Tls::load(files.clone())?)),
         None => None,
@@ -120,6 +125,8 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         metrics: Arc::clone(&metrics),
         records: records.outbox(),
         events: teller.outbox(),
+        recorder: recording.as_ref().map(recording::Recording::handle),
+        taps: recording.as_ref().map(recording::Recording::taps).unwrap_or_default(),
         tls,
         runtime: runtime.handle().clone(),
         resolver: resolver::Resolver::start(
@@ -137,6 +144,9 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     engine.finish();
     records.finish();
     teller.finish();
+    if let Some(recording) = recording {
+        recording.finish();
+    }
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     served
@@ -171,6 +181,7 @@ async fn watch(
     tell_systemd(&[NotifyState::Ready, NotifyState::Status("taking calls")]);
     tracing::info!(socket = %configuration.control.socket.display(), "ready");
     let watchdog = tokio::spawn(feed_watchdog(engine.pulse()));
+    let sweeper = tokio::spawn(recording::expire(configuration.recording.clone()));
     let ended = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
@@ -193,6 +204,7 @@ async fn watch(
     stopping.send_replace(true);
     let _ = tokio::time::timeout(Duration::from_secs(1), api).await;
     watchdog.abort();
+    sweeper.abort();
     ended
 }
 

@@ -25,7 +25,12 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// Reads prompts and music and starts the workers; `inbox` is woken by their news.
-    pub(crate) fn start(configuration: &Configuration, inbox: &Inbox, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        configuration: &Configuration,
+        inbox: &Inbox,
+        seed: u64,
+        taps: media_relay::Taps,
+    ) -> anyhow::Result<Self> {
         let media = &configuration.media;
         let mut library = Library::default();
         read_clips(&mut library, &media.prompts, "");
@@ -37,7 +42,7 @@ impl Relay {
             workers: media.workers,
             seed,
             library: Arc::new(library),
-            ..Config::default()
+            taps,
         };
         let relay = media_relay::io::Relay::start(config, inbox.bell()).context("cannot start the audio workers")?;
         Ok(Self { gauges: relay.gauges(), relay, external: media.external_address, overloaded: 0 })

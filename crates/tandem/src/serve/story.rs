@@ -65,6 +65,15 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::LegHold { leg, holds } => {
             info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" });
         }
+        Happening::RecordingStarted { .. } => info!(%call, "recording"),
+        Happening::RecordingPaused { for_ms } => info!(%call, for_ms, "recording paused"),
+        Happening::RecordingResumed {} => info!(%call, "recording goes on"),
+        Happening::RecordingFailed { reason } => {
+            warn!(%call, reason, "the recording cannot be written; the call goes on")
+        }
+        Happening::RecordingFinished { duration_ms, bytes, complete, .. } => {
+            info!(%call, duration_ms, bytes, complete, "recording finished");
+        }
         Happening::AgentState { .. } | Happening::TrunkUp { .. } | Happening::TrunkDown { .. } => {
             tell_other(&event.what);
         }

@@ -5,6 +5,7 @@ use super::outbox::Outbox;
 use calls::{Cdr, PublicEvent, TransferState};
 use control::Events;
 use metrics::Metrics;
+use recorder::io::Handle;
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 /// Events that may wait; at this many the readers lose the newest, and the log says so.
@@ -20,7 +21,8 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    pub(crate) fn start(events: Arc<Events>) -> std::io::Result<Self> {
+    /// Tells `events`, and the recorder where there is one.
+    pub(crate) fn start(events: Arc<Events>, recorder: Option<Handle>) -> std::io::Result<Self> {
         let outbox = Arc::new(Outbox::new(BOUND, LINGER));
         let queue: Arc<Outbox<PublicEvent>> = Arc::clone(&outbox);
         let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
@@ -33,6 +35,11 @@ impl Teller {
                 for event in &batch.items {
                     super::story::tell(event);
                     events.publish(event);
+                    if let Some(recorder) = &recorder
+                        && let Some(order) = super::recording::mention(event)
+                    {
+                        recorder.mention(order);
+                    }
                 }
                 if batch.last {
                     return;

@@ -164,12 +164,30 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
             within: configuration.codes.within,
         },
         user_to_user: configuration.sip.user_to_user,
+        recording: recording(&configuration.recording),
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
             next_target: configuration.sip.next_target,
             ..calls::Limits::default()
         },
+    }
+}
+
+fn recording(recording: &config::Recording) -> calls::Recording {
+    calls::Recording {
+        when: match recording.when {
+            config::RecordingWhen::Never => calls::RecordingWhen::Never,
+            config::RecordingWhen::Answer => calls::RecordingWhen::Answer,
+            config::RecordingWhen::Consent => calls::RecordingWhen::Consent,
+        },
+        lines: recording.lines.clone(),
+        channels: match recording.channels {
+            config::RecordingChannels::Stereo => calls::RecordingChannels::Stereo,
+            config::RecordingChannels::Parties => calls::RecordingChannels::Parties,
+        },
+        whisper: recording.whisper,
+        pause: recording.pause,
     }
 }
 

@@ -1,0 +1,315 @@
+//! The call's recording: it begins with the caller's answer (or their consent), follows the audio plan through every handoff, and
+//! ends with the call. What is tapped, and who is said to be on which channel, follow from the plan as it is sent.
+//!
+//! ```text
+//!  Off ──caller answered, consent──> On ──pause──> paused ──resume, [`Timer::RecordingPause`]──> On
+//!                                    └──────────────┴── stop, end of the call ──> Over
+//! ```
+
+use super::{Call, Stage};
+use crate::{
+    Happening, Problem, RecordOrder, RecordingAction, RecordingChannels, RecordingRecord, RecordingWhen, Reply, config,
+    plan::{Hears, Part, Plan, Seat, Then},
+    step::{Step, Timer},
+};
+use core::time::Duration;
+use media_relay::{Command, PortId, Tap, TapId};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// The longest pause one request may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Recording {
+    /// The caller agreed, by an event.
+    pub(super) consent: bool,
+    pub(super) record: Option<RecordingRecord>,
+    over: bool,
+    paused: bool,
+    tapped: Taps,
+    heard: Heard,
+}
+
+type Taps = SmallVec<[(PortId, Tap); 4]>;
+type Heard = Vec<(u8, String)>;
+
+impl Call {
+    /// Brings taps and timeline up to the plan. To be called after each step.
+    pub(super) fn record(&mut self, step: &mut Step<'_>) {
+        if self.recording.record.is_none() {
+            if !self.is_to_be_recorded(step) {
+                return;
+            }
+            self.begin_recording(step);
+        }
+        if self.recording.over {
+            return;
+        }
+        // Consent may be taken back: what was agreed to until then stays.
+        let agreed = self.recording.consent || step.config.recording.when != RecordingWhen::Consent;
+        if self.stage == Stage::Ending || !agreed {
+            return self.finish_recording(step);
+        }
+        let (taps, heard) = if self.recording.paused {
+            (Taps::new(), Heard::new())
+        } else {
+            wanted(tap_id(step), &step.config.recording, &self.seats(), &self.plan, |port| self.name_of(port))
+        };
+        self.tap(step, taps);
+        if heard != self.recording.heard {
+            step.record(RecordOrder::Heard { tap: tap_id(step), who: heard.clone() });
+            self.recording.heard = heard;
+        }
+    }
+
+    fn is_to_be_recorded(&self, step: &Step<'_>) -> bool {
+        let config = &step.config.recording;
+        let agreed = match config.when {
+            RecordingWhen::Never => return false,
+            RecordingWhen::Answer => true,
+            RecordingWhen::Consent => self.recording.consent,
+        };
+        let line = config.lines.is_empty() || config.lines.iter().any(|line| **line == *self.about.line);
+        agreed && line && self.stage != Stage::Ending && self.caller_answered()
+    }
+
+    fn begin_recording(&mut self, step: &mut Step<'_>) {
+        let config = &step.config.recording;
+        let channels = channels(config);
+        let record =
+            RecordingRecord { started: step.time(), ended: None, paused_ms: 0, paused_since: None, failed: None };
+        self.recording.record = Some(record);
+        step.record(RecordOrder::Start {
+            tap: tap_id(step),
+            call: step.id,
+            line: self.about.line.to_string(),
+            channels: channels.clone(),
+        });
+        step.publish(Happening::RecordingStarted { channels });
+    }
+
+    fn tap(&mut self, step: &mut Step<'_>, taps: Taps) {
+        for (port, _) in &self.recording.tapped {
+            if !taps.iter().any(|(other, _)| other == port) {
+                step.media(Command::Tap { port: *port, tap: None });
+            }
+        }
+        for (port, tap) in &taps {
+            if !self.recording.tapped.contains(&(*port, *tap)) {
+                step.media(Command::Tap { port: *port, tap: Some(*tap) });
+            }
+        }
+        self.recording.tapped = taps;
+    }
+
+    fn finish_recording(&mut self, step: &mut Step<'_>) {
+        self.resume_recording(step);
+        self.tap(step, Taps::new());
+        self.recording.over = true;
+        step.disarm(Timer::RecordingPause);
+        step.record(RecordOrder::Finish { tap: tap_id(step) });
+        let time = step.time();
+        if let Some(record) = &mut self.recording.record {
+            record.ended = Some(time);
+        }
+    }
+
+    /// What the API asks of the recording.
+    pub(super) fn recording_request(&mut self, step: &mut Step<'_>, action: RecordingAction) -> Result<Reply, Problem> {
+        if self.recording.record.is_none() {
+            return Err(Problem::conflict("this call is not recorded"));
+        }
+        if self.recording.over {
+            return Err(Problem::conflict("the recording of this call is over"));
+        }
+        match action {
+            RecordingAction::Pause { lasting } => {
+                let lasting = lasting.unwrap_or(step.config.recording.pause);
+                if lasting.is_zero() || lasting > LONGEST_PAUSE {
+                    return Err(Problem::invalid("for", "expected 1ms to 1h"));
+                }
+                self.pause_recording(step, lasting);
+            }
+            RecordingAction::Resume => self.resume_recording(step),
+            RecordingAction::Stop => self.finish_recording(step),
+        }
+        Ok(Reply::Done(crate::DoneReply { done: true }))
+    }
+
+    /// Nothing is kept for so long; a pause within a pause only moves its end.
+    fn pause_recording(&mut self, step: &mut Step<'_>, lasting: Duration) {
+        step.arm(Timer::RecordingPause, lasting);
+        if !std::mem::replace(&mut self.recording.paused, true) {
+            let time = step.time();
+            if let Some(record) = &mut self.recording.record {
+                record.paused_since = Some(time);
+            }
+            step.record(RecordOrder::Pause { tap: tap_id(step) });
+            let for_ms = u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
+            step.publish(Happening::RecordingPaused { for_ms });
+        }
+    }
+
+    /// [`Timer::RecordingPause`], or by command.
+    pub(super) fn resume_recording(&mut self, step: &mut Step<'_>) {
+        step.disarm(Timer::RecordingPause);
+        if std::mem::replace(&mut self.recording.paused, false) {
+            let time = step.time();
+            if let Some(record) = &mut self.recording.record {
+                record.paused_ms += record.paused_since.take().map_or(0, |since| time.ms_since(since));
+            }
+            step.record(RecordOrder::Resume { tap: tap_id(step) });
+            step.publish(Happening::RecordingResumed {});
+        }
+    }
+
+    /// The recorder's disk refuses it: the call goes on.
+    pub(crate) fn recording_failed(&mut self, step: &mut Step<'_>, reason: &str) {
+        if let Some(record) = &mut self.recording.record {
+            record.failed = Some(reason.to_owned());
+        }
+        step.publish(Happening::RecordingFailed { reason: reason.to_owned() });
+    }
+
+    fn name_of(&self, port: PortId) -> String {
+        self.leg_of_port(port).map(|leg| leg.record.name.clone()).unwrap_or_default()
+    }
+}
+
+/// One recording a call: its number is the call's.
+fn tap_id(step: &Step<'_>) -> TapId {
+    TapId(step.key.0)
+}
+
+fn channels(config: &config::Recording) -> Vec<String> {
+    let names: &[&str] = match config.channels {
+        RecordingChannels::Stereo => &["caller", "heard"],
+        RecordingChannels::Parties => &["caller", "ai", "human", "played"],
+    };
+    names.iter().copied().chain(config.whisper.then_some("whisper")).map(str::to_owned).collect()
+}
+
+/// Which audio of which port goes to which channel, and who is on it. Whoever is not heard by the caller is not on it either: a
+/// human who is told what it is about, or consults somebody, and an AI that has been muted.
+fn wanted(
+    id: TapId,
+    config: &config::Recording,
+    seats: &[Seat],
+    plan: &Plan,
+    name: impl Fn(PortId) -> String,
+) -> (Taps, Heard) {
+    let (mut taps, mut heard) = (Taps::new(), Heard::new());
+    let whisper_channel = if config.channels == RecordingChannels::Stereo { 2 } else { 4 };
+    let caller_hears = seats.iter().find(|seat| seat.part == Part::Caller);
+    let caller_hears = caller_hears.and_then(|seat| plan.iter().find(|(port, _)| *port == seat.port));
+    for (seat, (port, hears)) in seats.iter().zip(plan) {
+        let (mut received, mut sent) = (None, None);
+        match &seat.part {
+            Part::Caller => {
+                // What a caller sends who holds us is music of their own.
+                received = (!seat.holds).then_some(0);
+                let (voice, played) = match config.channels {
+                    RecordingChannels::Stereo => (Some(1), Some(1)),
+                    RecordingChannels::Parties => (None, Some(3)),
+                };
+                let (channel, who) = match hears {
+                    Hears::Nothing | Hears::Silence => (voice, None),
+                    Hears::Leg(other) => (voice, Some(name(*other))),
+                    Hears::Ringback => (played, Some("ringback".to_owned())),
+                    Hears::Playing(playing) if playing.first.is_empty() && matches!(playing.then, Then::Loop(_)) => {
+                        (played, Some("music".to_owned()))
+                    }
+                    Hears::Playing(_) => (played, Some("prompt".to_owned())),
+                };
+                sent = channel;
+                heard.extend(received.map(|channel| (channel, name(*port))));
+                heard.extend(sent.zip(who));
+            }
+            Part::Ai | Part::Human if config.channels == RecordingChannels::Parties => {
+                if matches!(caller_hears, Some((_, Hears::Leg(other))) if other == port) {
+                    let channel = if seat.part == Part::Ai { 1 } else { 2 };
+                    received = Some(channel);
+                    heard.push((channel, name(*port)));
+                }
+            }
+            Part::Candidate(Some(_)) if config.whisper && matches!(hears, Hears::Playing(_)) => {
+                sent = Some(whisper_channel);
+                heard.push((whisper_channel, name(*port)));
+            }
+            _ => {}
+        }
+        if received.is_some() || sent.is_some() {
+            taps.push((*port, Tap { id, received, sent }));
+        }
+    }
+    (taps, heard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Playing, Scene, plan};
+
+    const CALLER: PortId = PortId(1);
+    const AI: PortId = PortId(2);
+    const HUMAN: PortId = PortId(3);
+
+    fn playing(number: u32, then: Then) -> Playing {
+        let first =
+            if then == Then::Silence { SmallVec::from_iter(["incoming-handoff".into()]) } else { SmallVec::new() };
+        Playing { number, first, then }
+    }
+
+    fn seat(port: PortId, part: Part) -> Seat {
+        Seat { port, part, holds: false }
+    }
+
+    /// `caller 0<1>` reads: what the caller says on channel 0, what they hear on channel 1.
+    fn shown(scene: &Scene, seats: &[Seat], config: &config::Recording) -> (String, String) {
+        let plan = plan(scene, seats);
+        let name = |port| ["caller", "ai-1", "human-1"][port_index(port)].to_owned();
+        let (taps, heard) = wanted(TapId(1), config, seats, &plan, name);
+        let channel = |channel: Option<u8>| channel.map_or("-".to_owned(), |channel| channel.to_string());
+        let taps: Vec<String> = taps
+            .iter()
+            .map(|(port, tap)| format!("{} {}<{}>", name(*port), channel(tap.received), channel(tap.sent)))
+            .collect();
+        let heard: Vec<String> = heard.iter().map(|(channel, who)| format!("{channel}:{who}")).collect();
+        (taps.join(", "), heard.join(" "))
+    }
+
+    fn port_index(port: PortId) -> usize {
+        port.0 as usize - 1
+    }
+
+    #[test]
+    fn the_table_of_what_is_recorded() {
+        use Part::{Ai, Caller, Candidate, Human};
+        let music = || playing(1, Then::Loop("music/default".into()));
+        let whisper = || Candidate(Some(playing(2, Then::Silence)));
+        let (c, a) = (|| seat(CALLER, Caller), || seat(AI, Ai));
+        let held = |port, part| Seat { port, part, holds: true };
+        let with_human = || Scene::WithHuman { held: music() };
+        let stereo = config::Recording::default();
+        let parties = config::Recording { channels: RecordingChannels::Parties, ..stereo.clone() };
+        let told = config::Recording { whisper: true, ..stereo.clone() };
+        #[rustfmt::skip]
+        let table: Vec<(&str, Scene, Vec<Seat>, &config::Recording, &str, &str)> = vec![
+            ("with AI",                   Scene::WithAi,           vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:ai-1"),
+            ("last words",                Scene::LastWords,        vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:ai-1"),
+            ("waiting",                   Scene::Waiting(music()), vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:music"),
+            ("whisper is left out",       Scene::Waiting(music()), vec![c(), a(), seat(HUMAN, whisper())],     &stereo,  "caller 0<1>",                "0:caller 1:music"),
+            ("whisper on its own channel", Scene::Waiting(music()), vec![c(), a(), seat(HUMAN, whisper())],    &told,    "caller 0<1>, human-1 -<2>",  "0:caller 1:music 2:human-1"),
+            ("with human",                with_human(),            vec![c(), seat(HUMAN, Human)],              &stereo,  "caller 0<1>",                "0:caller 1:human-1"),
+            ("human holds",               with_human(),            vec![c(), held(HUMAN, Human)],              &stereo,  "caller 0<1>",                "0:caller 1:music"),
+            ("caller holds",              with_human(),            vec![held(CALLER, Caller), seat(HUMAN, Human)], &stereo, "caller -<1>",             ""),
+            ("parties: with AI",          Scene::WithAi,           vec![c(), a()],                             &parties, "caller 0<->, ai-1 1<->",     "0:caller 1:ai-1"),
+            ("parties: waiting",          Scene::Waiting(music()), vec![c(), a(), seat(HUMAN, whisper())],     &parties, "caller 0<3>",                "0:caller 3:music"),
+            ("parties: with human",       with_human(),            vec![c(), a(), seat(HUMAN, Human)],         &parties, "caller 0<->, human-1 2<->",  "0:caller 2:human-1"),
+        ];
+        for (state, scene, seats, config, taps, heard) in table {
+            assert_eq!(shown(&scene, &seats, config), (taps.to_owned(), heard.to_owned()), "{state}");
+        }
+    }
+}
