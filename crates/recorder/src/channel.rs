@@ -21,7 +21,9 @@ const AHEAD: i64 = 32_000;
 /// A frame's numbers, in samples; `arrival` on the recording's clock.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Placed {
-    pub(crate) source: u32,
+    pub(crate) source: u64,
+    /// Timestamp units of a sample.
+    pub(crate) unit: i64,
     pub(crate) timestamp: u32,
     pub(crate) arrival: i64,
 }
@@ -44,14 +46,15 @@ pub(crate) struct Channel {
 /// A point of a source's time line.
 #[derive(Copy, Clone, Debug)]
 struct Line {
-    source: u32,
+    source: u64,
+    unit: i64,
     timestamp: u32,
     position: i64,
 }
 
 impl Line {
     fn position(self, timestamp: u32) -> i64 {
-        self.position + i64::from(timestamp.wrapping_sub(self.timestamp).cast_signed())
+        self.position + i64::from(timestamp.wrapping_sub(self.timestamp).cast_signed()) / self.unit
     }
 }
 
@@ -96,7 +99,8 @@ impl Channel {
     fn anchor(&mut self) {
         let Some((first, _)) = self.waiting.first() else { return };
         let known = self.line.filter(|line| line.source == first.source);
-        let fresh = Line { source: first.source, timestamp: first.timestamp, position: first.arrival };
+        let fresh =
+            Line { source: first.source, unit: first.unit, timestamp: first.timestamp, position: first.arrival };
         let shift = |line: Line| {
             self.waiting.iter().map(|(frame, _)| frame.arrival - line.position(frame.timestamp)).min().unwrap_or(0)
         };
@@ -154,8 +158,8 @@ impl Channel {
 mod tests {
     use super::*;
 
-    fn placed(source: u32, timestamp: u32, arrival: i64) -> Placed {
-        Placed { source, timestamp, arrival }
+    fn placed(source: u64, timestamp: u32, arrival: i64) -> Placed {
+        Placed { source, unit: 1, timestamp, arrival }
     }
 
     fn all(channel: &mut Channel, count: usize) -> Vec<i16> {
@@ -267,7 +271,7 @@ mod tests {
     fn timestamps_that_lie_cost_no_memory() {
         let mut channel = Channel::default();
         for n in 0..10_000u32 {
-            channel.frame(placed(n % 3, n.wrapping_mul(0x9e37_79b9), i64::from(n) * 10), &[1; 160]);
+            channel.frame(placed(u64::from(n % 3), n.wrapping_mul(0x9e37_79b9), i64::from(n) * 10), &[1; 160]);
         }
         assert!(channel.buffer.len() <= usize::try_from(AHEAD).unwrap() && channel.waiting.len() <= LOOKED_AT);
     }

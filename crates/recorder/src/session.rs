@@ -5,7 +5,7 @@ use crate::{
     channel::{Channel, Placed},
 };
 use clock::Monotonic;
-use media_relay::{Codec, Frame};
+use media_relay::{Codec, Decoder, Frame, MAX_DECODED};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -48,14 +48,18 @@ pub struct Session {
     end: Option<u64>,
     /// In samples; the last may still be open.
     pauses: Vec<(u64, Option<u64>)>,
+    ears: Vec<Option<Ear>>,
+    room: Box<[i16; MAX_DECODED]>,
     decoded: Vec<i16>,
 }
 
 impl Session {
     /// Begins at `start`, with so many channels (from 1 to 8).
     pub fn new(start: Monotonic, channels: usize) -> Self {
-        let channels = (0..channels.clamp(1, MAX_CHANNELS)).map(|_| Channel::default()).collect();
-        Self { start, channels, given: 0, end: None, pauses: Vec::new(), decoded: Vec::new() }
+        let channels: Vec<Channel> = (0..channels.clamp(1, MAX_CHANNELS)).map(|_| Channel::default()).collect();
+        let ears = channels.iter().map(|_| None).collect();
+        let (room, decoded) = (Box::new([0; MAX_DECODED]), Vec::new());
+        Self { start, channels, given: 0, end: None, pauses: Vec::new(), ears, room, decoded }
     }
 
     /// How many channels there are.
@@ -75,10 +79,23 @@ impl Session {
 
     /// Audio passed the relay.
     pub fn frame(&mut self, frame: &Frame, payload: &[u8]) {
-        let Some(channel) = self.channels.get_mut(usize::from(frame.channel)) else { return };
-        let placed =
-            Placed { source: frame.source, timestamp: frame.timestamp, arrival: position(self.start, frame.at) };
-        decode(frame.codec, payload, &mut self.decoded);
+        let number = usize::from(frame.channel);
+        let (Some(channel), Some(ear)) = (self.channels.get_mut(number), self.ears.get_mut(number)) else { return };
+        let unit = frame.codec.clock_rate() / RATE;
+        let placed = Placed {
+            // Timestamps of another unit are those of another source.
+            source: u64::from(unit) << 32 | u64::from(frame.source),
+            unit: unit.into(),
+            timestamp: frame.timestamp,
+            arrival: position(self.start, frame.at),
+        };
+        if ear.as_ref().is_none_or(|ear| ear.source != frame.source || ear.codec != frame.codec) {
+            *ear = Some(Ear::new(frame.source, frame.codec));
+        }
+        self.decoded.clear();
+        if let Some(ear) = ear {
+            ear.hear(payload, &mut self.room, &mut self.decoded);
+        }
         channel.frame(placed, &self.decoded);
     }
 
@@ -162,7 +179,36 @@ fn position(start: Monotonic, at: Monotonic) -> i64 {
     if at >= start { samples(at.since(start)) } else { -samples(start.since(at)) }
 }
 
-fn decode(codec: Codec, payload: &[u8], samples: &mut Vec<i16>) {
-    samples.clear();
-    samples.extend(payload.iter().map(|word| codec.decode(*word)));
+/// One channel's way from payloads to samples at [`RATE`].
+#[derive(Debug)]
+struct Ear {
+    source: u32,
+    codec: Codec,
+    decoder: Decoder,
+    /// The last samples at 16 kHz, for the filter that halves the rate.
+    before: [i16; 6],
+}
+
+impl Ear {
+    fn new(source: u32, codec: Codec) -> Self {
+        Self { source, codec, decoder: Decoder::new(codec), before: [0; 6] }
+    }
+
+    fn hear(&mut self, payload: &[u8], room: &mut [i16; MAX_DECODED], samples: &mut Vec<i16>) {
+        let count = self.decoder.decode(payload, room);
+        let heard = &room[..count];
+        if self.codec.sample_rate() == RATE {
+            return samples.extend_from_slice(heard);
+        }
+        // A half-band filter, then every other sample.
+        let wide: Vec<i16> = self.before.iter().chain(heard).copied().collect();
+        samples.extend(wide.windows(7).step_by(2).map(|w| {
+            let sum =
+                16 * i32::from(w[3]) + 9 * (i32::from(w[2]) + i32::from(w[4])) - i32::from(w[0]) - i32::from(w[6]);
+            i16::try_from((sum / 32).clamp(i16::MIN.into(), i16::MAX.into())).unwrap_or(0)
+        }));
+        if let Some(last) = wide.last_chunk::<6>() {
+            self.before = *last;
+        }
+    }
 }

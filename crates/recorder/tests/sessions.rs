@@ -114,6 +114,26 @@ fn a_pause_that_never_ends_lasts_to_the_end() {
     assert!(samples[800..].iter().all(|it| *it == 0) && samples.len() == 8_000);
 }
 
+/// G.722's clock counts 8,000 for its 16,000 samples a second (RFC 3551 section 4.5.2), L16's counts every sample.
+#[test]
+fn wideband_audio_lies_on_the_same_clock_at_the_recordings_rate() {
+    for (codec, step) in [(Codec::L16At16k, 320u32), (Codec::L16At8k, 160)] {
+        let mut session = Session::new(start(), 1);
+        let mut samples = Vec::new();
+        for n in 0..100u32 {
+            let payload: Vec<u8> = [1_000i16; 320][..step as usize].iter().flat_map(|it| it.to_be_bytes()).collect();
+            let at = start() + ms(20) * n;
+            session.frame(&Frame { channel: 0, codec, at, timestamp: n * step, source: 1 }, &payload);
+            session.take(at, &mut samples);
+        }
+        session.finish(start() + ms(2_500));
+        session.take_rest(&mut samples);
+        assert_eq!(samples.len(), 20_000);
+        assert!(samples[8..16_000].iter().all(|it| *it == 1_000), "{codec:?}");
+        assert!(samples[16_000..].iter().all(|it| *it == 0), "{codec:?}");
+    }
+}
+
 proptest! {
     /// Whatever a network does within 100 ms: frames that came are where they belong, once, and what did not come is silence.
     #[test]
