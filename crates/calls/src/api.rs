@@ -2,7 +2,10 @@
 
 mod agents;
 
-use crate::{CallId, DecisionRecord, LegRecord, Problem, RecordingRecord, Source, Time, TimelineEntry, TransferId, TransferRecord};
+use crate::{
+    CallId, DecisionRecord, LegRecord, Problem, RecordingRecord, Source, Time, TimelineEntry, TransferId,
+    TransferRecord,
+};
 pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, QueueSummary};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};

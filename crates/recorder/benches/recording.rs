@@ -106,6 +106,8 @@ fn stream(port: PortId) -> Stream {
         may_send: true,
         may_receive: true,
         nat: Latching::Sdp,
+        alternatives: Vec::new(),
+        opus: Default::default(),
         srtp: None,
         rtcp_mux: false,
     }

@@ -24,7 +24,8 @@ pub use session_timer::SessionTimer;
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
     FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern, Ping,
-    Profile, Reach, Recording, RecordingChannels, RecordingFormat, RecordingWhen, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Profile, Reach, Recording, RecordingChannels, RecordingFormat, RecordingWhen, Refuge, Register, RequestUri, Route,
+    Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 
