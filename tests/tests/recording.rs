@@ -81,15 +81,16 @@ async fn the_recording_of_a_whole_handoff_misses_and_repeats_nothing_and_keeps_t
         .collect();
     ensure!(who == ["ai-1", "music", "human-1", "music", "ai-2"], "heard: {who:?}");
     let music = timeline["segments"].as_array().context("segments")?.iter().find(|it| it["who"] == "music");
-    let at = |key: &str| music.and_then(|music| music[key].as_u64()).map_or(0, |ms| ms as usize * 8);
+    let at = |key: &str| music.map_or(0, |music| samples(&music[key]));
     let held = &recording.right[at("from_ms") + 800..at("to_ms") - 800];
     ensure!(power(held) > 100.0 * 100.0, "no music while the caller waits: {}", power(held).sqrt());
 
     let whispered = human.audio().received();
     let first = whispered.iter().position(|packet| power(&packet.samples()) > 300.0 * 300.0).context("no whisper")?;
     let whisper: Vec<i16> = whispered[first..].iter().take(100).flat_map(Received::samples).collect();
-    let elapsed = whispered[first].at.as_secs_f64() - heard[0].at.as_secs_f64();
-    let position = usize::try_from(right + (elapsed * 8_000.0) as i64)?;
+    let micros = |packet: &Received| i64::try_from(packet.at.as_micros());
+    let elapsed = micros(&whispered[first])? - micros(&heard[0])?;
+    let position = usize::try_from(right + elapsed * 8 / 1_000)?;
     for (side, channel) in [("left", &recording.left), ("right", &recording.right)] {
         let correlation = correlation(&whisper, &channel[position..position + whisper.len()]);
         ensure!(correlation.abs() <= 0.05, "the whisper is on the {side}: {correlation:.3}");
@@ -119,7 +120,7 @@ async fn fault_30_a_pause_leaves_a_gap_of_its_length_and_deletion_leaves_nothing
     let recording = Recording::read(stage.daemon.folder(), &talk.id)?;
     let gap = &recording.timeline["gaps"][0];
     ensure!(gap["reason"] == "paused", "{}", recording.timeline);
-    let at = |key: &str| gap[key].as_u64().map_or(0, |ms| ms as usize * 8);
+    let at = |key: &str| samples(&gap[key]);
     let (from, to) = (at("from_ms") + 8, at("to_ms"));
     ensure!(to - from >= 8 * 1_400, "{gap}");
     for side in [&recording.left, &recording.right] {
@@ -155,7 +156,7 @@ async fn killed_in_mid_call_the_recording_plays_up_to_the_last_second() -> Resul
     tokio::time::timeout(SOON, talk.caller.audio().hears(100 + random % 50)).await?;
     let heard = talk.caller.audio().received();
     stage.daemon.signal(Kill::SIGKILL)?;
-    let lasted = (heard[heard.len() - 1].at - heard[0].at).as_millis() as usize;
+    let lasted = usize::try_from((heard[heard.len() - 1].at - heard[0].at).as_millis())?;
 
     let part = files_below(&directory)?.into_iter().find(|path| path.to_string_lossy().ends_with(".wav.part"));
     let bytes = fs::read(part.context("no partial file")?)?;
@@ -198,17 +199,23 @@ async fn fault_21_a_disk_that_fills_costs_the_recording_and_never_the_call() -> 
     let failed = talk.events.until("recording.failed", Duration::from_secs(40)).await.context("nobody was told")?;
     ensure!(failed["data"]["reason"].as_str().is_some_and(|why| why.contains("No space left")), "{failed}");
     ensure!(stage.metric("tandem_recording_errors_total").await? >= 1.0);
-    ensure!(stage.daemon.log().contains("a recording cannot be written"), "nothing in the log");
     hears(&talk.caller, &talk.ai).await?;
     hears(&talk.ai, &talk.caller).await?;
     talk.caller.hang_up();
     is_hung_up(&talk.ai).await?;
     let finished = talk.event("recording.finished").await?;
     ensure!(finished["data"]["complete"] == false, "{finished}");
+    // Logs are written in order, and the end of the recording was told after its failure.
+    ensure!(stage.daemon.log().contains("the recording cannot be written"), "nothing in the log");
     let record = stage.daemon.records()?.pop().context("no CDR")?;
     ensure!(record["recording"]["failed"].is_string(), "{record}");
     stage.daemon.stop().await?;
     Ok(())
+}
+
+/// Milliseconds of a timeline as samples.
+fn samples(ms: &Value) -> usize {
+    usize::try_from(ms.as_u64().unwrap_or(0)).unwrap_or(usize::MAX / 8) * 8
 }
 
 /// A recording of two channels, and what stands beside it.

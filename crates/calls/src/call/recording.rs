@@ -251,6 +251,9 @@ mod tests {
     use super::*;
     use crate::plan::{Playing, Scene, plan};
 
+    /// A state's name, scene, seats and configuration, and what each channel holds.
+    type Row<'a> = (&'a str, Scene, Vec<Seat>, &'a config::Recording, &'a str, &'a str);
+
     const CALLER: PortId = PortId(1);
     const AI: PortId = PortId(2);
     const HUMAN: PortId = PortId(3);
@@ -295,7 +298,7 @@ mod tests {
         let parties = config::Recording { channels: RecordingChannels::Parties, ..stereo.clone() };
         let told = config::Recording { whisper: true, ..stereo.clone() };
         #[rustfmt::skip]
-        let table: Vec<(&str, Scene, Vec<Seat>, &config::Recording, &str, &str)> = vec![
+        let table: Vec<Row<'_>> = vec![
             ("with AI",                   Scene::WithAi,           vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:ai-1"),
             ("last words",                Scene::LastWords,        vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:ai-1"),
             ("waiting",                   Scene::Waiting(music()), vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:music"),

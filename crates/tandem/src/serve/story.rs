@@ -69,7 +69,7 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::RecordingPaused { for_ms } => info!(%call, for_ms, "recording paused"),
         Happening::RecordingResumed {} => info!(%call, "recording goes on"),
         Happening::RecordingFailed { reason } => {
-            warn!(%call, reason, "the recording cannot be written; the call goes on")
+            warn!(%call, reason, "the recording cannot be written; the call goes on");
         }
         Happening::RecordingFinished { duration_ms, bytes, complete, .. } => {
             info!(%call, duration_ms, bytes, complete, "recording finished");
