@@ -132,6 +132,21 @@ fn who_is_taken_off_the_line_is_not_heard_with_the_next_packet_though_nobody_wok
     let call = call(&mut relay, 1);
     assert!(call.talks());
     let [one, other] = call.ports.map(|opened| opened.port);
+    let say = |what: u8| {
+        let mut bytes = [what; 172];
+        bytes[..12].copy_from_slice(&[0x80, 0, 7, what, 0, 0, 0, 160, 0, 0, 0, 9]);
+        call.peers[0].send_to(&bytes, call.ports[0].address).unwrap();
+    };
+    // What was said before this has been counted when this was heard and the worker has turned once more.
+    let mut room = [0; 2048];
+    say(0);
+    while !matches!(call.peers[1].recv(&mut room), Ok(172) if room[171] == 0) {}
+    let opened = relay.open(CallKey(2)).unwrap();
+    relay.send(Command::Close { port: opened.port }).unwrap();
+    relay.hand_over();
+    while !matches!(relay.next_event(), Some(Event::Closed { port, .. }) if port == opened.port) {
+        std::thread::yield_now();
+    }
     let (before, mut heard) = (relay.gauges().counters().packets_received, Vec::new());
     for round in 1..=20u8 {
         let source = if round % 2 == 0 { Source::Port(one) } else { Source::Nothing };
@@ -139,14 +154,11 @@ fn who_is_taken_off_the_line_is_not_heard_with_the_next_packet_though_nobody_wok
         relay.send(Command::Plan { call: call.key, generation, sources: vec![(other, source)] }).unwrap();
         relay.hand_over();
         assert!(!relay.workers[0].bell.ringing.load(Ordering::SeqCst), "nobody rings for it");
-        let mut bytes = [round; 172];
-        bytes[..12].copy_from_slice(&[0x80, 0, 7, round, 0, 0, 0, 160, 0, 0, 0, 9]);
-        call.peers[0].send_to(&bytes, call.ports[0].address).unwrap();
+        say(round);
         while relay.gauges().counters().packets_received < before + u64::from(round) {
             std::thread::yield_now();
         }
     }
-    let mut room = [0; 2048];
     while heard.last() != Some(&20) {
         let length = call.peers[1].recv(&mut room).expect("what was sent on the line arrives");
         heard.extend((length == 172).then_some(room[171]));
