@@ -157,6 +157,11 @@ impl Leg {
         self.our_offer.as_ref().is_some_and(|offer| offer.invite.is_some())
     }
 
+    /// Whether an offer of ours has no answer yet, sent or not.
+    pub(super) fn offers(&self) -> bool {
+        self.our_offer.is_some()
+    }
+
     /// [`crate::Command::AcceptOffer`].
     pub(super) fn accept_offer(&mut self, w: &mut World<'_>, answer: Bytes) {
         let Some(peer) = self.peer_offer.take() else { return };

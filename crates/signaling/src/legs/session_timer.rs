@@ -310,7 +310,10 @@ impl Leg {
         if self.phase != Phase::Up || self.session.as_ref().is_none_or(|session| session.update.is_some()) {
             return;
         }
-        if self.dialog.as_ref().is_some_and(|dialog| dialog.takes_update) {
+        if self.offers() {
+            // What is under way, or waits for its next try after a 491, refreshes the session too (section 7.4).
+            self.refresh_later(w);
+        } else if self.dialog.as_ref().is_some_and(|dialog| dialog.takes_update) {
             self.send_refresh(w);
         } else {
             // A re-INVITE has a session description, which is call control's.

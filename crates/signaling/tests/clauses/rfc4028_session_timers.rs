@@ -157,6 +157,32 @@ fn rfc4028_10_a_peer_without_update_is_refreshed_by_a_reinvite_of_call_control()
 }
 
 #[test]
+fn rfc4028_7_4_no_second_refresh_is_due_while_the_first_waits_for_its_answer_or_its_next_try() {
+    let (mut world, _) = dialled("Session-Expires: 30;refresher=uac\n");
+    world.pass(secs(15));
+    assert!(matches!(&world.events_of(0)[..], [Event::Refresh]));
+    world.command(0, Command::Offer { leg: OUT, offer: Bytes::from_static(OFFER) });
+    world.pass(ms(5));
+    let reinvite = world.heard().remove(0);
+    world.say(&reply(&reinvite, "491 Request Pending", "", "", ""));
+    let mut reinvites = Vec::new();
+    for _ in 0..90 {
+        world.pass(ms(50));
+        for message in world.heard().into_iter().filter(|message| message.starts_with("INVITE")) {
+            world.say(&reply(&message, "100 Trying", "", "", ""));
+            reinvites.push(message);
+        }
+    }
+    assert_eq!(reinvites.len(), 1, "the next try");
+    assert!(world.events.is_empty(), "an eighth of the interval has passed, and then some: {:?}", world.events);
+    let contact = "Contact: <sip:bob@192.0.2.9:5070>\nSession-Expires: 30;refresher=uac\n";
+    world.say(&reply(&reinvites[0], "200 OK", "", contact, "v=0"));
+    assert!(matches!(&world.events_of(0)[..], [Event::OfferDone { result: Ok(_) }]));
+    world.pass(secs(16));
+    assert!(matches!(&world.events_of(0)[..], [Event::Refresh]));
+}
+
+#[test]
 fn an_update_that_the_peer_cannot_take_after_all_becomes_a_reinvite() {
     let (mut world, _) = dialled("Session-Expires: 300;refresher=uac\nAllow: UPDATE\n");
     world.pass(secs(151));
