@@ -2,11 +2,13 @@
 
 use super::{Call, MOST_AI_LOSSES, MOST_LEGS, Stage};
 use crate::{
-    AfterHuman, AiFailureStep, AiLoss, EndCause, Happening, Observation, Party, Source, dial, headers, identity,
+    AfterHuman, AiFailureStep, AiLoss, AiProfile, EndCause, Happening, Observation, Party, Source, dial, headers,
+    identity,
     leg::{Leg, Order, Peer},
     step::{Step, Timer},
 };
 use policy::{CallFact, To, TransferOptions};
+use rand::seq::IndexedRandom as _;
 use sdp::Codec;
 use signaling::LegId;
 use std::{collections::VecDeque, sync::Arc};
@@ -42,7 +44,7 @@ impl Call {
         let Some(profile) = config.ai.get(&self.profile).filter(|_| self.legs.len() < MOST_LEGS) else {
             return self.ai_lost(step, AiLoss::Unreachable, None);
         };
-        let Ok(routes) = dial::ai(&config, profile, &self.profile) else {
+        let Ok(routes) = Self::ways_to_ai(step, profile, &self.profile) else {
             return self.ai_lost(step, AiLoss::Unreachable, None);
         };
         let mut ways = self.ordered(step, routes);
@@ -54,6 +56,18 @@ impl Call {
         step.arm(Timer::AiAnswer(id), profile.answer_timeout);
         self.ai = Some(id);
         self.dial_ai_by(step, id, route, ways);
+    }
+
+    /// An AI that is an account of ours is at one of its contacts, by chance, and nowhere while it is not registered.
+    fn ways_to_ai(step: &mut Step<'_>, profile: &AiProfile, name: &str) -> Result<Vec<dial::Route>, &'static str> {
+        let elsewhere = !profile.trunks.is_empty() || profile.proxy.is_some();
+        if elsewhere || step.config.agents.account(&profile.uri).is_none() {
+            return dial::ai(step.config, profile, name);
+        }
+        let phones = step.config.agents.phones(&step.shared.registered, &profile.uri);
+        let there: Vec<_> = phones.into_iter().flatten().collect();
+        let one = there.choose(&mut step.shared.chance).ok_or("the AI is not registered")?;
+        Ok(vec![dial::Route { peer: Peer::Ai(name.to_owned()), ..dial::phone(one) }])
     }
 
     /// Dials the AI of the profile in charge by one of its ways; the others are kept for the case that its trunk fails.
@@ -75,8 +89,8 @@ impl Call {
         let srtp_keys = if terms.srtp == sdp::Srtp::Off { 0 } else { config.media.srtp_suites.len() };
         headers.extend(self.headers_for_ai(profile, srtp_keys));
         let order = Order {
-            phone: None,
-            target: profile.uri.as_str().into(),
+            target: route.phone.as_ref().map_or(profile.uri.as_str(), |phone| &phone.uri).into(),
+            phone: route.phone,
             hop: route.hop,
             from: shown.from,
             first_response: Self::first_response(step, &route.peer, &ways),
@@ -92,7 +106,7 @@ impl Call {
         self.legs.push(leg);
     }
 
-    fn headers_for_ai(&self, profile: &crate::AiProfile, srtp_keys: usize) -> Vec<(String, String)> {
+    fn headers_for_ai(&self, profile: &AiProfile, srtp_keys: usize) -> Vec<(String, String)> {
         let mut list = vec![headers::call_id(self.about.id)];
         let mut add = |name: &str, value: &str| list.push((name.to_owned(), headers::encode(value, 256).0));
         add("X-Tandem-Line", &self.about.line);

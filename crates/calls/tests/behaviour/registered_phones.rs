@@ -127,6 +127,30 @@ fn a_command_and_a_refer_that_name_an_agents_address_ring_their_phones() {
 }
 
 #[test]
+fn an_ai_that_registers_is_called_where_it_is_and_is_unreachable_while_it_is_not() {
+    let start = || {
+        let agents = Agents { domains: vec!["192.0.2.20".into()], ..Agents::default() };
+        World::with(Config { agents, ..config() }, RULES, 7)
+    };
+    let mut world = start();
+    world.caller_comes(Some(crate::world::SDP));
+    assert!(!world.is_dialled("bot@") && world.is_dialled("backup@"), "the next of `on_ai_failure`");
+    let mut world = start();
+    register(&mut world, "bot", &["sip:bot@10.0.0.7", "sip:bot@10.0.0.8"]);
+    // Each of several contacts has its share of the calls.
+    let mut used = [0, 0];
+    for _ in 0..20 {
+        world.connect();
+        let bot = world.leg("bot@");
+        let dial = world.legs[&bot].dial.clone().unwrap();
+        assert_eq!(dial.flow.remote.to_string(), "203.0.113.5:40001");
+        used[usize::from(dial.target == "sip:bot@10.0.0.8")] += 1;
+        assert!(world.hears_leg(world.caller, bot));
+    }
+    assert!(used.iter().all(|times| *times > 2), "{used:?}");
+}
+
+#[test]
 fn a_registered_phone_calls_in_by_the_routes_that_take_agents() {
     let caller = Trunk { max_calls: 1, ..Trunk::default() };
     let agents = Agents { domains: vec!["desk.example".into()], caller, ..Agents::default() };
