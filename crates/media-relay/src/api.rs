@@ -200,7 +200,8 @@ pub enum Source {
     /// coded anew.
     Port(PortId),
     /// What several ports of the same call receive, mixed; at most [`MAX_MIXED`](crate::MAX_MIXED), further ones are left
-    /// out, and so are the listener itself and ports of other calls. One alone is as [`Source::Port`], none is silence.
+    /// out, and so are the listener itself and ports of other calls. One alone is as [`Source::Port`], none is silence. The sum is
+    /// kept from clipping. Keys that one of several presses are not passed on: nobody could tell whose they are.
     Mix(Vec<PortId>),
     /// A playlist.
     Play(Play),

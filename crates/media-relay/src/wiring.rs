@@ -129,13 +129,15 @@ impl Worker {
         let (Feed::Mix(mix), Some(codec)) = (&port.feed, port.stream.as_ref().map(|stream| stream.codec)) else {
             return;
         };
-        let (ms, rate, parties) = (u64::from(port.frame_ms()), codec.sample_rate(), mix.parties.clone());
+        let (ms, rate, count) = (u64::from(port.frame_ms()), codec.sample_rate(), mix.parties.len());
         let length = (ms * u64::from(rate) / 1000) as usize;
         let block = rate as usize / 200;
         let first = (due.as_nanos() / BLOCK_NS).saturating_sub(ms / 5);
         let Some(sums) = self.sums.get_mut(..length) else { return };
         sums.fill(0);
-        for party in parties {
+        for at in 0..count {
+            let Some(Feed::Mix(mix)) = self.ports[slot.0 as usize].as_deref().map(|port| &port.feed) else { return };
+            let party = mix.parties[at];
             let Some(ear) = self.ports.get_mut(party.0 as usize).and_then(Option::as_mut).and_then(|p| p.ear.as_mut())
             else {
                 continue;
@@ -147,12 +149,8 @@ impl Worker {
                 }
             }
         }
-        let Some(Feed::Mix(mix)) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_mut).map(|p| &mut p.feed)
-        else {
-            return;
-        };
-        for (sums, samples) in sums.chunks(block).zip(self.linear.chunks_mut(block)) {
-            mix.level(sums, samples);
+        if let Some(Feed::Mix(mix)) = self.ports[slot.0 as usize].as_deref_mut().map(|port| &mut port.feed) {
+            mix.level(sums, &mut self.linear[..length], block);
         }
     }
 

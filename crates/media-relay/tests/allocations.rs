@@ -142,6 +142,21 @@ fn no_allocation_per_packet_coded_anew() {
     }
 }
 
+/// Four parties, each in a codec of its own, each hearing the other three; the first of them is forwarded to nobody.
+#[test]
+fn no_allocation_per_mixed_packet() {
+    let mut house = House::new(Codec::G722, Source::Silence);
+    let ports = [ONE, OTHER, PortId(3), PortId(4)];
+    for (port, codec) in [(ports[2], Codec::Opus), (ports[3], Codec::Pcma)] {
+        house.command(Command::Open { port, call: CallKey(1) });
+        house.command(Command::Describe { port, stream: Box::new(Stream::new(peer(port), codec)) });
+    }
+    let others = |port| ports.into_iter().filter(|other| *other != port).collect();
+    let sources = ports.into_iter().map(|port| (port, Source::Mix(others(port)))).collect();
+    house.command(Command::Plan { call: CallKey(1), generation: 2, sources });
+    house.allocates_nothing(25, speak_and_wait, 100);
+}
+
 #[test]
 fn no_allocation_per_recorded_packet() {
     let mut house = House::new(Codec::Pcma, Source::Port(ONE));

@@ -28,9 +28,12 @@ fn source(ports: &[PortId], heard: &[usize]) -> Source {
 /// The table of docs: everybody's tone is in everybody's ear exactly where the plan says so.
 #[test]
 fn introduction_co_pilot_listening_whispering_and_barging_reach_whom_they_should_and_nobody_else() {
-    let plans: [(&str, Plan); 6] = [
+    let plans: [(&str, Plan); 9] = [
         ("with the AI", [&[AI], &[CALLER], &[], &[]]),
+        ("with the AI, supervisor listening", [&[AI], &[CALLER], &[], &[CALLER, AI]]),
+        ("with the AI, supervisor barging", [&[AI, SUPERVISOR], &[CALLER], &[], &[CALLER, AI]]),
         ("three-way introduction", [&[AI, HUMAN], &[CALLER, HUMAN], &[CALLER, AI], &[]]),
+        ("introduction, supervisor listening", [&[AI, HUMAN], &[CALLER, HUMAN], &[CALLER, AI], &[CALLER, AI, HUMAN]]),
         ("AI as co-pilot", [&[HUMAN], &[CALLER, HUMAN], &[CALLER], &[]]),
         ("supervisor listening", [&[HUMAN], &[], &[CALLER], &[CALLER, HUMAN]]),
         ("supervisor whispering", [&[HUMAN], &[], &[CALLER, SUPERVISOR], &[CALLER, HUMAN]]),
@@ -94,6 +97,37 @@ fn sixteen_parties_are_mixed_without_clipping_and_a_seventeenth_is_left_out() {
     }
     assert!(level(MAX_MIXED + 1) < 100.0, "one more than can be mixed");
     assert!(level(0) < 100.0, "nobody hears itself");
+}
+
+/// Clicks and clipping show as energy where no tone is: everything but the two tones lies far below them, while both come and
+/// go at their loudest.
+#[test]
+fn two_at_their_loudest_are_turned_down_without_clicks() {
+    for codec in [Codec::L16At8k, Codec::L16At16k] {
+        let mut house = House::new();
+        let mut speakers: Vec<Speaker> = (1..=3).map(|number| Speaker::new(house.party(number, codec), 20)).collect();
+        let ports: Vec<PortId> = speakers.iter().map(|speaker| speaker.party.port).collect();
+        house.plan(&[(ports[0], Source::Mix(vec![ports[1], ports[2]]))]);
+        let loud = |hz: f32| {
+            move |rate: u32, from: usize, count: usize| {
+                let tone = tone(hz, rate, from, count);
+                tone.iter().map(|sample| sample.saturating_mul(4)).collect::<Vec<i16>>()
+            }
+        };
+        for _ in 0..150 {
+            speakers[1].speak(&mut house, loud(400.0));
+            speakers[2].speak(&mut house, loud(710.0));
+            house.advance(ms(20));
+        }
+        let sound = heard(&house, ports[0], codec);
+        let rate = codec.sample_rate();
+        let late = &sound[sound.len() / 2..][..rate as usize];
+        assert!(late.iter().all(|sample| sample.unsigned_abs() < 29_000), "nothing is clipped at {rate}");
+        let all: f64 = late.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / late.len() as f64;
+        let tones = 2.0 * (energy_at(late, 400.0, rate) + energy_at(late, 710.0, rate));
+        let rest = (all - tones).max(1.0);
+        assert!(10.0 * (tones / rest).log10() > 26.0, "{tones} of {all} at {rate}");
+    }
 }
 
 #[test]
