@@ -136,6 +136,9 @@ pub enum Happening {
     /// A party holds us, or took us off hold.
     #[serde(rename = "leg.hold")]
     LegHold { leg: String, holds: bool },
+    /// Audio flows one way only between us and a leg.
+    #[serde(rename = "leg.one_way_audio")]
+    OneWayAudio { leg: String, missing: media_relay::Direction },
     /// An announcement plays to the caller.
     #[serde(rename = "announcement.started")]
     AnnouncementStarted { prompt: String },
@@ -200,6 +203,7 @@ impl Happening {
             Self::CallJoined { .. } => "call.joined",
             Self::Dtmf { .. } => "dtmf",
             Self::LegHold { .. } => "leg.hold",
+            Self::OneWayAudio { .. } => "leg.one_way_audio",
             Self::AnnouncementStarted { .. } => "announcement.started",
             Self::RecordingStarted { .. } => "recording.started",
             Self::RecordingPaused { .. } => "recording.paused",

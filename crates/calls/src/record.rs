@@ -144,6 +144,21 @@ pub struct MediaRecord {
     pub packets_lost: u64,
     /// Interarrival jitter at the end, in milliseconds.
     pub jitter_ms: f64,
+    /// Lost on the way to the peer, by its last RTCP report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_packets_lost: Option<u64>,
+    /// Interarrival jitter at the peer, in milliseconds, by its last RTCP report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_jitter_ms: Option<f64>,
+    /// Round trip to the peer, in milliseconds, by RTCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<f64>,
+    /// How the peer's audio would be judged here (mean opinion score, 1 to 4.41, by the E-model of ITU-T G.107).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mos: Option<f64>,
+    /// How our audio would be judged at the peer: what it says itself (RFC 3611), or estimated from its reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_mos: Option<f64>,
 }
 
 /// What asked for a transfer.

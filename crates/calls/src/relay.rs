@@ -4,7 +4,8 @@ use crate::{
     MediaRecord, Nat,
     plan::{Hears, Playing, Then},
 };
-use media_relay::{CryptoSuite, Latching, OpusSettings, Play, PlayId, Source, SrtpKey, SrtpKeys, Stats, Stream};
+use media_relay::{CryptoSuite, Latching, Mos, OpusSettings, Play, PlayId, Source, SrtpKey, SrtpKeys, Stats, Stream};
+use std::time::Duration;
 
 /// What was agreed on in SDP, for the relay.
 pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
@@ -82,7 +83,16 @@ pub(crate) fn counted(stats: &Stats) -> MediaRecord {
         packets_received: stats.packets_received,
         packets_sent: stats.packets_sent,
         packets_lost: u64::try_from(stats.packets_lost).unwrap_or(0),
-        // To the microsecond: a number that every reader of the record reads as it was written.
-        jitter_ms: (stats.jitter.as_secs_f64() * 1_000_000.0).round() / 1_000.0,
+        jitter_ms: ms(stats.jitter),
+        remote_packets_lost: stats.remote_packets_lost.map(|lost| u64::try_from(lost).unwrap_or(0)),
+        remote_jitter_ms: stats.remote_jitter.map(ms),
+        round_trip_ms: stats.round_trip.map(ms),
+        mos: stats.mos.map(Mos::value),
+        remote_mos: stats.remote_mos.map(Mos::value),
     }
+}
+
+/// To the microsecond: a number that every reader of the record reads as it was written.
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }

@@ -177,6 +177,16 @@ impl Stream {
     }
 }
 
+/// Which way audio goes, as the port sees it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the peer.
+    FromPeer,
+    /// To the peer.
+    ToPeer,
+}
+
 /// Whom to believe about a peer's address.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Latching {
@@ -272,6 +282,14 @@ pub enum Event {
         /// True when no packet was ever received.
         before_first: bool,
     },
+    /// Audio flows one way only: what the peer says it sends does not come, or what is sent does not reach it; once a port
+    /// and direction.
+    OneWay {
+        /// The port.
+        port: PortId,
+        /// The direction that nothing comes through.
+        direction: Direction,
+    },
     /// The clips of a playlist are over; what comes after them begins.
     PlayDone {
         /// The port.
@@ -318,6 +336,7 @@ impl Event {
             | Self::Quiet { port, .. }
             | Self::Speech { port }
             | Self::Dead { port, .. }
+            | Self::OneWay { port, .. }
             | Self::PlayDone { port, .. }
             | Self::Measured { port, .. }
             | Self::Statistics { port, .. }

@@ -11,6 +11,7 @@ mod conceal;
 mod counters;
 mod digits;
 mod ear;
+mod feedback;
 mod latch;
 mod meter;
 mod mix;
@@ -21,6 +22,7 @@ mod packet;
 mod player;
 mod port;
 mod ports;
+mod quality;
 mod receiver;
 mod relay;
 mod resample;
@@ -37,12 +39,15 @@ mod worker;
 #[cfg(feature = "io")]
 pub mod io;
 
-pub use api::{CallKey, Command, DeadAfter, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then};
+pub use api::{
+    CallKey, Command, DeadAfter, Direction, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then,
+};
 pub use clip::{Clip, Library, SharedLibrary};
 pub use codec::{CLOCK_RATE, Codec, Decoder, MAX_DECODED, OpusSettings, QUIET_MEAN_SQUARE};
 pub use counters::Counters;
 pub use mix::MAX_MIXED;
 pub use ports::Ports;
+pub use quality::Mos;
 pub use srtp::{CryptoSuite, SrtpKey, SrtpKeys};
 pub use stats::Stats;
 pub use tap::{Block, Frame, Tap, TapId, Taps};

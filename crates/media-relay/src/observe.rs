@@ -93,6 +93,7 @@ impl Port {
             ..self.stats.clone()
         };
         stats.note(self.ear.as_deref());
+        self.judge(&mut stats);
         stats
     }
 }

@@ -1,7 +1,7 @@
 //! What a port has to report and nobody has fetched yet: a reserved place for each kind, so that nothing waits in a
 //! shared queue and nothing that matters is lost.
 
-use crate::{Event, MeasureId, PlayId, PortId, Stats, digits::Pressed, meter::Noticed, sender::playing};
+use crate::{Direction, Event, MeasureId, PlayId, PortId, Stats, digits::Pressed, meter::Noticed, sender::playing};
 use smallvec::SmallVec;
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -16,6 +16,7 @@ pub(crate) struct Outbox {
     digits: VecDeque<Pressed>,
     silence: Option<Noticed>,
     dead: Option<bool>,
+    pub(crate) one_way: SmallVec<[Direction; 2]>,
     plays: SmallVec<[PlayId; 2]>,
     pub(crate) measured: SmallVec<[(MeasureId, Duration); 1]>,
     pub(crate) statistics: Option<Box<Stats>>,
@@ -66,6 +67,9 @@ impl Outbox {
         }
         if let Some(before_first) = self.dead.take() {
             return Some(Event::Dead { port, before_first });
+        }
+        if let Some(direction) = self.one_way.pop() {
+            return Some(Event::OneWay { port, direction });
         }
         if !self.plays.is_empty() {
             return Some(Event::PlayDone { port, play: self.plays.remove(0) });

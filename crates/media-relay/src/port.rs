@@ -5,6 +5,7 @@ use crate::{
     codec::{Decoder, Encoder, QUIET_MEAN_SQUARE, mean_square},
     digits::{DigitReceiver, DigitSender, PAUSE, Payload, Sending, TONE},
     ear::Ear,
+    feedback::Doubts,
     latch::Latch,
     meter::{Meter, Watch},
     mix::Mix,
@@ -86,6 +87,7 @@ pub(crate) struct Port {
 
     pub(crate) rtcp_due: Monotonic,
     pub(crate) rtcp_peer: Option<SocketAddr>,
+    pub(crate) doubts: Doubts,
     /// Packets sent when the last report left.
     pub(crate) reported_packets: u64,
     /// Some report left.
@@ -174,6 +176,7 @@ impl Port {
             tapping: None,
             rtcp_due,
             rtcp_peer: None,
+            doubts: Doubts::default(),
             reported_packets: 0,
             reported: false,
             statistics_due: now + Duration::from_secs(5),

@@ -1,6 +1,6 @@
 //! RTCP of our own, and what the peer's tells us (RFC 3550 section 6).
 
-use crate::{Channel, Wire, port::Port, receiver::Block};
+use crate::{Channel, Mos, Wire, port::Port, receiver::Block};
 use clock::{Monotonic, Now};
 use rtcp_types::{
     Bye, Compound, Packet, ReceiverReport, ReportBlock, RtcpPacketWriterExt, RtcpWriteError, Sdes, SdesChunk, SdesItem,
@@ -82,10 +82,14 @@ impl Report<'_> {
 /// What a peer's compound packet says of use to us.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
-    /// NTP time of its sender report.
-    pub(crate) sender_report: Option<u64>,
+    /// NTP time of its sender report, and how many packets it has sent.
+    pub(crate) sender_report: Option<(u64, u32)>,
+    /// It is a report, be it empty: whom it hears it would say.
+    pub(crate) reports: bool,
     /// Its block about our SSRC.
     pub(crate) about_us: Option<AboutUs>,
+    /// Its VoIP metrics about our SSRC.
+    pub(crate) voip: Option<Voip>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -97,23 +101,69 @@ pub(crate) struct AboutUs {
     pub(crate) round_trip: Option<Duration>,
 }
 
+/// What a VoIP Metrics block says of use to us (RFC 3611 section 4.7); 127 stands for what it does not know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Voip {
+    pub(crate) fraction_discarded: u8,
+    pub(crate) round_trip: Option<Duration>,
+    /// Conversational quality, else listening quality.
+    pub(crate) mos: Option<Mos>,
+}
+
+/// Block type and length in bytes of a VoIP Metrics block.
+const VOIP: (u8, usize) = (7, 36);
+
+impl Voip {
+    /// Looks for the block about `ssrc` in an extended report, which is whole.
+    fn find(report: &[u8], ssrc: u32) -> Option<Self> {
+        let mut rest = report.get(8..)?;
+        while let Some(&[kind, _, high, low]) = rest.first_chunk() {
+            let length = 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
+            let block = rest.get(..length)?;
+            if (kind, length) == VOIP && block[4..8] == ssrc.to_be_bytes() {
+                return Some(Self::read(block));
+            }
+            rest = &rest[length..];
+        }
+        None
+    }
+
+    fn read(block: &[u8]) -> Self {
+        let trip = u16::from_be_bytes([block[16], block[17]]);
+        let mos = [block[27], block[26]].into_iter().find(|tenths| (10..=50).contains(tenths));
+        Self {
+            fraction_discarded: block[9],
+            round_trip: (trip > 0).then(|| Duration::from_millis(trip.into())),
+            mos: mos.map(|tenths| Mos(u16::from(tenths) * 10)),
+        }
+    }
+}
+
 /// Reads a compound packet; `None` when it is none.
 pub(crate) fn read(now: Now, bytes: &[u8], ssrc: u32) -> Option<Heard> {
     let mut heard = Heard::default();
-    let mut blocks = 0;
+    let mut rest = bytes;
     for packet in Compound::parse(bytes).ok()? {
+        let packet = packet.ok()?;
+        let &[_, _, high, low] = rest.first_chunk()?;
+        let this;
+        (this, rest) = rest.split_at_checked(4 + 4 * usize::from(u16::from_be_bytes([high, low])))?;
         let mut take = |block: ReportBlock<'_>| {
-            blocks += 1;
             if block.ssrc() == ssrc {
                 heard.about_us = Some(about_us(now, &block));
             }
         };
-        match packet.ok()? {
+        match packet {
             Packet::Sr(report) => {
                 report.report_blocks().for_each(&mut take);
-                heard.sender_report = Some(report.ntp_timestamp());
+                heard.sender_report = Some((report.ntp_timestamp(), report.packet_count()));
+                heard.reports = true;
             }
-            Packet::Rr(report) => report.report_blocks().for_each(&mut take),
+            Packet::Rr(report) => {
+                report.report_blocks().for_each(&mut take);
+                heard.reports = true;
+            }
+            Packet::Xr(_) => heard.voip = Voip::find(this, ssrc).or(heard.voip),
             _ => {}
         }
     }
@@ -208,7 +258,7 @@ mod tests {
         let about = heard.about_us.unwrap();
         let trip = about.round_trip.unwrap().as_millis();
         assert!((79..=81).contains(&trip), "{trip}");
-        assert_eq!((about.fraction_lost, about.lost, about.jitter, heard.sender_report), (3, 5, 80, Some(1)));
+        assert_eq!((about.fraction_lost, about.lost, about.jitter, heard.sender_report), (3, 5, 80, Some((1, 3))));
     }
 
     #[test]

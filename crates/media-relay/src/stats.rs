@@ -1,6 +1,6 @@
 //! Counts of one port.
 
-use crate::ear::Ear;
+use crate::{Mos, ear::Ear};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -29,6 +29,13 @@ pub struct Stats {
     pub remote_jitter: Option<Duration>,
     /// Round trip by LSR and DLSR of the peer's last RTCP report.
     pub round_trip: Option<Duration>,
+    /// How what is received would be judged where it is heard.
+    pub mos: Option<Mos>,
+    /// How what is sent would be judged at the peer: by its own report (RFC 3611 section 4.7), or estimated from its RTCP
+    /// reports.
+    pub remote_mos: Option<Mos>,
+    /// What the peer's jitter buffer threw away of what we sent, in 1/256 (RFC 3611 section 4.7).
+    pub remote_fraction_discarded: Option<u8>,
     /// Packets from an address that is not the peer's: dropped.
     pub foreign: u64,
     /// Packets whose tag was wrong, or that had come before (SRTP): dropped.

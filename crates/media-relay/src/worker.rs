@@ -12,7 +12,7 @@ use crate::{
     relay::{Content, Incoming},
     rtcp,
     secure::Refused,
-    sender::{Sender, playing_at},
+    sender::Sender,
     tap::Taps,
 };
 use clock::{Monotonic, Now};
@@ -395,14 +395,8 @@ impl Worker {
             return;
         };
         port.rtcp_peer = Some(from);
-        if let Some(ntp) = heard.sender_report {
-            port.receiver.sender_report(now.monotonic, ntp);
-        }
-        if let Some(about) = heard.about_us {
-            port.stats.remote_fraction_lost = Some(about.fraction_lost);
-            port.stats.remote_packets_lost = Some(about.lost);
-            port.stats.remote_jitter = Some(playing_at(about.jitter, port.sender.clock));
-            port.stats.round_trip = about.round_trip.or(port.stats.round_trip);
+        if port.reported_by_peer(now.monotonic, &heard) {
+            self.queue(slot);
         }
     }
 

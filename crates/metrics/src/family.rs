@@ -188,7 +188,12 @@ pub struct Histograms<const N: usize> {
 impl<const N: usize> Histograms<N> {
     /// Takes one observation.
     pub fn observe(&self, labels: [&str; N], duration: Duration) {
-        self.series.with_label_values(&bounded(&self.labels, labels)).observe(duration.as_secs_f64());
+        self.observe_value(labels, duration.as_secs_f64());
+    }
+
+    /// Takes one observation of what is not a time.
+    pub fn observe_value(&self, labels: [&str; N], value: f64) {
+        self.series.with_label_values(&bounded(&self.labels, labels)).observe(value);
     }
 }
 

@@ -97,6 +97,12 @@ pub struct Metrics {
     pub rtp_dropped_total: Counters<1>,
     /// Interarrival jitter (RFC 3550 section 6.4.1) of received streams, one observation a report.
     pub rtp_jitter_seconds: Histogram,
+    /// Round trips to peers by RTCP, one observation a leg.
+    pub rtp_round_trip_seconds: Histogram,
+    /// Mean opinion scores by the E-model (1 to 4.41), one observation a leg and `direction`.
+    pub rtp_mos: Histograms<1>,
+    /// Legs with audio one way only, by the `direction` that is missing.
+    pub one_way_audio_total: Counters<1>,
     /// Ticks of media workers that came more than a packet's length late.
     pub media_late_ticks_total: Counter,
     /// Media ports open now.
@@ -263,6 +269,22 @@ impl Metrics {
                 "tandem_rtp_jitter_seconds",
                 "Interarrival jitter of received RTP streams, one observation a report.",
                 &[0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25],
+            ),
+            rtp_round_trip_seconds: d.histogram(
+                "tandem_rtp_round_trip_seconds",
+                "Round trips to peers by RTCP, one observation a leg at its end.",
+                &[0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 1.0],
+            ),
+            rtp_mos: d.histograms(
+                "tandem_rtp_mos",
+                "Mean opinion scores by the E-model (1 to 4.41), one observation a leg at its end: of what came in, and of what the peer was sent.",
+                [fixed("direction", Direction::NAMES)],
+                &[1.5, 2.0, 2.5, 3.1, 3.6, 4.0, 4.2, 4.3],
+            ),
+            one_way_audio_total: d.counters(
+                "tandem_one_way_audio_total",
+                "Legs with audio one way only, by the direction that is missing: alert on any.",
+                [fixed("direction", Direction::NAMES)],
             ),
             media_late_ticks_total: d.counter(
                 "tandem_media_late_ticks_total",

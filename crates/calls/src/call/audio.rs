@@ -9,7 +9,7 @@ use crate::{
     step::{Step, Timer},
 };
 use core::time::Duration;
-use media_relay::{Command, Event, PlayId, PortId};
+use media_relay::{Command, Direction, Event, PlayId, PortId};
 use signaling::LegId;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -130,9 +130,10 @@ impl Call {
                 }
             }
             Event::Dead { port, .. } => self.dead(step, port),
+            Event::OneWay { port, direction } => self.one_way(step, port, direction),
             Event::PlayDone { port, play } => self.play_done(step, port, play),
             Event::Measured { id, longest_silence, .. } => self.measured(step, id, longest_silence),
-            Event::Statistics { .. } => {}
+            Event::Statistics { port, stats } => self.port_counts(port, &stats),
             Event::Closed { port, stats } => self.port_counted(step, port, &stats),
             Event::Lost { port } => self.port_lost(step, port),
         }
@@ -142,6 +143,12 @@ impl Call {
     fn heard(&mut self, step: &mut Step<'_>, port: PortId) {
         if self.is_caller(port) {
             self.first_media.get_or_insert(step.time());
+        }
+    }
+
+    fn one_way(&self, step: &mut Step<'_>, port: PortId, missing: Direction) {
+        if let Some(leg) = self.legs.iter().find(|leg| leg.port == Some(port)) {
+            step.publish(Happening::OneWayAudio { leg: leg.record.name.clone(), missing });
         }
     }
 

@@ -75,6 +75,13 @@ impl Call {
         self.store_media(step, &name, record);
     }
 
+    /// An open port tells what it has counted so far.
+    pub(super) fn port_counts(&mut self, port: PortId, stats: &media_relay::Stats) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.port == Some(port)) {
+            leg.record.media = Some(crate::relay::counted(stats));
+        }
+    }
+
     fn store_media(&mut self, step: &mut Step<'_>, name: &str, record: MediaRecord) {
         let live = self.legs.iter_mut().map(|leg| &mut leg.record);
         if let Some(leg) = live.chain(step.story.legs.iter_mut()).find(|leg| leg.name == name) {

@@ -1,7 +1,7 @@
 //! Reports of our own, and what the peer's tell.
 
 use crate::house::{CALL, House, ms};
-use media_relay::{Codec, Command, Event, PortId, Source};
+use media_relay::{Codec, Command, Direction, Event, Mos, PortId, Source, Stats};
 use std::net::SocketAddr;
 
 /// Splits a compound packet by its own lengths.
@@ -98,6 +98,165 @@ fn a_report_about_us_gives_loss_jitter_and_round_trip_and_a_strangers_gives_noth
         (stats.remote_fraction_lost, stats.remote_packets_lost, stats.remote_jitter),
         (Some(64), Some(5), Some(ms(20)))
     );
+}
+
+/// A receiver's or sender's report of the peer about `ssrc`, of which it lost `fraction`; or about nobody.
+fn report(sent: Option<u32>, about: Option<(u32, u8)>) -> Vec<u8> {
+    let blocks = u8::from(about.is_some());
+    let words = 1 + if sent.is_some() { 5 } else { 0 } + 6 * u16::from(blocks);
+    let mut report = vec![0x80 | blocks, if sent.is_some() { 200 } else { 201 }];
+    report.extend(words.to_be_bytes());
+    report.extend(9u32.to_be_bytes());
+    if let Some(sent) = sent {
+        for value in [1, 2, 3, sent, sent * 160] {
+            report.extend(u32::to_be_bytes(value));
+        }
+    }
+    if let Some((ssrc, fraction)) = about {
+        for value in [ssrc, u32::from(fraction) << 24, 0, 0, 0, 0] {
+            report.extend(u32::to_be_bytes(value));
+        }
+    }
+    report
+}
+
+fn one_way(house: &mut House) -> Vec<(PortId, Direction)> {
+    let events = house.events().into_iter();
+    events
+        .filter_map(|event| if let Event::OneWay { port, direction } = event { Some((port, direction)) } else { None })
+        .collect()
+}
+
+fn last_stats(house: &mut House, of: PortId) -> Box<Stats> {
+    house.advance(ms(5100));
+    let events = house.events().into_iter().rev();
+    let mut stats = events.filter_map(|event| match event {
+        Event::Statistics { port, stats } if port == of => Some(stats),
+        _ => None,
+    });
+    stats.next().expect("statistics every five seconds")
+}
+
+#[test]
+fn rfc3611_4_7_the_peers_voip_metrics_are_believed_where_they_are_about_us() {
+    let mut house = House::new();
+    let (caller, mut ai) = (house.party(1, Codec::Pcmu), house.party(2, Codec::Pcmu));
+    house.plan(&[(caller.port, Source::Port(ai.port))]);
+    house.talk(&mut [&mut ai], 400);
+    let ssrc = house.heard_by(caller.port)[0].rtp().header.ssrc;
+    let rtcp = SocketAddr::new(caller.address.ip(), 4001);
+    let mut extended = |ssrc: u32, listening: u8, conversational: u8| {
+        let mut bytes = report(None, None);
+        bytes.extend([0x80, 207, 0, 10]);
+        bytes.extend(9u32.to_be_bytes());
+        bytes.extend([7, 0, 0, 8]);
+        bytes.extend(ssrc.to_be_bytes());
+        bytes.extend([
+            26,
+            51,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            120,
+            0,
+            40,
+            0,
+            0,
+            0,
+            16,
+            80,
+            127,
+            listening,
+            conversational,
+            0,
+            0,
+            0,
+            60,
+            0,
+            80,
+            1,
+            0,
+        ]);
+        house.receive_rtcp(caller.port, rtcp, &bytes);
+        last_stats(&mut house, caller.port)
+    };
+    let stats = extended(ssrc ^ 1, 41, 39);
+    assert_eq!((stats.remote_mos, stats.remote_fraction_discarded), (None, None), "about somebody else");
+    let stats = extended(ssrc, 41, 39);
+    assert_eq!((stats.remote_mos, stats.remote_fraction_discarded), (Some(Mos(390)), Some(51)));
+    assert_eq!(stats.round_trip, Some(ms(120)));
+    assert_eq!(stats.malformed, 0);
+    let stats = extended(ssrc, 41, 127);
+    assert_eq!(stats.remote_mos, Some(Mos(410)), "127 stands for what the peer does not know");
+}
+
+#[test]
+fn g107_both_directions_are_judged_by_what_was_counted_of_them() {
+    let mut house = House::new();
+    let (caller, mut ai) = (house.party(1, Codec::Pcmu), house.party(2, Codec::Pcmu));
+    house.plan(&[(caller.port, Source::Port(ai.port)), (ai.port, Source::Silence)]);
+    house.talk(&mut [&mut ai], 400);
+    let clean = last_stats(&mut house, ai.port).mos.expect("judged");
+    for _ in 0..60 {
+        house.talk(&mut [&mut ai], 9);
+        ai.skip(1);
+        house.advance(ms(20));
+    }
+    let lossy = last_stats(&mut house, ai.port).mos.expect("judged");
+    assert!(clean.value() > 4.3 && lossy.value() < 3.9, "{clean:?} {lossy:?}");
+    assert_eq!(last_stats(&mut house, caller.port).mos, None, "nothing was expected of who said nothing");
+    let ssrc = house.heard_by(caller.port)[0].rtp().header.ssrc;
+    let rtcp = SocketAddr::new(caller.address.ip(), 4001);
+    assert_eq!(last_stats(&mut house, caller.port).remote_mos, None, "the peer has not reported");
+    house.receive_rtcp(caller.port, rtcp, &report(None, Some((ssrc, 0))));
+    assert!(last_stats(&mut house, caller.port).remote_mos.expect("judged").value() > 4.3);
+}
+
+#[test]
+fn faults_one_way_a_peer_whose_reports_name_packets_that_do_not_come_is_told_once() {
+    let mut house = House::new();
+    let mut ai = house.party(2, Codec::Pcmu);
+    let rtcp = SocketAddr::new(ai.address.ip(), 4001);
+    // What comes is what was sent: nothing to tell.
+    for sent in 1..5u32 {
+        house.talk(&mut [&mut ai], 250);
+        house.receive_rtcp(ai.port, rtcp, &report(Some(sent * 250), None));
+    }
+    assert_eq!(one_way(&mut house), []);
+    // On hold it sends nothing, and says so.
+    for _ in 0..4 {
+        house.advance(ms(5000));
+        house.receive_rtcp(ai.port, rtcp, &report(Some(1000), None));
+    }
+    assert_eq!(one_way(&mut house), []);
+    for sent in 5..12u32 {
+        house.advance(ms(5000));
+        house.receive_rtcp(ai.port, rtcp, &report(Some(sent * 250), None));
+    }
+    assert_eq!(one_way(&mut house), [(ai.port, Direction::FromPeer)]);
+}
+
+#[test]
+fn faults_one_way_a_peer_that_hears_nothing_of_ours_by_its_reports_is_told_once() {
+    let mut house = House::new();
+    let mut ai = house.party(2, Codec::Pcmu);
+    house.plan(&[(ai.port, Source::Silence)]);
+    house.talk(&mut [&mut ai], 10);
+    let ssrc = house.heard_by(ai.port)[0].rtp().header.ssrc;
+    let rtcp = SocketAddr::new(ai.address.ip(), 4001);
+    let mut say = |reports: &[Option<u8>]| {
+        for fraction in reports {
+            house.talk(&mut [&mut ai], 250);
+            house.receive_rtcp(ai.port, rtcp, &report(None, fraction.map(|lost| (ssrc, lost))));
+        }
+        one_way(&mut house)
+    };
+    assert_eq!(say(&[None, None, Some(0), None, Some(254), Some(255), None, Some(3)]), [], "it hears us now and then");
+    assert_eq!(say(&[None, Some(255), None, None, None]), [(PortId(2), Direction::ToPeer)]);
 }
 
 #[test]

@@ -289,6 +289,9 @@ impl Turning {
 
     fn hear_relay(&mut self, now: Now) {
         while let Some(event) = self.relay.event() {
+            if let media_relay::Event::OneWay { direction, .. } = event {
+                self.metrics.one_way_audio_total.inc([super::relay::missing(direction)]);
+            }
             self.calls.handle_input(now, Input::Media(event));
             self.settle(now);
         }

@@ -5,7 +5,7 @@ use crate::config::Configuration;
 use anyhow::Context as _;
 use calls::Opened;
 use media_relay::{
-    CallKey, Command, Event, Library,
+    CallKey, Command, Direction, Event, Library,
     io::{Config, Gauges, OpenError, load_directory},
 };
 use metrics::Metrics;
@@ -101,5 +101,13 @@ impl Relay {
 fn read_clips(library: &mut Library, folder: &Path, prefix: &str) {
     if let Err(error) = load_directory(library, folder, prefix) {
         tracing::warn!(%error, "prompts cannot be read");
+    }
+}
+
+/// The label of a direction in which no audio comes through.
+pub(crate) const fn missing(direction: Direction) -> &'static str {
+    match direction {
+        Direction::FromPeer => "in",
+        Direction::ToPeer => "out",
     }
 }

@@ -65,6 +65,12 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::LegHold { leg, holds } => {
             info!(%call, holds, "{leg} {}", if *holds { "holds us" } else { "is back" });
         }
+        Happening::OneWayAudio { leg, missing: media_relay::Direction::FromPeer } => {
+            warn!(%call, "one-way audio: what {leg} sends does not arrive; look at NAT and firewalls, and at `nat: learn`");
+        }
+        Happening::OneWayAudio { leg, missing: media_relay::Direction::ToPeer } => {
+            warn!(%call, "one-way audio: {leg} says that nothing of ours arrives; look at NAT and firewalls, and at `media.external_address`");
+        }
         Happening::RecordingStarted { .. } => info!(%call, "recording"),
         Happening::RecordingPaused { for_ms } => info!(%call, for_ms, "recording paused"),
         Happening::RecordingResumed {} => info!(%call, "recording goes on"),

@@ -67,6 +67,14 @@ pub(crate) fn count_call(metrics: &Metrics, cdr: &Cdr) {
         if leg.packets_received > 0 && leg.jitter_ms.is_finite() && leg.jitter_ms >= 0.0 {
             metrics.rtp_jitter_seconds.observe(Duration::from_secs_f64(leg.jitter_ms / 1_000.0));
         }
+        if let Some(trip) = leg.round_trip_ms.filter(|trip| trip.is_finite() && *trip >= 0.0) {
+            metrics.rtp_round_trip_seconds.observe(Duration::from_secs_f64(trip / 1_000.0));
+        }
+        for (direction, mos) in [("in", leg.mos), ("out", leg.remote_mos)] {
+            if let Some(mos) = mos {
+                metrics.rtp_mos.observe_value([direction], mos);
+            }
+        }
     }
     for transfer in &cdr.transfers {
         let mode = match transfer.mode {
