@@ -50,7 +50,21 @@ pub(crate) enum Noticed {
     Dead { before_first: bool },
 }
 
+/// A silence shorter than this is told within a housekeeping's time; a longer one within all shares of it.
+const SHORT: Duration = Duration::from_millis(500);
+
 impl Watch {
+    /// From now on these are to be told.
+    pub(crate) fn begin(&mut self, now: Monotonic, silence_after: Option<Duration>, dead_after: Option<DeadAfter>) {
+        (self.silence_after, self.dead_after, self.alive_since) = (silence_after, dead_after, now);
+        (self.quiet, self.dead) = (false, false);
+    }
+
+    /// Whether a short silence is to be told.
+    pub(crate) fn is_short(&self) -> bool {
+        self.silence_after.is_some_and(|after| after < SHORT)
+    }
+
     /// Audio above the threshold was received.
     pub(crate) fn audible(&mut self, now: Monotonic) -> Option<Noticed> {
         self.heard = now;

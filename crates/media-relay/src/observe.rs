@@ -1,7 +1,7 @@
 //! What is to be known of a packet received beside where it goes.
 
 use crate::{
-    Codec, Stats, Worker,
+    Codec, PortId, Stats, Worker,
     codec::{Decoder, QUIET_MEAN_SQUARE, mean_square},
     digits::Pressed,
     packet::Rtp,
@@ -32,6 +32,38 @@ impl Worker {
         };
         let count = decoder.decode(&bytes[packet.payload.clone()], &mut self.decoded);
         Some(mean_square(&self.decoded[..count]) >= QUIET_MEAN_SQUARE)
+    }
+
+    /// A port is watched from now on, for a short silence perhaps.
+    pub(crate) fn listen_from_now_on(&mut self, port: PortId) {
+        if let Some(slot) = self.slot(port)
+            && !self.listening.contains(&slot)
+            && self.port(slot).is_some_and(|port| port.watch.is_short())
+        {
+            self.listening.push(slot);
+        }
+    }
+
+    /// Looks at the ports of which a short silence is to be told.
+    pub(crate) fn listen_closely(&mut self, now: Monotonic) {
+        let mut at = 0;
+        while let Some(slot) = self.listening.get(at).copied() {
+            let Some(port) = self.port(slot).filter(|port| port.watch.is_short()) else {
+                self.listening.swap_remove(at);
+                continue;
+            };
+            let serving = (port.call, port.id);
+            let mut news = false;
+            for noticed in port.watch.check(now, port.receiver.last_packet()).into_iter().flatten() {
+                port.outbox.noticed(noticed);
+                news = true;
+            }
+            self.serving = Some(serving);
+            if news {
+                self.queue(slot);
+            }
+            at += 1;
+        }
     }
 }
 

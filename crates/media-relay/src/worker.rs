@@ -73,11 +73,13 @@ pub struct Worker {
     next_tick: Option<Monotonic>,
     housekeeping: Option<Monotonic>,
     share: usize,
+    /// Ports of which a short silence is to be told: looked at each time.
+    pub(crate) listening: Vec<Slot>,
     clock: Now,
     pending: VecDeque<Slot>,
     closed: VecDeque<(PortId, Outbox)>,
     /// Whose step is under way: who pays for a panic.
-    serving: Option<(CallKey, PortId)>,
+    pub(crate) serving: Option<(CallKey, PortId)>,
     lost: VecDeque<PortId>,
     pub(crate) counters: Counters,
     chance: StdRng,
@@ -110,6 +112,7 @@ impl Worker {
             next_tick: None,
             housekeeping: None,
             share: 0,
+            listening: Vec::new(),
             clock: now,
             pending: VecDeque::new(),
             closed: VecDeque::new(),
@@ -219,12 +222,10 @@ impl Worker {
                     port.outbox.measured.push((id, meter.longest(now.monotonic)));
                 }
             }),
-            Command::Watch { port, silence_after, dead_after } => self.with(port, wire, |port, _| {
-                port.watch.silence_after = silence_after;
-                port.watch.dead_after = dead_after;
-                port.watch.alive_since = now.monotonic;
-                (port.watch.quiet, port.watch.dead) = (false, false);
-            }),
+            Command::Watch { port, silence_after, dead_after } => {
+                self.with(port, wire, |port, _| port.watch.begin(now.monotonic, silence_after, dead_after));
+                self.listen_from_now_on(port);
+            }
             Command::Tap { port, tap } => {
                 let taps = self.taps.clone();
                 self.with(port, wire, |port, _| port.tap(tap, &taps));
@@ -607,6 +608,7 @@ impl Worker {
         let first = self.share;
         self.share = (self.share + 1) % SHARES;
         self.housekeeping = Some(now.monotonic + HOUSEKEEPING);
+        self.listen_closely(now.monotonic);
         for at in (first..self.ports.len()).step_by(SHARES) {
             let Some(port) = self.ports[at].as_deref_mut() else { continue };
             self.serving = Some((port.call, port.id));
@@ -668,7 +670,7 @@ impl Worker {
     }
 
     /// The port has something to report.
-    fn queue(&mut self, slot: Slot) {
+    pub(crate) fn queue(&mut self, slot: Slot) {
         if let Some(port) = self.port(slot)
             && !std::mem::replace(&mut port.outbox.queued, true)
         {

@@ -102,6 +102,31 @@ fn quiet_is_told_once_and_speech_ends_it() {
     assert_eq!(told, [Event::Speech { port: caller.port }]);
 }
 
+/// The end of an AI's last words: every millisecond until it is noticed is silence that the caller hears.
+#[test]
+fn a_short_silence_is_told_within_a_packets_time_whether_packets_stop_or_go_on() {
+    for packets_go_on in [true, false] {
+        for offset in [0, 20, 40, 60, 80] {
+            let mut house = House::new();
+            let mut ai = house.party(1, Codec::Pcmu);
+            house.advance(ms(offset));
+            house.command(Command::Watch { port: ai.port, silence_after: Some(ms(150)), dead_after: None });
+            house.talk(&mut [&mut ai], 50);
+            house.events();
+            let fell_silent = house.elapsed();
+            quiet(&mut ai, 0.0);
+            while !house.events().iter().any(|event| matches!(event, Event::Quiet { .. })) {
+                match packets_go_on {
+                    true => house.talk(&mut [&mut ai], 1),
+                    false => house.advance(ms(5)),
+                }
+                assert!(house.elapsed() - fell_silent <= ms(175), "{packets_go_on} {offset}: not told");
+            }
+            assert!(house.elapsed() - fell_silent >= ms(130), "{packets_go_on} {offset}: told too early");
+        }
+    }
+}
+
 #[test]
 fn a_party_that_sends_nothing_is_quiet_and_told_at_once_to_a_late_watcher() {
     let mut house = House::new();
