@@ -254,6 +254,7 @@ impl TransferBody {
             }),
             release_ai: None,
             cold_by: self.cold_by,
+            context_wait: None,
             priority: self.priority,
             context: match &self.context {
                 Some(ContextBody::Keys(keys)) => Some(keys.iter().map(|key| Arc::from(key.as_str())).collect()),

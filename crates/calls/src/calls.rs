@@ -132,6 +132,11 @@ impl Core {
                 }
             }
             Input::Recorded { call, line, what } => self.recorded(now, call, line, what),
+            Input::Shown { leg } => {
+                if let Some(key) = self.shared.legs.get(&leg).copied() {
+                    self.step(now, key, |call, step| call.shown(step, leg));
+                }
+            }
             Input::RulesLoaded(rules) => self.rules = rules,
             Input::Configured(config) => self.config = config,
             Input::Shutdown => self.shut_down(now),

@@ -27,6 +27,9 @@ pub struct Config {
     pub user_to_user: bool,
     /// Which calls are recorded, and how.
     pub recording: Recording,
+    /// How long an INVITE to a human waits at most for the answer to [`crate::Output::Show`], where the transfer does not say. Zero: it
+    /// is not asked for.
+    pub context_wait: Duration,
     /// What bounds every table.
     pub limits: Limits,
 }

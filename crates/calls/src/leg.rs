@@ -19,10 +19,10 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 /// A leg.
 ///
 /// ```text
-///                                              ┌──────┐ nobody there, 503: next target
-///                                              v      │
-/// out  Preparing ──port open, target known──> Dialling ──180──> Ringing ──2xx──> Up ──hang-up──> Closing ──Ended──> gone
-///          │ no port, no target                  └── final failure, timeout ─────────────────────────────────────> gone
+///                                                             ┌──────┐ nobody there, 503: next target
+///                                                             v      │
+/// out  Preparing ──port open, target known, context shown──> Dialling ──180──> Ringing ──2xx──> Up ──hang-up──> Closing ──Ended──> gone
+///          │ no port, no target                                 └── final failure, timeout ───────────────────────> gone
 /// in   Arriving ──port open──> Offered ──answer()──> Up
 /// ```
 /// Within `Up` the offer/answer machine of `sdp` goes its own way; a re-INVITE or UPDATE of the peer is answered here and
@@ -53,6 +53,8 @@ pub(crate) struct Leg {
     wanted: bool,
     /// The peer requires reliable provisional responses: the first of ours carries our offer when it made none.
     reliable: bool,
+    /// It is not dialled before what it is about is on the screens.
+    pub(crate) unshown: bool,
     /// Its peer's redirections are followed.
     follows: bool,
     /// Where its peer says it has moved.
@@ -185,6 +187,7 @@ impl Leg {
             late: false,
             wanted: false,
             reliable: incoming.reliable,
+            unshown: false,
             follows: false,
             contacts: Vec::new(),
             state: State::Arriving,
@@ -216,6 +219,7 @@ impl Leg {
             late: false,
             wanted: false,
             reliable: false,
+            unshown: false,
             follows,
             contacts: Vec::new(),
             state: State::Preparing(Box::new(order)),
@@ -254,8 +258,16 @@ impl Leg {
         self.dial(step)
     }
 
+    /// What it is about is on the screens, or was waited for long enough.
+    pub(crate) fn shown(&mut self, step: &mut Step<'_>) -> News {
+        if std::mem::take(&mut self.unshown) { self.dial(step) } else { News::Nothing }
+    }
+
     /// Dials the first target that a listener of ours can reach; the rest is kept in case it comes to nothing.
     fn dial(&mut self, step: &mut Step<'_>) -> News {
+        if self.unshown {
+            return News::Nothing;
+        }
         let (State::Preparing(order), Some(media)) = (&mut self.state, &mut self.media) else { return News::Nothing };
         let Hop::Targets(targets) = &mut order.hop else { return News::Nothing };
         let (target, listener) = loop {

@@ -74,6 +74,11 @@ pub enum Input {
         /// What.
         what: Recorded,
     },
+    /// The outcome of [`Output::Show`].
+    Shown {
+        /// Which leg waits for it.
+        leg: LegId,
+    },
     /// New rules are in force; calls keep their facts.
     RulesLoaded(Arc<policy::RuleSet>),
     /// A new configuration is in force, for what happens from now on.
@@ -123,6 +128,12 @@ pub enum Output {
     },
     /// Tell the outside.
     Publish(PublicEvent),
+    /// Answer [`Input::Shown`] when everything published so far has been read by whoever follows, or at once when nobody does: then
+    /// this leg's phone may ring.
+    Show {
+        /// For the answer.
+        leg: LegId,
+    },
     /// Write the record of an ended call. Exactly once a call.
     Cdr(Box<Cdr>),
     /// To the recorder.

@@ -21,6 +21,8 @@ use std::{collections::VecDeque, sync::Arc};
 pub(crate) enum Timer {
     /// When an AI has rung for its profile's `answer_timeout`.
     AiAnswer(LegId),
+    /// When an INVITE has waited `context_wait` for its context to be on the screens.
+    Show(LegId),
     /// When a target has rung for the transfer's `ring_timeout`.
     Ring(LegId),
     /// When the AI's last words have taken `drain_max`.
@@ -165,6 +167,12 @@ impl Step<'_> {
 
     pub(crate) fn disarm(&mut self, timer: Timer) {
         self.timers.cancel(timer);
+    }
+
+    /// The phone of `leg` is to ring when what was published is on the screens, or after `within`.
+    pub(crate) fn show(&mut self, leg: LegId, within: Duration) {
+        self.arm(Timer::Show(leg), within);
+        self.out.push_back(Output::Show { leg });
     }
 
     /// An id for an outgoing leg: the top bit is clear.

@@ -7,18 +7,84 @@ use axum::extract::ws::Utf8Bytes;
 use calls::PublicEvent;
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 use tokio::sync::watch;
 
 /// Bytes of JSON the ring keeps at most, whatever its capacity in events.
 const MOST_BYTES: usize = 32 << 20;
+/// How many may wait until something is read.
+const MOST_AWAITED: usize = 4_096;
+/// Further than any reader reads.
+const NOT_AWAITED: u64 = u64::MAX;
 
 /// The events of all calls, as `/v1/events` tells them. The daemon publishes, any number of readers follow.
 #[derive(Debug)]
 pub struct Events {
     ring: Mutex<Ring>,
     grown: watch::Sender<u64>,
+    following: Mutex<Following>,
+    /// How many wait in `following`: no reader locks it for nothing.
+    awaited: AtomicUsize,
+}
+
+/// Who reads how far, and who waits for that.
+#[derive(Default)]
+struct Following {
+    next: u64,
+    readers: Vec<Progress>,
+    waiting: Vec<Waiting>,
+}
+
+/// A reader's place.
+struct Progress {
+    id: u64,
+    /// Everything before this position was read; [`NOT_AWAITED`] of a reader nobody waits for.
+    read: Arc<AtomicU64>,
+}
+
+struct Waiting {
+    position: u64,
+    then: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for Following {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (readers, waiting) = (self.readers.len(), self.waiting.len());
+        f.debug_struct("Following").field("readers", &readers).field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+/// A reader whose reading is followed, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Follower<'a> {
+    events: &'a Events,
+    id: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl Follower<'_> {
+    /// Everything before this position was read.
+    pub(crate) fn has_read(&self, position: u64) {
+        self.read.store(position, Ordering::SeqCst);
+        self.events.progressed();
+    }
+
+    /// It does not take what it is sent: nobody waits for it until it does.
+    pub(crate) fn is_stuck(&self) {
+        self.has_read(NOT_AWAITED);
+    }
+}
+
+impl Drop for Follower<'_> {
+    fn drop(&mut self) {
+        let mut following = self.events.following();
+        following.readers.retain(|progress| progress.id != self.id);
+        self.events.settle(following);
+    }
 }
 
 #[derive(Debug)]
@@ -88,7 +154,12 @@ impl Events {
             most_bytes,
             latest_seq: 0,
         };
-        Self { ring: Mutex::new(ring), grown: watch::Sender::new(0) }
+        Self {
+            ring: Mutex::new(ring),
+            grown: watch::Sender::new(0),
+            following: Mutex::default(),
+            awaited: AtomicUsize::new(0),
+        }
     }
 
     /// Tells everyone. Serialises the event; call it from the asynchronous side, not from the engine's thread.
@@ -120,6 +191,55 @@ impl Events {
     /// Whether anybody waits for more.
     pub fn has_readers(&self) -> bool {
         self.grown.receiver_count() > 0
+    }
+
+    /// Runs `then` when every reader has read everything published so far; at once when nobody reads. A reader that does not take what it
+    /// is sent, or leaves, is not waited for. At most [`MOST_AWAITED`] wait: beyond them it is at once as well.
+    pub fn when_read(&self, then: impl FnOnce() + Send + 'static) {
+        let position = {
+            let ring = self.ring();
+            ring.first + ring.kept.len() as u64
+        };
+        let mut following = self.following();
+        if following.waiting.len() < MOST_AWAITED {
+            following.waiting.push(Waiting { position, then: Box::new(then) });
+            return self.settle(following);
+        }
+        drop(following);
+        then();
+    }
+
+    /// A reader that starts here.
+    pub(crate) fn follow(&self, position: u64) -> Follower<'_> {
+        let mut following = self.following();
+        let (id, read) = (following.next, Arc::new(AtomicU64::new(position)));
+        following.next += 1;
+        following.readers.push(Progress { id, read: Arc::clone(&read) });
+        Follower { events: self, id, read }
+    }
+
+    fn progressed(&self) {
+        if self.awaited.load(Ordering::SeqCst) > 0 {
+            self.settle(self.following());
+        }
+    }
+
+    /// Runs what has been waited for, outside of the lock.
+    fn settle(&self, mut following: MutexGuard<'_, Following>) {
+        // Before the readers are asked: whoever reads on after that sees that somebody waits.
+        self.awaited.store(following.waiting.len(), Ordering::SeqCst);
+        let read = following.readers.iter().map(|progress| progress.read.load(Ordering::SeqCst)).min();
+        let due: Vec<Waiting> =
+            following.waiting.extract_if(.., |waiting| read.is_none_or(|read| read >= waiting.position)).collect();
+        self.awaited.store(following.waiting.len(), Ordering::SeqCst);
+        drop(following);
+        for waiting in due {
+            (waiting.then)();
+        }
+    }
+
+    fn following(&self) -> MutexGuard<'_, Following> {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place to wait for more.

@@ -2,7 +2,7 @@
 
 use crate::{
     document::{Document, invalid},
-    events::{Entry, Found, Missed, Start},
+    events::{Entry, Follower, Found, Missed, Start},
     handlers::Query,
     routes::Shared,
     server::until,
@@ -18,7 +18,7 @@ use calls::{CallId, Problem};
 use core::time::Duration;
 use futures_util::{FutureExt, SinkExt, StreamExt, stream::SplitSink};
 use serde_json::json;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, interval, timeout},
@@ -32,8 +32,12 @@ const GOING_AWAY: u16 = 1001;
 const ASK_EVERY: Duration = Duration::from_secs(20);
 /// Without a word from it for this long, it is gone.
 const GONE_AFTER: Duration = Duration::from_secs(70);
-/// The largest message a reader may send; nothing it says is needed.
+/// The largest message a reader may send.
 const LARGEST_INCOMING: usize = 4 * 1024;
+/// A reader that does not take a message for so long is not waited for.
+const STUCK_AFTER: Duration = Duration::from_millis(50);
+/// Events that a reader may leave without saying that it has seen them; beyond, it is not asked any more.
+const MOST_UNSEEN: usize = 1_024;
 
 /// `GET /v1/events`.
 pub(crate) async fn events(
@@ -41,13 +45,18 @@ pub(crate) async fn events(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Result<Response, Document> {
-    let query = Query::of(&request, &["call", "type", "line", "since"])?;
+    let query = Query::of(&request, &["call", "type", "line", "since", "seen"])?;
     let filter = Filter::of(&query)?;
     let since = match query.get("since") {
         None => None,
         Some(since) => {
             Some(since.parse().map_err(|_| invalid("since", format!("found `{since}`, expected a sequence number")))?)
         }
+    };
+    let says = match query.get("seen") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(invalid("seen", format!("found `{other}`, expected `true` or `false`")).into()),
     };
     let Ok(upgrade) = upgrade else {
         let problem = Problem::new(426, "websocket-only", "this path speaks WebSocket")
@@ -64,7 +73,7 @@ pub(crate) async fn events(
     let start = shared.events.start(since);
     Ok(upgrade.on_upgrade(move |socket| async move {
         shared.metrics.event_readers_active.inc();
-        let reader = Reader::new(&shared, socket, filter, &start);
+        let reader = Reader::new(&shared, socket, filter, &start, says);
         let end = reader.run().await;
         shared.metrics.event_readers_active.dec();
         if end == End::TooSlow {
@@ -131,12 +140,25 @@ struct Reader<'a> {
     position: u64,
     missed: Option<Missed>,
     heard: Instant,
+    follower: Follower<'a>,
+    /// Of a reader that says what it has seen: numbers and positions it was sent and has not said so of.
+    unseen: Option<VecDeque<(u64, u64)>>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(shared: &'a Shared, socket: WebSocket, filter: Filter, start: &Start) -> Self {
+    fn new(shared: &'a Shared, socket: WebSocket, filter: Filter, start: &Start, says: bool) -> Self {
         let (sink, incoming) = socket.split();
-        Self { shared, sink, incoming, filter, position: start.position, missed: start.missed, heard: Instant::now() }
+        Self {
+            shared,
+            sink,
+            incoming,
+            filter,
+            position: start.position,
+            missed: start.missed,
+            heard: Instant::now(),
+            follower: shared.events.follow(start.position),
+            unseen: says.then(VecDeque::new),
+        }
     }
 
     async fn run(mut self) -> End {
@@ -173,12 +195,14 @@ impl<'a> Reader<'a> {
             match self.shared.events.at(self.position) {
                 Found::Gone => return End::TooSlow,
                 Found::Entry(entry) => {
-                    self.position += 1;
-                    if self.filter.wants(&entry)
-                        && let Err(end) = self.send(Message::Text(entry.text.clone())).await
-                    {
-                        return end;
+                    if self.filter.wants(&entry) {
+                        if let Err(end) = self.send(Message::Text(entry.text.clone())).await {
+                            return end;
+                        }
+                        self.sent(entry.seq);
                     }
+                    self.position += 1;
+                    self.has_read();
                     while let Some(heard) = self.incoming.next().now_or_never() {
                         if let Err(end) = self.hear(heard.as_ref()) {
                             return end;
@@ -214,17 +238,54 @@ impl<'a> Reader<'a> {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), End> {
-        match timeout(self.shared.config.reader_timeout, self.sink.send(message)).await {
+        let mut sending = std::pin::pin!(self.sink.send(message));
+        let sent = match timeout(STUCK_AFTER, &mut sending).await {
+            Ok(sent) => Ok(sent),
+            Err(_) => {
+                self.follower.is_stuck();
+                timeout(self.shared.config.reader_timeout, sending).await
+            }
+        };
+        match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Left),
             Err(_) => Err(End::TooSlow),
         }
     }
 
+    /// The event at the present position was sent.
+    fn sent(&mut self, seq: u64) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.push_back((seq, self.position));
+        }
+        // Nobody waits for one that has stopped saying so.
+        self.unseen.take_if(|unseen| unseen.len() > MOST_UNSEEN);
+    }
+
+    fn has_read(&self) {
+        let unseen = self.unseen.as_ref().and_then(|unseen| unseen.front());
+        self.follower.has_read(unseen.map_or(self.position, |(_, position)| *position));
+    }
+
+    /// `{"seen": 17}`: everything up to this number is on the reader's screen.
+    fn has_seen(&mut self, text: &str) {
+        let said: Option<serde_json::Value> = serde_json::from_str(text).ok();
+        let (Some(seen), Some(unseen)) = (said.and_then(|said| said["seen"].as_u64()), &mut self.unseen) else {
+            return;
+        };
+        while unseen.front().is_some_and(|(seq, _)| *seq <= seen) {
+            unseen.pop_front();
+        }
+        self.has_read();
+    }
+
     fn hear(&mut self, heard: Option<&Result<Message, axum::Error>>) -> Result<(), End> {
         match heard {
             None | Some(Err(_) | Ok(Message::Close(_))) => Err(End::Left),
-            Some(Ok(_)) => {
+            Some(Ok(message)) => {
+                if let Message::Text(text) = message {
+                    self.has_seen(text);
+                }
                 self.heard = Instant::now();
                 Ok(())
             }

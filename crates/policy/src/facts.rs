@@ -119,6 +119,12 @@ pub struct Facts {
     pub(crate) scores: VecDeque<(Monotonic, f64)>,
     pub(crate) intent: Option<(Arc<str>, f64)>,
     pub(crate) intents_seen: Vec<(Arc<str>, f64)>,
+    /// The latest label of a sentiment.
+    #[serde(default)]
+    pub(crate) mood: Option<Arc<str>>,
+    /// What the AI said the call is about.
+    #[serde(default)]
+    pub(crate) summary: Option<Arc<str>>,
     pub(crate) quiet_since: Option<Monotonic>,
     pub(crate) ai_lost: bool,
     pub(crate) digits: String,
@@ -169,6 +175,8 @@ impl Facts {
             scores: VecDeque::new(),
             intent: None,
             intents_seen: Vec::new(),
+            mood: None,
+            summary: None,
             quiet_since: None,
             ai_lost: false,
             digits: String::new(),
@@ -203,13 +211,16 @@ impl Facts {
     fn take(&mut self, now: Now, event: &Event, warnings: &mut Vec<String>) -> Result<(), EventError> {
         let at = now.monotonic;
         match event {
-            Event::Sentiment { score, label } => match self.score(*score, label.as_deref())? {
-                Some(score) => push_bounded(&mut self.scores, (at, score), MOST_SCORES),
-                None => warnings.push(format!(
-                    "the label `{}` has no score in this profile: kept, but no rule on sentiment sees it",
-                    label.as_deref().unwrap_or_default()
-                )),
-            },
+            Event::Sentiment { score, label } => {
+                match self.score(*score, label.as_deref())? {
+                    Some(score) => push_bounded(&mut self.scores, (at, score), MOST_SCORES),
+                    None => warnings.push(format!(
+                        "the label `{}` has no score in this profile: kept, but no rule on sentiment sees it",
+                        label.as_deref().unwrap_or_default()
+                    )),
+                }
+                self.mood = label.as_deref().map(Arc::from);
+            }
             Event::Intent { name, confidence } => self.take_intent(name, confidence.unwrap_or(1.0)),
             Event::NoMatch | Event::NoInput => self.retries = self.retries.saturating_add(1),
             Event::Match => self.retries = 0,
@@ -233,9 +244,10 @@ impl Facts {
                 }
                 value => self.sample(at, format!("custom.{name}"), value, warnings),
             },
+            Event::Summary { text } => self.summary = Some(text.as_str().into()),
+            Event::TransferRequested { summary: Some(summary), .. } => self.summary = Some(summary.as_str().into()),
             Event::TransferRequested { .. }
             | Event::Ready
-            | Event::Summary { .. }
             | Event::Transcript { .. }
             | Event::Consent { .. }
             | Event::CallbackRequested { .. }
@@ -336,6 +348,7 @@ impl Facts {
                 self.scores.clear();
                 self.intent = None;
                 self.intents_seen.clear();
+                self.mood = None;
                 self.quiet_since = self.quiet_since.map(|_| now.monotonic);
                 self.digits.clear();
                 self.ai_lost = false;
@@ -365,6 +378,27 @@ impl Facts {
     /// The call's context: what the AI learned and rules set.
     pub fn context(&self) -> &BTreeMap<String, Value> {
         &self.context
+    }
+
+    /// Everything that a human who takes the call should know: the context, and beside it what events said (`intent`,
+    /// `intent_confidence`, `sentiment`, `sentiment_label`, `summary`). A key of the context's own stands.
+    pub fn learned(&self) -> BTreeMap<String, Value> {
+        let text = |value: &Option<Arc<str>>| value.as_deref().map(Value::from);
+        let intent = self.intent.as_ref();
+        let said = [
+            ("intent", intent.map(|(name, _)| Value::from(&**name))),
+            ("intent_confidence", intent.map(|(_, confidence)| Value::from(*confidence))),
+            ("sentiment", self.scores.back().map(|(_, score)| Value::from(*score))),
+            ("sentiment_label", text(&self.mood)),
+            ("summary", text(&self.summary)),
+        ];
+        let mut learned = self.context.clone();
+        for (key, value) in said {
+            if let Some(value) = value {
+                learned.entry(key.to_owned()).or_insert(value);
+            }
+        }
+        learned
     }
 
     /// The tags the call wears.

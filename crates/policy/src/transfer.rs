@@ -334,6 +334,9 @@ pub struct TransferOptions {
     /// The keys of the context that travel with the call; absent: all that may.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Vec<Arc<str>>>,
+    /// How long an INVITE to a human waits at most until the context is on the screens.
+    #[serde(with = "duration::as_text::option", skip_serializing_if = "Option::is_none")]
+    pub context_wait: Option<Duration>,
     /// In queues: higher ones first, then by arrival.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
@@ -358,6 +361,7 @@ impl TransferOptions {
             release_ai: self.release_ai.or(below.release_ai),
             cold_by: self.cold_by.or(below.cold_by),
             context: self.context.clone().or_else(|| below.context.clone()),
+            context_wait: self.context_wait.or(below.context_wait),
             priority: self.priority.or(below.priority),
             on_failure: match (&self.on_failure, &below.on_failure) {
                 (Some(own), Some(under)) => Some(own.over(under)),
@@ -442,6 +446,9 @@ pub struct TransferSpec {
     pub cold_by: ColdBy,
     /// The keys of the context that travel along; `None`: all that may.
     pub context: Option<Vec<Arc<str>>>,
+    /// How long an INVITE to a human waits at most until the context is on the screens; `None`: as the daemon does.
+    #[serde(default, with = "duration::as_text::option", skip_serializing_if = "Option::is_none")]
+    pub context_wait: Option<Duration>,
     /// In queues: higher ones first, then by arrival.
     pub priority: u32,
     /// What follows a failure; `FailureChain` walks it.
@@ -479,6 +486,7 @@ impl TransferSpec {
             }),
             cold_by: merged.cold_by.unwrap_or_default(),
             context: merged.context,
+            context_wait: merged.context_wait,
             priority: merged.priority.unwrap_or(0),
             on_failure: merged.on_failure.unwrap_or_default(),
             overrides: overrides.clone(),

@@ -330,6 +330,7 @@ impl House {
                 let address = address_of(self.address.ip(), port);
                 self.calls.handle_input(now, Input::PortOpened { id, opened: Opened { port, address } });
             }
+            Output::Show { leg } => self.calls.handle_input(now, Input::Shown { leg }),
             Output::Resolve { id, .. } => {
                 let at = now.monotonic + Duration::from_millis(30);
                 let target = |&address: &SocketAddr| Target { transport: Transport::Udp, address, name: None };

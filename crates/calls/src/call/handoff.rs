@@ -172,13 +172,19 @@ impl Call {
                 return acts;
             }
         };
-        let context = self.facts.context().clone();
+        let context = self.facts.learned();
         // The whole context is on the agent's screen before the INVITE leaves.
         let (dialled, target_text) = (target, target.to_string());
         let agent = self.transfer.as_ref().and_then(|transfer| transfer.agent(leg));
         let target = target_text;
         step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target, agent, context });
+        let wait = self.transfer.as_ref().and_then(|transfer| transfer.spec.context_wait);
         self.dial_human_by(step, leg, dialled, &format!("human-{attempt}"), route, ways);
+        let wait = wait.unwrap_or(step.config.context_wait);
+        if let Some(it) = self.leg_mut(leg).filter(|_| !wait.is_zero()) {
+            it.unshown = true;
+            step.show(leg, wait);
+        }
         Acts::new()
     }
 

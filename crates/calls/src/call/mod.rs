@@ -219,6 +219,20 @@ impl Call {
         self.settle(step);
     }
 
+    /// What `leg`'s phone rings for is on the screens.
+    pub(crate) fn shown(&mut self, step: &mut Step<'_>, leg: LegId) {
+        self.leg_shown(step, leg);
+        self.settle(step);
+    }
+
+    fn leg_shown(&mut self, step: &mut Step<'_>, leg: LegId) {
+        step.disarm(Timer::Show(leg));
+        if let Some(it) = self.leg_mut(leg) {
+            let news = it.shown(step);
+            self.news(step, leg, news);
+        }
+    }
+
     /// `usage` is the INVITE usage in which it happened: the leg's own id, unless the leg was dialled again.
     pub(crate) fn signaling(&mut self, step: &mut Step<'_>, usage: LegId, event: signaling::Event) {
         if let signaling::Event::Referral(referral) = event {
@@ -234,6 +248,7 @@ impl Call {
     pub(crate) fn timeout(&mut self, step: &mut Step<'_>, timer: Timer) {
         match timer {
             Timer::AiAnswer(leg) => self.ai_failed(step, leg, crate::AiLoss::NoAnswer, None),
+            Timer::Show(leg) => self.leg_shown(step, leg),
             Timer::Ring(leg) => self.with_transfer(step, |transfer, step| transfer.ring_timeout(step, leg)),
             Timer::Whisper(leg) => self.with_transfer(step, |transfer, step| transfer.whisper_timeout(step, leg)),
             Timer::LastWords => self.with_transfer(step, Transfer::last_words_over),
@@ -436,6 +451,7 @@ impl Call {
         step.shared.trunks.release(id);
         step.shared.directory.release(id, step.now.monotonic);
         step.disarm(Timer::AiAnswer(id));
+        step.disarm(Timer::Show(id));
         step.story.leg_gone(leg.record);
     }
 

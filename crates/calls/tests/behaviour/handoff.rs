@@ -1,6 +1,6 @@
 //! A rule fires, a human takes over: cold and warm, last words, whisper, acceptance, several phones at once.
 
-use crate::world::{SDP, World, targets};
+use crate::world::{RULES, SDP, World, config, targets};
 use calls::{CallState, Guidance, Happening, TransferBody, TransferState};
 use media_relay::Source;
 use serde_json::json;
@@ -227,9 +227,9 @@ fn a_name_is_resolved_off_the_engine_and_a_name_without_address_is_unreachable()
 
 #[test]
 fn after_the_human_the_ai_takes_the_caller_again_where_the_profile_says_so() {
-    let mut config = crate::world::config();
+    let mut config = config();
     config.ai.get_mut("main").unwrap().after_human = calls::AfterHuman::Ai;
-    let mut world = World::with(config, crate::world::RULES, 1);
+    let mut world = World::with(config, RULES, 1);
     world.connect();
     world.transfer("plain");
     world.secs(5);
@@ -272,4 +272,59 @@ fn a_human_without_an_ai_takes_a_caller_who_still_hears_ringing() {
     world.answer(human);
     assert!(world.legs[&world.caller].answered);
     assert!(world.hears_leg(world.caller, human));
+}
+
+fn showing() -> World {
+    let mut world = World::with(calls::Config { context_wait: Duration::from_millis(50), ..config() }, RULES, 7);
+    world.connect();
+    world.transfer("frontdesk");
+    world
+}
+
+/// The phone rang before the screen had its context: the event was told beside the INVITE, some milliseconds after it.
+#[test]
+fn a_phone_rings_when_what_it_is_about_is_on_the_screens() {
+    let mut world = showing();
+    assert_eq!(world.count("agent.offered"), 1);
+    assert!(!world.is_dialled("100@"));
+    let leg = world.showing[0];
+    world.ms(49);
+    assert!(!world.is_dialled("100@"));
+    world.give(calls::Input::Shown { leg });
+    assert!(world.is_dialled("100@"));
+    let human = world.dialled("100@");
+    world.give(calls::Input::Shown { leg });
+    world.ms(100);
+    assert_eq!(world.dialled("100@"), human, "said twice, or too late as well, it rings once");
+    world.answer(human);
+    world.ms(500);
+    world.ai_quiet();
+    world.prompt_over(human);
+    assert!(world.hears_leg(world.caller, human));
+}
+
+#[test]
+fn no_screen_keeps_a_phone_from_ringing_for_longer_than_the_context_wait() {
+    let mut world = showing();
+    world.ms(50);
+    assert!(world.is_dialled("100@"));
+    let own = RULES.replace("dial: \"sip:100@192.0.2.40\" }", "dial: \"sip:100@192.0.2.40\", context_wait: 300ms }");
+    let mut world = World::with(config(), &own, 7);
+    world.connect();
+    world.transfer("frontdesk");
+    world.ms(299);
+    assert!(!world.is_dialled("100@"), "the destination's own");
+    world.ms(1);
+    assert!(world.is_dialled("100@"));
+}
+
+#[test]
+fn a_caller_who_leaves_before_the_screen_has_the_context_rings_nobody() {
+    let mut world = showing();
+    let leg = world.showing[0];
+    let ended = world.now;
+    world.hang_up(world.caller);
+    world.give(calls::Input::Shown { leg });
+    world.all_gone(ended);
+    assert!(!world.is_dialled("100@"));
 }

@@ -13,6 +13,7 @@ mod feature_codes;
 mod handoff;
 mod human_fails;
 mod limits;
+mod pains;
 mod queues;
 mod random;
 mod recording;

@@ -64,6 +64,20 @@ fn one_recording_from_the_callers_answer_to_the_end_through_every_handoff() {
     world.all_gone(world.now);
 }
 
+/// Elsewhere a transfer that came to nothing left the recording stopped, or paused.
+#[test]
+fn pain_7_a_failed_transfer_does_not_interrupt_the_recording() {
+    let mut world = connected();
+    world.transfer("plain");
+    world.secs(5);
+    let human = world.dialled("100@");
+    world.refuse(human, 603);
+    assert!(world.hears_leg(world.caller, world.leg("bot@")), "back with the AI");
+    world.hang_up(world.caller);
+    let expected = ["start", "0:caller 1:ai-1", "0:caller 1:music", "0:caller 1:ai-1", "finish"];
+    assert_eq!(orders(&world), expected);
+}
+
 #[test]
 fn nothing_is_recorded_that_is_not_configured() {
     let mut world = recorded(RecordingWhen::Never);

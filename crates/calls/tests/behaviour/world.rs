@@ -108,6 +108,8 @@ pub(crate) struct World {
     pub(crate) taps: BTreeMap<PortId, media_relay::Tap>,
     /// Whose phone the next caller calls from, when it is a registered one.
     pub(crate) account: Option<String>,
+    /// Legs that wait until what they are about is on the screens.
+    pub(crate) showing: Vec<LegId>,
     inbox: VecDeque<Input>,
 }
 
@@ -186,6 +188,7 @@ impl World {
             orders: Vec::new(),
             taps: BTreeMap::new(),
             account: None,
+            showing: Vec::new(),
             inbox: VecDeque::new(),
         }
     }
@@ -416,6 +419,7 @@ impl World {
                     self.legs.get_mut(&leg).unwrap().port = Some(port);
                 }
             }
+            Output::Show { leg } => self.showing.push(leg),
             Output::Resolve { id, wanted } => self.resolves.push((id, wanted)),
             Output::Reply { id, reply } => {
                 assert!(self.replies.insert(id.0, *reply).is_none(), "one answer a request");

@@ -476,6 +476,7 @@ impl House {
                 let address = SocketAddr::new(IpAddr::from([10, 0, 0, 1]), number);
                 self.calls.handle_input(self.now, Input::PortOpened { id, opened: Opened { port, address } });
             }
+            Output::Show { leg } => self.calls.handle_input(self.now, Input::Shown { leg }),
             Output::Resolve { id, .. } => {
                 self.calls.handle_input(self.now, Input::Resolved { id, targets: Vec::new() });
             }

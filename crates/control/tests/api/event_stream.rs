@@ -28,6 +28,58 @@ async fn what_happens_after_the_upgrade_is_told_in_order_and_whole() {
     assert!(api.metrics.encode().contains("tandem_event_readers_active 1\n"));
 }
 
+/// What a phone rings for is on the screens before it rings: see `Output::Show` of `calls`.
+#[tokio::test]
+async fn what_was_published_is_waited_for_until_every_reader_has_it() {
+    let api = Api::start();
+    let waited = |events: &control::Events| {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        events.when_read(move || {
+            let _ = tell.send(());
+        });
+        told
+    };
+    assert!(waited(&api.events).try_recv().is_ok(), "nobody reads");
+    let mut plain = follow(&api, "").await;
+    let mut other = follow(&api, "?type=call.ended").await;
+    let mut screen = follow(&api, "?seen=true").await;
+    // The readers follow once their upgrade is through: each has got an event.
+    api.events.publish(&digit(1, LIVE));
+    assert_eq!((next(&mut plain).await["seq"].clone(), next(&mut screen).await["seq"].clone()), (1.into(), 1.into()));
+    screen.send(Message::text("{\"seen\": 1}")).await.unwrap();
+    api.events.publish(&digit(2, LIVE));
+    let mut told = waited(&api.events);
+    assert_eq!(next(&mut screen).await["seq"], 2);
+    for not_yet in ["{\"seen\": 1}", "{\"seen\": \"two\"}", "not JSON", "[]"] {
+        screen.send(Message::text(not_yet)).await.unwrap();
+    }
+    assert!(timeout(Duration::from_millis(50), &mut told).await.is_err(), "sent, and not seen");
+    screen.send(Message::text("{\"seen\": 2}")).await.unwrap();
+    timeout(Duration::from_secs(10), told).await.expect("everybody has it").unwrap();
+    assert_eq!(next(&mut plain).await["seq"], 2);
+    // Whoever leaves is not waited for.
+    api.events.publish(&digit(3, LIVE));
+    let told = waited(&api.events);
+    screen.close(None).await.unwrap();
+    timeout(Duration::from_secs(10), told).await.expect("the others have it").unwrap();
+    assert!(timeout(Duration::from_millis(20), other.next()).await.is_err(), "not asked for");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_reader_that_does_not_read() {
+    // The ring is so long that it is not let go.
+    let api = Api::with(Config::default(), 50_000);
+    let _stuck = follow(&api, "").await;
+    for seq in 1..=20_000 {
+        api.events.publish(&digit(seq, LIVE));
+    }
+    let (tell, told) = tokio::sync::oneshot::channel();
+    api.events.when_read(move || {
+        let _ = tell.send(());
+    });
+    timeout(Duration::from_secs(8), told).await.expect("it was waited for").unwrap();
+}
+
 #[tokio::test]
 async fn a_reader_is_told_only_of_its_calls_types_and_lines() {
     let api = Api::start();

@@ -203,6 +203,12 @@ impl Events {
         }
     }
 
+    /// Says that this event, and all before it, are on the screen; for a stream subscribed to with `seen=true`.
+    pub async fn seen(&mut self, event: &Value) -> Result<(), ControlError> {
+        let said = serde_json::json!({ "seen": event["seq"] }).to_string();
+        self.socket.send(Message::text(said)).await.map_err(|error| Box::new(error).into())
+    }
+
     /// The next event of this type, waited for at most this long. Events of other types in between are put aside, so that
     /// waits in any order find what has come already.
     pub async fn until(&mut self, kind: &str, within: Duration) -> Option<Value> {

@@ -46,7 +46,7 @@ impl Reader<'_> {
         let unbuilt = ["voicemail", "callback"];
         let built = !unbuilt.iter().any(|key| fields.has(key));
         fields.later(&unbuilt, problems);
-        fields.later(&["caller_id", "context_wait", "cover"], problems);
+        fields.later(&["caller_id", "cover"], problems);
         let place = match built {
             true => exactly_one(&mut fields, &["dial", "ai", "agent", "queue"], name, problems),
             false => None,

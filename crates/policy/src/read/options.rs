@@ -36,6 +36,8 @@ impl Reader<'_> {
             release_ai: take(fields, "release_ai", problems).and_then(|it| it.choice(problems, "moment", &releases)),
             cold_by: take(fields, "cold_by", problems).and_then(|it| it.choice(problems, "way", &carriers)),
             context: take(fields, "context", problems).map(|it| context_keys(&it, problems)),
+            context_wait: take(fields, "context_wait", problems)
+                .and_then(|it| it.duration(problems, Duration::ZERO, Duration::from_millis(500))),
             priority: take(fields, "priority", problems).and_then(|it| it.whole(problems, 0..=MOST_PRIORITY)),
             on_failure: take(fields, "on_failure", problems).and_then(|it| self.on_failure(&it, problems)),
         }

@@ -9,11 +9,12 @@ use super::{
     relay::Relay,
     resolver::Resolver,
     sockets::Sockets,
+    teller::Told,
     wiring,
 };
 use crate::config::Configuration;
 use anyhow::Context as _;
-use calls::{CallState, Cdr, Input, Observation, Output, PublicEvent};
+use calls::{CallState, Cdr, Input, Observation, Output};
 use clock::{Monotonic, Now};
 use metrics::{Direction, Metrics};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -55,7 +56,7 @@ pub(crate) struct Parts {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) records: Arc<Outbox<Box<Cdr>>>,
-    pub(crate) events: Arc<Outbox<PublicEvent>>,
+    pub(crate) events: Arc<Outbox<Told>>,
     pub(crate) resolver: Resolver,
     /// Where recordings are ordered, if any are made, and their audio goes.
     pub(crate) recorder: Option<recorder::io::Handle>,
@@ -148,11 +149,13 @@ struct Turning {
     inbox: Arc<Inbox>,
     metrics: Arc<Metrics>,
     records: Arc<Outbox<Box<Cdr>>>,
-    events: Arc<Outbox<PublicEvent>>,
+    events: Arc<Outbox<Told>>,
     resolver: Resolver,
     recorder: Option<recorder::io::Handle>,
     /// Events of this turn, handed over at its end.
-    told: Vec<PublicEvent>,
+    told: Vec<Told>,
+    /// One of them is waited for.
+    urgent: bool,
     /// What the sockets brought; kept to be filled again.
     inputs: Vec<signaling::Input>,
 }
@@ -189,6 +192,7 @@ impl Turning {
             resolver: parts.resolver,
             recorder: parts.recorder,
             told: Vec::new(),
+            urgent: false,
             inputs: Vec::new(),
         })
     }
@@ -219,7 +223,11 @@ impl Turning {
         }
         if !self.told.is_empty() {
             let weight = self.told.len();
-            self.events.push(self.told.drain(..), weight);
+            match std::mem::take(&mut self.urgent) {
+                // Refused, for there is too much to tell: whoever waits has a time of their own.
+                true => self.events.push_urgent(self.told.drain(..), weight),
+                false => self.events.push(self.told.drain(..), weight),
+            };
         }
         self.stopping.is_none_or(|until| now.monotonic < until && !self.is_over())
     }
@@ -273,6 +281,7 @@ impl Turning {
                     let _ = told.send(());
                 }
                 Note::Resolved(id, targets) => self.calls.handle_input(now, Input::Resolved { id, targets }),
+                Note::Shown(leg) => self.calls.handle_input(now, Input::Shown { leg }),
                 Note::Recorded(call, line, what) => {
                     self.calls.handle_input(now, Input::Recorded { call, line, what });
                 }
@@ -358,7 +367,11 @@ impl Turning {
             }
             Output::Resolve { id, wanted } => self.resolver.ask(id, wanted),
             Output::Reply { id, reply } => self.waiters.leave(id, *reply),
-            Output::Publish(event) => self.told.push(event),
+            Output::Publish(event) => self.told.push(Told::Event(event)),
+            Output::Show { leg } => {
+                self.told.push(Told::Show(leg));
+                self.urgent = true;
+            }
             Output::Cdr(cdr) => {
                 if !self.records.push([cdr], 1) {
                     tracing::error!("a call record was lost: the disk is too slow");

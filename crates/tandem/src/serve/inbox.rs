@@ -27,6 +27,8 @@ pub(crate) enum Note {
     Rules(Arc<RuleSet>, oneshot::Sender<()>),
     /// An answer to a question for addresses.
     Resolved(calls::ResolveId, Vec<Target>),
+    /// Everything published so far was read: this leg's phone may ring.
+    Shown(signaling::LegId),
     /// What came of a recording of this call of that line.
     Recorded(calls::CallId, String, calls::Recorded),
     /// Refuse new calls, end the running ones, then end.

@@ -110,7 +110,11 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     if let Some(recording) = &recording {
         bridge.shows(recording.gauges());
     }
-    let teller = teller::Teller::start(Arc::clone(&events), recording.as_ref().map(recording::Recording::handle))?;
+    let teller = teller::Teller::start(
+        Arc::clone(&events),
+        recording.as_ref().map(recording::Recording::handle),
+        Arc::clone(&inbox),
+    )?;
     let tls = match &configuration.sip.tls {
         Some(files) => Some(Arc::new(signaling::io::Tls::load(files.clone())?)),
         None => None,

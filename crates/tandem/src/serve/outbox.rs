@@ -21,6 +21,8 @@ struct State<T> {
     refused: u64,
     /// The consumer sleeps until something comes.
     idle: bool,
+    /// Something waits that is not to be gathered for.
+    urgent: bool,
     closed: bool,
 }
 
@@ -37,12 +39,21 @@ pub(crate) struct Batch<T> {
 impl<T> Outbox<T> {
     /// At most `bound` of weight; the consumer gathers for `linger` before it takes.
     pub(crate) fn new(bound: usize, linger: Duration) -> Self {
-        let state = State { waiting: Vec::new(), weight: 0, refused: 0, idle: false, closed: false };
+        let state = State { waiting: Vec::new(), weight: 0, refused: 0, idle: false, urgent: false, closed: false };
         Self { state: Mutex::new(state), wake: Condvar::new(), bound, linger }
     }
 
     /// Appends `items` of this total weight; false when the bound is reached (then nothing is appended and the refusal counted).
     pub(crate) fn push(&self, items: impl IntoIterator<Item = T>, weight: usize) -> bool {
+        self.append(items, weight, false)
+    }
+
+    /// The same, and the consumer takes them at once.
+    pub(crate) fn push_urgent(&self, items: impl IntoIterator<Item = T>, weight: usize) -> bool {
+        self.append(items, weight, true)
+    }
+
+    fn append(&self, items: impl IntoIterator<Item = T>, weight: usize, urgent: bool) -> bool {
         let mut state = self.lock();
         if state.closed || state.weight.saturating_add(weight) > self.bound {
             state.refused += 1;
@@ -50,7 +61,8 @@ impl<T> Outbox<T> {
         }
         state.waiting.extend(items);
         state.weight += weight;
-        let wake = std::mem::take(&mut state.idle);
+        state.urgent |= urgent;
+        let wake = std::mem::take(&mut state.idle) || urgent;
         drop(state);
         if wake {
             self.wake.notify_one();
@@ -91,12 +103,12 @@ impl<T> Outbox<T> {
         if !state.closed && !linger.is_zero() {
             let (gathered, _) = self
                 .wake
-                .wait_timeout_while(state, linger, |state| !state.closed)
+                .wait_timeout_while(state, linger, |state| !state.closed && !state.urgent)
                 .unwrap_or_else(PoisonError::into_inner);
             state = gathered;
         }
         let items = std::mem::take(&mut state.waiting);
-        state.weight = 0;
+        (state.weight, state.urgent) = (0, false);
         Batch { items, refused: std::mem::take(&mut state.refused), last: state.closed }
     }
 
@@ -122,6 +134,13 @@ mod tests {
         assert!(batch.items.is_empty() && !batch.last);
         assert!(outbox.push([1], 1));
         assert_eq!(outbox.take_within(Some(Duration::from_secs(60))).items, [1]);
+    }
+
+    #[test]
+    fn what_is_urgent_is_not_gathered_for() {
+        let outbox = Outbox::<u8>::new(3, Duration::from_secs(60));
+        assert!(outbox.push([1], 1) && outbox.push_urgent([2], 1));
+        assert_eq!(outbox.take().items, [1, 2]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Tells the outside what happens: a thread between the engine and the readers of `/v1/events`, because JSON has no place
 //! on the engine; and what the metrics take from the records of ended calls.
 
-use super::outbox::Outbox;
+use super::{
+    inbox::{Inbox, Note},
+    outbox::Outbox,
+};
 use calls::{Cdr, PublicEvent, TransferState};
 use control::Events;
 use metrics::Metrics;
@@ -14,17 +17,25 @@ const BOUND: usize = 65_536;
 const LINGER: Duration = Duration::from_millis(2);
 const LINGER_UNREAD: Duration = Duration::from_millis(20);
 
+/// What the engine hands over.
+pub(crate) enum Told {
+    /// Something happened.
+    Event(PublicEvent),
+    /// Tell the engine when everything before it was read: this leg's phone rings then.
+    Show(signaling::LegId),
+}
+
 /// The thread; ends after everything was told when [`Teller::finish`] is called.
 pub(crate) struct Teller {
-    outbox: Arc<Outbox<PublicEvent>>,
+    outbox: Arc<Outbox<Told>>,
     thread: JoinHandle<()>,
 }
 
 impl Teller {
     /// Tells `events`, and the recorder where there is one.
-    pub(crate) fn start(events: Arc<Events>, recorder: Option<Handle>) -> std::io::Result<Self> {
+    pub(crate) fn start(events: Arc<Events>, recorder: Option<Handle>, inbox: Arc<Inbox>) -> std::io::Result<Self> {
         let outbox = Arc::new(Outbox::new(BOUND, LINGER));
-        let queue: Arc<Outbox<PublicEvent>> = Arc::clone(&outbox);
+        let queue: Arc<Outbox<Told>> = Arc::clone(&outbox);
         let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
             loop {
                 let linger = if events.has_readers() { LINGER } else { LINGER_UNREAD };
@@ -32,7 +43,15 @@ impl Teller {
                 if batch.refused > 0 {
                     tracing::warn!(events = batch.refused, "public events were dropped: too many at once");
                 }
-                for event in &batch.items {
+                for told in &batch.items {
+                    let event = match told {
+                        Told::Event(event) => event,
+                        Told::Show(leg) => {
+                            let (inbox, leg) = (Arc::clone(&inbox), *leg);
+                            events.when_read(move || drop(inbox.put(Note::Shown(leg))));
+                            continue;
+                        }
+                    };
                     super::story::tell(event);
                     events.publish(event);
                     if let Some(recorder) = &recorder
@@ -49,7 +68,7 @@ impl Teller {
         Ok(Self { outbox, thread })
     }
 
-    pub(crate) fn outbox(&self) -> Arc<Outbox<PublicEvent>> {
+    pub(crate) fn outbox(&self) -> Arc<Outbox<Told>> {
         Arc::clone(&self.outbox)
     }
 

@@ -2,7 +2,7 @@
 
 use super::sockets::Plan;
 use crate::config::{self, AfterHuman, Auth, CallerId, Configuration, Host, Refuge, Strangers};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// What is bound, and what peers are told of it.
 pub(crate) fn sockets(
@@ -135,6 +135,9 @@ fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> c
 }
 
 /// What `calls` is told.
+/// How long a human's phone waits for readers of `/v1/events`, where the transfer does not say: a healthy one takes less than one.
+const CONTEXT_WAIT: Duration = Duration::from_millis(50);
+
 pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Config {
     let media = &configuration.media;
     calls::Config {
@@ -165,6 +168,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
         },
         user_to_user: configuration.sip.user_to_user,
         recording: recording(&configuration.recording),
+        context_wait: CONTEXT_WAIT,
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
