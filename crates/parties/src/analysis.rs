@@ -132,14 +132,16 @@ pub fn level_dbov(samples: &[i16]) -> f64 {
     (10.0 * (mean / 32_768f64.powi(2)).log10()).max(-127.0)
 }
 
-/// The longest time between `from` and `until` in which the receiver got no packet, or packets below -50 dBov.
+/// The longest time between `from` and `until` in which the receiver had no packet to play, or packets below -50 dBov.
 pub fn longest_silence(packets: &[Received], from: Duration, until: Duration) -> Duration {
     let mut longest = Duration::ZERO;
     let mut heard_until = from;
     for packet in packets.iter().filter(|packet| packet.at >= from && packet.at <= until) {
-        if level_dbov(&packet.samples()) >= -50.0 {
+        let samples = packet.samples();
+        if level_dbov(&samples) >= -50.0 {
             longest = longest.max(packet.at.saturating_sub(heard_until));
-            heard_until = packet.at;
+            let lasting = Duration::from_secs(samples.len() as u64) / RATE;
+            heard_until = heard_until.max(packet.at + lasting);
         }
     }
     longest.max(until.saturating_sub(heard_until))
@@ -205,10 +207,43 @@ pub fn find(heard: &[i16], signal: Signal, within: Range<u64>) -> Match {
         .unwrap_or(none)
 }
 
+/// Where in what was heard a known stretch of at least 0.2 s is, and how well it fits there; the index counts samples heard.
+///
+/// Every index with a quarter of the samples, then the whole stretch at the best candidates.
+pub fn find_clip(heard: &[i16], clip: &[i16]) -> Match {
+    let none = Match { correlation: 0.0, index: 0 };
+    if clip.len() < RATE as usize / 5 || heard.len() < clip.len() {
+        return none;
+    }
+    let probe: Vec<i16> = clip.iter().copied().step_by(4).collect();
+    let mut candidates: Vec<(f64, usize)> = Vec::new();
+    for index in 0..=heard.len() - clip.len() {
+        let stretch = &heard[index..index + clip.len()];
+        let score = correlation_of(stretch.iter().step_by(4).zip(&probe));
+        if candidates.len() < 8 || score > candidates[7].0 {
+            candidates.push((score, index));
+            candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
+            candidates.truncate(8);
+        }
+    }
+    candidates
+        .into_iter()
+        .map(|(_, index)| Match {
+            correlation: correlation(&heard[index..index + clip.len()], clip),
+            index: index as u64,
+        })
+        .max_by(|a, b| a.correlation.total_cmp(&b.correlation))
+        .unwrap_or(none)
+}
+
 /// Normalised correlation of two stretches of equal length: 1 for the same shape, 0 for strangers or silence.
 pub fn correlation(a: &[i16], b: &[i16]) -> f64 {
+    correlation_of(a.iter().zip(b))
+}
+
+fn correlation_of<'a>(pairs: impl Iterator<Item = (&'a i16, &'a i16)>) -> f64 {
     let (mut product, mut left, mut right) = (0i64, 0i64, 0i64);
-    for (a, b) in a.iter().zip(b) {
+    for (a, b) in pairs {
         let (a, b) = (i64::from(*a), i64::from(*b));
         product += a * b;
         left += a * a;

@@ -58,14 +58,14 @@ fn a_timestamp_that_runs_away_from_the_clock_or_back_is_seen() {
 fn silence_is_a_gap_or_quiet_packets_whichever_is_longer() {
     let mut packets = stream(Signal::Noise(1), Law::Mu, 0, 100);
     let (from, until) = (packets[0].at, packets[99].at);
-    assert_eq!(longest_silence(&packets, from, until), Duration::from_millis(20));
+    assert_eq!(longest_silence(&packets, from, until), Duration::ZERO);
     for packet in &mut packets[40..50] {
         packet.payload.fill(0xff);
     }
-    assert_eq!(longest_silence(&packets, from, until), Duration::from_millis(220));
+    assert_eq!(longest_silence(&packets, from, until), Duration::from_millis(200));
     packets.drain(70..95);
-    assert_eq!(longest_silence(&packets, from, until), Duration::from_millis(520));
-    assert_eq!(longest_silence(&packets, from, until + Duration::from_secs(2)), Duration::from_secs(2));
+    assert_eq!(longest_silence(&packets, from, until), Duration::from_millis(500));
+    assert_eq!(longest_silence(&packets, from, until + Duration::from_secs(2)), Duration::from_millis(1_980));
     assert_eq!(longest_silence(&[], from, until), until - from);
 }
 
@@ -80,6 +80,16 @@ fn a_known_signal_is_found_at_its_place_through_both_laws_and_a_stranger_is_not(
         assert!(find(&heard, Signal::Noise(4), 0..16_000).correlation < 0.5, "{law:?}");
     }
     assert_eq!(find(&[0; 8000], Signal::Noise(3), 0..8000).correlation, 0.0);
+}
+
+#[test]
+fn a_known_stretch_is_found_in_what_was_heard_and_one_that_is_not_there_is_not() {
+    let heard = audio(&stream(Signal::Noise(3), Law::A, 25, 100), 10);
+    let found = find_clip(&heard, &Signal::Noise(3).samples(25 * PACKET + 3_001, 4_000));
+    assert!(found.correlation > 0.99 && found.index == 3_001, "{found:?}");
+    let stranger = find_clip(&heard, &Signal::Noise(4).samples(0, 4_000));
+    assert!(stranger.correlation < 0.3, "{stranger:?}");
+    assert_eq!(find_clip(&heard[..3_999], &Signal::Noise(3).samples(0, 4_000)).correlation, 0.0);
 }
 
 #[test]

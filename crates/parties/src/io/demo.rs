@@ -15,7 +15,10 @@ use tokio::{
 pub const KEYS: [(char, &str); 8] = [
     ('1', "the AI has not understood you (no_match): the third time a human takes over"),
     ('2', "you sound angry (sentiment -0.8): twice, and a human takes over"),
-    ('3', "you ask for a transaction you do not know (intent unknown_transaction, 0.9)"),
+    (
+        '3',
+        "you ask for a transaction you do not know (intent unknown_transaction, 0.9); the human has to press 1 first",
+    ),
     ('4', "you could not be verified (auth_failed): the second time a human takes over"),
     ('5', "you want 20,000 worth of the enterprise plan (lead); the human has to press 1 first"),
     ('0', "you ask for a human (transfer_requested)"),
@@ -29,8 +32,8 @@ const MOST_CALLS: usize = 100;
 const RINGS: Duration = Duration::from_secs(2);
 /// How long after the answer a human who is asked to accept presses 1.
 const CONSIDERS: Duration = Duration::from_millis(2500);
-/// The user whose destination in the shipped rules waits for an accepting key.
-const ASKED_TO_ACCEPT: &str = "closer";
+/// The users whose destinations in the shipped rules wait for an accepting key.
+const ASKED_TO_ACCEPT: [&str; 2] = ["closer", "fraud"];
 /// No call of the demonstration lasts longer.
 const LONGEST: Duration = Duration::from_secs(4 * 3600);
 
@@ -161,7 +164,7 @@ async fn human(call: &Call, user: &str) {
     if call.answered(Duration::from_secs(40)).await.is_err() {
         return;
     }
-    if user == ASKED_TO_ACCEPT {
+    if ASKED_TO_ACCEPT.contains(&user) {
         tokio::time::sleep(CONSIDERS).await;
         call.audio().press('1');
     }

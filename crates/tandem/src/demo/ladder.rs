@@ -1,6 +1,5 @@
 //! The SIP ladder of a call: every message that the parties sent or received, in the order of time.
 
-use super::scene::Scene;
 use crate::cli::{Colour, plain};
 use parties::io::Traced;
 use std::time::Duration;
@@ -8,10 +7,17 @@ use std::time::Duration;
 /// Width between two columns.
 const WIDE: usize = 26;
 
-pub(super) fn draw(scene: &Scene, colour: Colour) -> String {
+/// What each party sent and received.
+pub(super) struct Ladder {
+    pub(super) caller: Vec<Traced>,
+    pub(super) ai: Vec<Traced>,
+    pub(super) human: Vec<Traced>,
+}
+
+pub(super) fn draw(ladder: &Ladder, colour: Colour) -> String {
     let columns = ["caller", "tandem", "AI", "human"];
     let mut all: Vec<(usize, &Traced)> = Vec::new();
-    for (column, trace) in [(0, &scene.ladder.caller), (2, &scene.ladder.ai), (3, &scene.ladder.human)] {
+    for (column, trace) in [(0, &ladder.caller), (2, &ladder.ai), (3, &ladder.human)] {
         all.extend(trace.iter().map(|traced| (column, traced)));
     }
     all.sort_by_key(|(_, traced)| traced.at);

@@ -1,14 +1,15 @@
 //! The scene itself: three parties, three events, one handoff.
 
 use super::{
+    ladder::Ladder,
     measure::{AI_HZ, CALLER_HZ, HUMAN_HZ, Heard},
-    stage::Stage,
+    stage::{self, Stage},
     story::Story,
 };
 use anyhow::{Context as _, bail, ensure};
 use parties::{
     analysis::Received,
-    io::{Audio, Call, ControlClient, Events, Party, Traced, Voice, now},
+    io::{Audio, Call, ControlClient, Events, Party, Voice, now},
     signal::Signal,
 };
 use serde_json::{Value, json};
@@ -18,9 +19,9 @@ use tokio::sync::Notify;
 /// No demonstration takes longer.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// What a step may take.
-const STEP: Duration = Duration::from_secs(15);
+pub(super) const STEP: Duration = Duration::from_secs(15);
 /// How long the AI's last sentence goes on after the decision.
-const LAST_WORDS: Duration = Duration::from_millis(700);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(700);
 /// How often who hears whom is looked at, and how much of the past counts.
 const LOOK: Duration = Duration::from_millis(60);
 
@@ -46,19 +47,13 @@ pub(super) struct Scene {
     pub(super) daemon_silence_ms: Option<u64>,
 }
 
-pub(super) struct Ladder {
-    pub(super) caller: Vec<Traced>,
-    pub(super) ai: Vec<Traced>,
-    pub(super) human: Vec<Traced>,
-}
-
 pub(super) async fn play(stage: &Stage, story: &Story) -> anyhow::Result<Scene> {
     let bind = |name: &'static str, port: u16, hertz: f64| {
         Party::bind_to(name, stage.address(port), Voice::of(Signal::Tone(hertz)))
     };
     let caller_party = bind("caller", 5070, CALLER_HZ).await.context("the caller's address")?;
     let ai_party = bind("ai", 5090, AI_HZ).await.context("the AI's address")?;
-    let human_party = bind("frontdesk", 5091, HUMAN_HZ).await.context("the human's address")?;
+    let human_party = bind("frontdesk", stage::HUMANS, HUMAN_HZ).await.context("the human's address")?;
     let control = stage.control();
     let news = News::default();
     let stream = control.subscribe("").await.context("the stream of events")?;
@@ -182,19 +177,9 @@ async fn three_misses(control: &ControlClient, id: &str, story: &Story) -> anyho
         at = now();
         let answer = control.post(&path, &json!({ "type": "no_match" })).await?;
         ensure!(answer.status == 200, "the event was refused: {} {}", answer.status, answer.body);
-        let result = &answer.body["results"][0];
-        let guidance = answer.body["guidance"].as_str().unwrap_or_default();
-        let decision = &result["decision"];
-        let said = match decision["rule"].as_str() {
-            Some(rule) => format!("rule {rule} decides: {} to {}", text(decision, "does"), text(decision, "to")),
-            None => "no rule decides".to_owned(),
-        };
-        story.tandem(&format!("{said}; guidance: {guidance}"));
-        for verdict in result["explanation"]["rules"].as_array().into_iter().flatten() {
-            let rule = text(verdict, "rule");
-            story.detail(&format!("{rule:<22} {:<12} {}", text(verdict, "verdict"), text(verdict, "because")));
-        }
+        explain(&answer.body, story);
         if turn == 3 {
+            let decision = &answer.body["results"][0]["decision"];
             ensure!(decision["rule"] == "three-misses", "the third miss decided nothing: {}", answer.body);
         }
         if turn < 3 {
@@ -204,17 +189,33 @@ async fn three_misses(control: &ControlClient, id: &str, story: &Story) -> anyho
     Ok(at)
 }
 
+/// What was decided, and why.
+pub(super) fn explain(answer: &Value, story: &Story) {
+    let result = &answer["results"][0];
+    let guidance = answer["guidance"].as_str().unwrap_or_default();
+    let decision = &result["decision"];
+    let said = match decision["rule"].as_str() {
+        Some(rule) => format!("rule {rule} decides: {} to {}", text(decision, "does"), text(decision, "to")),
+        None => "no rule decides".to_owned(),
+    };
+    story.tandem(&format!("{said}; guidance: {guidance}"));
+    for verdict in result["explanation"]["rules"].as_array().into_iter().flatten() {
+        let rule = text(verdict, "rule");
+        story.detail(&format!("{rule:<22} {:<12} {}", text(verdict, "verdict"), text(verdict, "because")));
+    }
+}
+
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-fn invite_received(party: &Party) -> Option<Duration> {
+pub(super) fn invite_received(party: &Party) -> Option<Duration> {
     let trace = party.trace();
     trace.iter().find(|traced| !traced.sent && traced.message.method() == Some("INVITE")).map(|traced| traced.at)
 }
 
 /// The context that travels with the INVITE.
-fn show_context(human: &Call, story: &Story) {
+pub(super) fn show_context(human: &Call, story: &Story) {
     story.party("human", "rings; the INVITE says:");
     let told = |name: &str| name.starts_with("X-Tandem-") || name.eq_ignore_ascii_case("User-to-User");
     for (name, value) in human.invite().headers.iter().filter(|(name, _)| told(name)) {
@@ -231,13 +232,13 @@ async fn hears(call: &Call, what: Heard) -> anyhow::Result<()> {
 
 /// What the daemon says happens, told as it comes.
 #[derive(Default)]
-struct News {
+pub(super) struct News {
     told: Mutex<VecDeque<Value>>,
     more: Notify,
 }
 
 impl News {
-    async fn listen(&self, mut events: Events, story: &Story) {
+    pub(super) async fn listen(&self, mut events: Events, story: &Story) {
         while let Some(event) = events.next().await {
             tell(&event, story);
             self.lock().push_back(event);
@@ -246,7 +247,7 @@ impl News {
     }
 
     /// Waits for the next event of this type; others before it have been told and are done with.
-    async fn until(&self, kind: &str) -> anyhow::Result<Value> {
+    pub(super) async fn until(&self, kind: &str) -> anyhow::Result<Value> {
         let wait = async {
             loop {
                 while let Some(event) = { self.lock().pop_front() } {
@@ -283,7 +284,7 @@ fn tell(event: &Value, story: &Story) {
 }
 
 /// The record that the daemon has written of the call.
-async fn record(stage: &Stage, id: &str) -> anyhow::Result<Value> {
+pub(super) async fn record(stage: &Stage, id: &str) -> anyhow::Result<Value> {
     let look = async {
         loop {
             let text = fs::read_to_string(stage.records()).unwrap_or_default();

@@ -17,6 +17,10 @@ use tokio::{
 
 /// Where the shipped rules dial humans.
 const SHIPPED_HUMANS: &str = "127.0.0.1:5090";
+/// Where they live here.
+pub(super) const HUMANS: u16 = 5091;
+/// What the fraud specialist is told.
+pub(super) const WHISPER: &[&str] = &["prompts/incoming-handoff.wav"];
 
 /// The shipped files, so that the demonstration runs from anywhere.
 const SHIPPED: [(&str, &[u8]); 5] = [
@@ -27,6 +31,11 @@ const SHIPPED: [(&str, &[u8]); 5] = [
     ("music/default.wav", include_bytes!("../../../../etc/music/default.wav")),
 ];
 
+/// A shipped file by its name below `etc/`.
+pub(super) fn shipped(name: &str) -> Option<&'static [u8]> {
+    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
 /// A running daemon and its addresses.
 pub(super) struct Stage {
     daemon: Child,
@@ -36,7 +45,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts the daemon and waits until it takes calls.
-    pub(super) async fn set() -> anyhow::Result<Self> {
+    pub(super) async fn set(records: bool) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ip = own_address();
         let config = unpack(folder.path(), ip)?;
@@ -57,6 +66,8 @@ impl Stage {
             .env("TANDEM__AI__DEMO__URI", format!("sip:ai@{ip}:5090"))
             .env("TANDEM__CONTROL__SOCKET", own("control.sock"))
             .env("TANDEM__CDR__PATH", own("cdr.jsonl"))
+            .env("TANDEM__RECORDING__WHEN", if records { "answer" } else { "never" })
+            .env("TANDEM__RECORDING__DIRECTORY", own("recordings"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -100,6 +111,11 @@ impl Stage {
         self.folder.path().join("cdr.jsonl")
     }
 
+    /// The folder of recordings.
+    pub(super) fn recordings(&self) -> PathBuf {
+        self.folder.path().join("recordings")
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -132,6 +148,6 @@ fn unpack(folder: &Path, ip: IpAddr) -> anyhow::Result<PathBuf> {
     let text = fs::read_to_string(&rules)?;
     let dial = format!("    dial: \"sip:frontdesk@{SHIPPED_HUMANS}\"\n");
     let asked = format!("{dial}    accept: {{ press: \"1\", within: 10s }}\n");
-    fs::write(&rules, text.replace(&dial, &asked).replace(SHIPPED_HUMANS, &format!("{ip}:5091")))?;
+    fs::write(&rules, text.replace(&dial, &asked).replace(SHIPPED_HUMANS, &format!("{ip}:{HUMANS}")))?;
     Ok(folder.join("tandem.yaml"))
 }

@@ -11,11 +11,9 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(title: &str) -> Self {
         let story = Self { began: now(), colour: Colour::of_stdout() };
-        say(&story
-            .colour
-            .bold("A caller, an AI agent and a human, all simulated; SIP and RTP over loopback are real."));
+        say(&story.colour.bold(title));
         story
     }
 
