@@ -219,6 +219,28 @@ fn every_test_that_the_coverage_of_clauses_names_exists() {
 }
 
 #[test]
+fn every_pain_has_a_test_and_every_test_that_the_page_names_exists() {
+    let page = read("docs/pains.md");
+    let mut wrong = Vec::new();
+    for number in 1..=25 {
+        let section = page.split("\n## ").find(|section| section.starts_with(&format!("{number}. ")));
+        let rows: Vec<(&str, &str)> = section
+            .unwrap_or_default()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "))
+            .collect();
+        if rows.is_empty() {
+            wrong.push(format!("{number}: no test"));
+        }
+        wrong.extend(rows.into_iter().filter_map(|(test, file)| {
+            let exists = fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(&format!("fn {test}(")));
+            (!exists).then(|| format!("{number}: {file}: no test {test}"))
+        }));
+    }
+    assert_none("pains without their test", &wrong);
+}
+
+#[test]
 fn the_top_level_holds_only_what_belongs_there() {
     let entries: BTreeSet<String> =
         git(&["ls-files"]).lines().map(|path| path.split('/').next().unwrap_or_default().to_owned()).collect();
