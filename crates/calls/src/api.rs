@@ -1,6 +1,7 @@
 //! Requests and replies of the control API, typed. `crates/control` only carries them over HTTP.
 
 mod agents;
+mod supervise;
 
 use crate::{
     CallId, DecisionRecord, LegRecord, Problem, RecordingRecord, Source, Time, TimelineEntry, TransferId,
@@ -10,6 +11,7 @@ pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, Qu
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
+pub use supervise::{SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary};
 
 /// What can be asked of the engine.
 #[derive(Clone, Debug)]
@@ -91,6 +93,29 @@ pub enum Request {
         /// What.
         action: RecordingAction,
     },
+    /// `POST /v1/calls/{id}/supervise`: rings a supervisor, or changes the mode of one who is there; answers [`Reply::Supervisor`].
+    Supervise {
+        /// Which call.
+        call: CallId,
+        /// Whom, and who hears them.
+        body: SuperviseBody,
+    },
+    /// `PATCH /v1/calls/{id}/supervise/{supervisor}`; answers [`Reply::Supervisor`].
+    ChangeSupervisor {
+        /// Which call.
+        call: CallId,
+        /// The leg's name, such as `supervisor-1`.
+        supervisor: String,
+        /// Who is to hear them.
+        mode: SuperviseMode,
+    },
+    /// `DELETE /v1/calls/{id}/supervise/{supervisor}`; answers [`Reply::Done`].
+    EndSupervisor {
+        /// Which call.
+        call: CallId,
+        /// The leg's name.
+        supervisor: String,
+    },
     /// `GET /v1/calls`; answers [`Reply::Calls`].
     Calls {
         /// `?sip_call_id=`: find a call by a foreign id.
@@ -132,7 +157,7 @@ pub enum Request {
     },
     /// `POST /v1/rules/evaluate`: a dry run on a call's facts, or on none; answers [`Reply::Evaluation`].
     Evaluate(Box<EvaluateBody>),
-    /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`, `supervise`);
+    /// Call control that is named in the API and not built yet (`answer`, `hold`, `resume`, `mute`, `play`);
     /// answers a problem 501 that says so, or 404 and 410 as the others do.
     NotBuilt {
         /// Which call.
@@ -384,6 +409,8 @@ pub enum Reply {
     Queues(QueueList),
     /// To a question whether a destination is there.
     Availability(Box<Availability>),
+    /// To everything about a supervisor.
+    Supervisor(SupervisorSummary),
     /// To a context patch.
     Context(ContextReply),
     /// To a dry run.
@@ -566,6 +593,9 @@ pub struct CallDetail {
     pub timeline: Vec<TimelineEntry>,
     /// Timeline entries that did not fit.
     pub timeline_dropped: u64,
+    /// Who watches over it, and whose phones ring to do so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supervisors: Vec<SupervisorSummary>,
     /// Its decisions.
     pub decisions: Vec<DecisionRecord>,
     /// Its transfers.

@@ -542,6 +542,8 @@ pub struct Limits {
     pub idempotency_keys: usize,
     /// Requests waiting for a transfer's outcome per call; 429 beyond.
     pub waiters: usize,
+    /// Supervisors of one call at once, those who are being rung included; 429 beyond.
+    pub supervisors: usize,
     /// Human legs ringing at once in one transfer; the rest wait for their turn.
     pub ringing_at_once: usize,
     /// A target that has said nothing for so long, not even 100, is left for the next one, if there is one (RFC 3263 section 4.3
@@ -568,6 +570,7 @@ impl Default for Limits {
             decisions: 32,
             idempotency_keys: 64,
             waiters: 16,
+            supervisors: 3,
             ringing_at_once: 8,
             next_target: Duration::from_millis(1_800),
             ending: Duration::from_secs(40),

@@ -121,6 +121,18 @@ pub enum Happening {
     /// A transfer failed, and the human who asked for it has the caller again.
     #[serde(rename = "call.returned")]
     CallReturned { leg: String },
+    /// A supervisor answered: they hear the call, and are heard as their mode says.
+    #[serde(rename = "supervisor.joined")]
+    SupervisorJoined { supervisor: String, to: String, mode: crate::SuperviseMode },
+    /// A supervisor's mode changed.
+    #[serde(rename = "supervisor.changed")]
+    SupervisorChanged { supervisor: String, mode: crate::SuperviseMode },
+    /// A supervisor who had joined is gone: `by` is `peer`, `command`, `us` (the call ended) or how else their leg ended.
+    #[serde(rename = "supervisor.left")]
+    SupervisorLeft { supervisor: String, by: String, duration_ms: u64 },
+    /// A supervisor could not be reached; the call goes on.
+    #[serde(rename = "supervisor.failed")]
+    SupervisorFailed { supervisor: String, to: String, cause: policy::Cause, sip_code: Option<u16> },
     /// A leg took the place of another (Replaces).
     #[serde(rename = "leg.replaced")]
     LegReplaced { leg: String, by: String, peer: String },
@@ -198,6 +210,10 @@ impl Happening {
             Self::HandedBack { .. } => "call.handed_back",
             Self::ReferRefused { .. } => "transfer.refused",
             Self::CallReturned { .. } => "call.returned",
+            Self::SupervisorJoined { .. } => "supervisor.joined",
+            Self::SupervisorChanged { .. } => "supervisor.changed",
+            Self::SupervisorLeft { .. } => "supervisor.left",
+            Self::SupervisorFailed { .. } => "supervisor.failed",
             Self::LegReplaced { .. } => "leg.replaced",
             Self::LegJoined { .. } => "leg.joined",
             Self::CallJoined { .. } => "call.joined",

@@ -41,7 +41,8 @@ pub use api::{
     AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
     CallSummary, ContextBody, ContextReply, DecisionReply, DoneReply, EvaluateBody, EvaluationReply, EventResult,
     EventsReply, Guidance, HandbackBody, OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply, Request,
-    TransferBody, TransferReply, TrunkList, TrunkSummary,
+    SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary, TransferBody, TransferReply,
+    TrunkList, TrunkSummary,
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{

@@ -247,6 +247,13 @@ pub enum Observation {
         /// Since when they waited.
         waited: Duration,
     },
+    /// A supervisor joined a call, or came to nothing.
+    Supervised {
+        /// As whom they were asked to join.
+        mode: crate::SuperviseMode,
+        /// Why they did not.
+        failed: Option<policy::Cause>,
+    },
     /// Design, section 6.
     HandoffSilence(Duration),
     /// One call's step panicked; the call was ended.
@@ -261,8 +268,8 @@ pub enum Observation {
 pub struct Gauges {
     /// Calls by [`crate::CallState::LIVE`], in that order.
     pub calls: [usize; 7],
-    /// Legs by party: caller, AI, human.
-    pub legs: [usize; 3],
+    /// Legs by party: caller, AI, human, supervisor.
+    pub legs: [usize; 4],
     /// Ports asked for or open.
     pub ports: usize,
     /// Armed timers.

@@ -3,6 +3,7 @@
 //! Architecture invariants: the AI never hears hold music; a caller never hears a whisper; nobody hears a party whose leg
 //! is not seated; silence is encoded ("nothing" in the table), no packets at all only toward a party that holds us.
 
+use crate::SuperviseMode;
 use media_relay::PortId;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -17,10 +18,23 @@ pub(crate) enum Hears {
     Silence,
     /// Another leg.
     Leg(PortId),
+    /// Several legs at once.
+    Mix(SmallVec<[PortId; 2]>),
     /// A player.
     Playing(Playing),
     /// A ringing tone.
     Ringback,
+}
+
+impl Hears {
+    /// The legs that are heard.
+    pub(crate) fn voices(&self) -> &[PortId] {
+        match self {
+            Self::Leg(one) => std::slice::from_ref(one),
+            Self::Mix(several) => several,
+            _ => &[],
+        }
+    }
 }
 
 /// A player: clips by name, once each, then one in a loop. The number keeps a player itself across plans: the same number
@@ -78,6 +92,8 @@ pub(crate) enum Part {
     Candidate(Option<Playing>),
     /// The human who has the caller.
     Human,
+    /// Somebody who watches over the call, and who is to hear them.
+    Supervisor(SuperviseMode),
 }
 
 impl Part {
@@ -88,6 +104,7 @@ impl Part {
             Self::Caller => Party::Caller,
             Self::Ai => Party::Ai,
             Self::Candidate(_) | Self::Human => Party::Human,
+            Self::Supervisor(_) => Party::Supervisor,
         }
     }
 }
@@ -100,10 +117,11 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
     let caller = seats.iter().find(|seat| seat.part == Part::Caller);
     let ai = seats.iter().find(|seat| seat.part == Part::Ai);
     let human = seats.iter().find(|seat| seat.part == Part::Human);
-    let voice = |seat: Option<&Seat>| match seat {
-        Some(seat) if !seat.holds => Hears::Leg(seat.port),
-        _ => Hears::Silence,
+    // Supervisors who are to be heard by whoever hears those of this mode.
+    let supervisors = |mode: SuperviseMode| {
+        seats.iter().filter(move |seat| matches!(seat.part, Part::Supervisor(its) if its >= mode))
     };
+    let barging = || supervisors(SuperviseMode::Barge);
     let hears = |seat: &Seat| -> Hears {
         if seat.holds {
             return Hears::Nothing;
@@ -111,21 +129,39 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
         match (&seat.part, scene) {
             (_, Scene::Over) => Hears::Silence,
             (Part::Caller, Scene::Connecting) => Hears::Ringback,
-            (Part::Caller, Scene::WithAi | Scene::LastWords) => voice(ai),
+            (Part::Caller, Scene::WithAi | Scene::LastWords) => voices(ai.into_iter().chain(barging())),
             (Part::Caller, Scene::Waiting(playing) | Scene::Announcing(playing)) => Hears::Playing(playing.clone()),
             (Part::Caller, Scene::WithHuman { held }) => match human {
                 Some(human) if human.holds => Hears::Playing(held.clone()),
-                human => voice(human),
+                human => voices(human.into_iter().chain(barging())),
             },
-            (Part::Ai, Scene::WithAi) => voice(caller),
+            (Part::Ai, Scene::WithAi) => voices(caller),
             (Part::Ai, _) => Hears::Silence,
             (Part::Candidate(Some(whisper)), _) => Hears::Playing(whisper.clone()),
             (Part::Candidate(None), _) => Hears::Silence,
-            (Part::Human, Scene::WithHuman { .. }) => voice(caller),
+            (Part::Human, Scene::WithHuman { .. }) => {
+                voices(caller.into_iter().chain(supervisors(SuperviseMode::Whisper)))
+            }
             (Part::Human, _) => Hears::Silence,
+            // Whoever has part in the conversation, nothing that is played, and nobody who is told what it is about.
+            (Part::Supervisor(_), scene) => {
+                let ai = ai.filter(|_| matches!(scene, Scene::WithAi | Scene::LastWords));
+                let others = barging().filter(|other| other.port != seat.port);
+                voices(caller.into_iter().chain(ai).chain(human).chain(others))
+            }
         }
     };
     seats.iter().map(|seat| (seat.port, hears(seat))).collect()
+}
+
+/// These together. Whoever holds us sends music of their own, which nobody hears.
+fn voices<'a>(seats: impl IntoIterator<Item = &'a Seat>) -> Hears {
+    let ports: SmallVec<[PortId; 2]> = seats.into_iter().filter(|seat| !seat.holds).map(|seat| seat.port).collect();
+    match ports[..] {
+        [] => Hears::Silence,
+        [one] => Hears::Leg(one),
+        _ => Hears::Mix(ports),
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +173,7 @@ mod tests {
     const AI: PortId = PortId(2);
     const HUMAN: PortId = PortId(3);
     const OTHER: PortId = PortId(4);
+    const SUPERVISOR: PortId = PortId(5);
 
     fn player(number: u32, then: Then) -> Playing {
         Playing { number, first: SmallVec::new(), then }
@@ -159,25 +196,32 @@ mod tests {
     }
 
     /// One cell of the design's table, in its words.
-    fn word(hears: &Hears) -> &'static str {
+    fn word(hears: &Hears) -> String {
+        let name = |port: PortId| match port {
+            CALLER => "caller",
+            AI => "AI",
+            HUMAN => "human",
+            SUPERVISOR => "supervisor",
+            _ => "stranger",
+        };
         match hears {
             Hears::Nothing => "-",
             Hears::Silence => "nothing",
-            Hears::Leg(CALLER) => "caller",
-            Hears::Leg(AI) => "AI",
-            Hears::Leg(HUMAN) => "human",
-            Hears::Leg(_) => "stranger",
+            Hears::Leg(one) => name(*one),
+            Hears::Mix(several) => return several.iter().map(|one| name(*one)).collect::<Vec<_>>().join(" + "),
             Hears::Playing(playing) if playing.number == 1 => "hold music",
             Hears::Playing(playing) if playing.number == 2 => "whisper",
             Hears::Playing(_) => "announcement",
             Hears::Ringback => "ringback",
         }
+        .to_owned()
     }
 
     /// The design's table, section 5, row by row: state, seats, and what each of them hears in the order of the seats.
     #[test]
     fn the_table_of_who_hears_what() {
-        use Part::{Ai, Caller, Candidate, Human};
+        use Part::{Ai, Caller, Candidate, Human, Supervisor};
+        use SuperviseMode::{Barge, Listen, Whisper};
         let waiting = || Scene::Waiting(music());
         let with_human = || Scene::WithHuman { held: music() };
         let announcing = || Scene::Announcing(player(3, Then::Silence));
@@ -186,6 +230,8 @@ mod tests {
         let told = || seat(HUMAN, Candidate(Some(whisper())));
         let untold = || seat(HUMAN, Candidate(None));
         let other = || seat(OTHER, Candidate(Some(whisper())));
+        let h = || seat(HUMAN, Human);
+        let s = |mode| seat(SUPERVISOR, Supervisor(mode));
         #[rustfmt::skip]
         let table: Vec<(&str, Scene, Vec<Seat>, &[&str])> = vec![
             ("AI ringing",                              Scene::Connecting, vec![c()],                          &["ringback"]),
@@ -208,6 +254,20 @@ mod tests {
             ("AI holds us",                             Scene::WithAi,     vec![c(), holding(AI, Ai)],         &["nothing", "-"]),
             ("AI lost",                                 waiting(),         vec![c()],                          &["hold music"]),
             ("announcement before the end",             announcing(),      vec![c()],                          &["announcement"]),
+            ("with human, supervisor listening",        with_human(),      vec![c(), h(), s(Listen)],              &["human", "caller", "caller + human"]),
+            ("with human, supervisor whispering",       with_human(),      vec![c(), h(), s(Whisper)],             &["human", "caller + supervisor", "caller + human"]),
+            ("with human, supervisor barging",          with_human(),      vec![c(), h(), s(Barge)],               &["human + supervisor", "caller + supervisor", "caller + human"]),
+            ("with AI, supervisor listening",           Scene::WithAi,     vec![c(), a(), s(Listen)],              &["AI", "caller", "caller + AI"]),
+            ("with AI, supervisor whispering",          Scene::WithAi,     vec![c(), a(), s(Whisper)],             &["AI", "caller", "caller + AI"]),
+            ("with AI, supervisor barging",             Scene::WithAi,     vec![c(), a(), s(Barge)],               &["AI + supervisor", "caller", "caller + AI"]),
+            ("AI's last words, supervisor listening",   Scene::LastWords,  vec![c(), a(), s(Listen)],              &["AI", "nothing", "caller + AI"]),
+            ("waiting, supervisor barging",             waiting(),         vec![c(), a(), told(), s(Barge)],       &["hold music", "nothing", "whisper", "caller"]),
+            ("AI lost, supervisor listening",           waiting(),         vec![c(), s(Listen)],                   &["hold music", "caller"]),
+            ("human holds, supervisor barging",         with_human(),      vec![c(), holding(HUMAN, Human), s(Barge)], &["hold music", "-", "caller"]),
+            ("caller holds us, supervisor whispering",  with_human(),      vec![holding(CALLER, Caller), h(), s(Whisper)], &["-", "supervisor", "human"]),
+            ("supervisor holds us",                     with_human(),      vec![c(), h(), holding(SUPERVISOR, Supervisor(Barge))], &["human", "caller", "-"]),
+            ("one supervisor listens, another barges",  with_human(),      vec![c(), h(), s(Barge), seat(OTHER, Supervisor(Listen))], &["human + supervisor", "caller + supervisor", "caller + human", "caller + human + supervisor"]),
+            ("over, supervisor listening",              Scene::Over,       vec![c(), h(), s(Listen)],              &["nothing", "nothing", "nothing"]),
             ("over",                                    Scene::Over,       vec![c(), a(), seat(HUMAN, Human)], &["nothing", "nothing", "nothing"]),
         ];
         for (state, scene, seats, expected) in table {
@@ -228,16 +288,23 @@ mod tests {
             Scene::Announcing(player(3, Then::Silence)),
             Scene::Over,
         ];
-        let parts =
-            [(CALLER, Part::Caller), (AI, Part::Ai), (HUMAN, Part::Human), (OTHER, Part::Candidate(Some(whisper())))];
-        for scene in &scenes {
-            for set in 0..16_u32 {
-                for held in 0..16_u32 {
-                    let seats: Vec<_> = (0..4)
-                        .filter(|i| set >> i & 1 == 1)
-                        .map(|i| Seat { port: parts[i].0, part: parts[i].1.clone(), holds: held >> i & 1 == 1 })
-                        .collect();
-                    check(scene, &seats);
+        for mode in [SuperviseMode::Listen, SuperviseMode::Whisper, SuperviseMode::Barge] {
+            let parts = [
+                (CALLER, Part::Caller),
+                (AI, Part::Ai),
+                (HUMAN, Part::Human),
+                (OTHER, Part::Candidate(Some(whisper()))),
+                (SUPERVISOR, Part::Supervisor(mode)),
+            ];
+            for scene in &scenes {
+                for set in 0..32_u32 {
+                    for held in 0..32_u32 {
+                        let seats: Vec<_> = (0..5)
+                            .filter(|i| set >> i & 1 == 1)
+                            .map(|i| Seat { port: parts[i].0, part: parts[i].1.clone(), holds: held >> i & 1 == 1 })
+                            .collect();
+                        check(scene, &seats);
+                    }
                 }
             }
         }
@@ -248,19 +315,28 @@ mod tests {
         assert_eq!(plan.len(), seats.len());
         for ((port, hears), seat) in plan.iter().zip(seats) {
             assert_eq!(*port, seat.port);
-            if let Hears::Leg(heard) = hears {
+            let heard = hears.voices();
+            for heard in heard {
                 let other =
                     seats.iter().find(|other| other.port == *heard).expect("nobody hears a leg that is not seated");
                 assert_ne!(other.port, seat.port, "nobody hears themselves");
                 assert!(!other.holds, "nobody hears another's hold music");
                 assert!(!matches!(other.part, Part::Candidate(_)), "nobody hears a human who has not accepted");
+                let heard_by = |party| seat.part.party() == party;
+                match other.part {
+                    Part::Supervisor(SuperviseMode::Listen) => panic!("nobody hears a supervisor who listens"),
+                    Part::Supervisor(SuperviseMode::Whisper) => assert!(heard_by(Party::Human), "only the human"),
+                    Part::Supervisor(SuperviseMode::Barge) => assert!(!heard_by(Party::Ai), "never the AI"),
+                    _ => {}
+                }
             }
             match seat.part.party() {
                 Party::Ai => assert!(!matches!(hears, Hears::Playing(_) | Hears::Ringback), "the AI hears no music"),
                 Party::Caller => {
                     assert!(!matches!(hears, Hears::Playing(p) if p.number == 2), "a caller never hears a whisper");
                 }
-                Party::Human => assert!(!matches!(hears, Hears::Leg(AI)), "no human hears the AI in this table"),
+                Party::Human => assert!(!heard.contains(&AI), "no human hears the AI in this table"),
+                Party::Supervisor => assert!(!matches!(hears, Hears::Playing(_) | Hears::Ringback), "no music either"),
             }
             assert_eq!(seat.holds, *hears == Hears::Nothing);
         }

@@ -79,6 +79,10 @@ impl Problem {
         Self::new(404, "unknown-agent", "there is no such agent; GET /v1/agents lists them")
     }
 
+    pub(crate) fn unknown_supervisor() -> Self {
+        Self::new(404, "unknown-supervisor", "there is no such supervisor of this call; GET the call to see them")
+    }
+
     pub(crate) fn unknown_destination() -> Self {
         Self::new(404, "unknown-destination", "there is no such destination; GET /v1/rules lists them")
     }

@@ -68,6 +68,8 @@ pub enum Party {
     Ai,
     /// A human the caller is or may be handed to.
     Human,
+    /// Somebody who watches over the call: listens, speaks to the human alone, or to both.
+    Supervisor,
 }
 
 /// Why a leg or call ended, in one word for tables and metrics.
@@ -105,7 +107,7 @@ pub enum EndCause {
 /// One leg, from its first INVITE to its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LegRecord {
-    /// Stable within the call: `caller`, `ai-1`, `human-2`.
+    /// Stable within the call: `caller`, `ai-1`, `human-2`, `supervisor-1`.
     pub name: String,
     /// Whose.
     pub party: Party,

@@ -64,6 +64,7 @@ pub(crate) fn source(hears: &Hears) -> Source {
         Hears::Nothing => Source::Nothing,
         Hears::Silence => Source::Silence,
         Hears::Leg(port) => Source::Port(*port),
+        Hears::Mix(ports) => Source::Mix(ports.to_vec()),
         Hears::Ringback => Source::Ringback,
         Hears::Playing(Playing { number, first, then }) => Source::Play(Play {
             id: PlayId(u64::from(*number)),

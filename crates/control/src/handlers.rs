@@ -248,11 +248,15 @@ fn subject(request: &calls::Request) -> Option<String> {
         | R::Handback { call, .. }
         | R::Context { call, .. }
         | R::Recording { call, .. }
+        | R::Supervise { call, .. }
         | R::Call { call } => Some(call.to_string()),
         R::TransferStatus { transfer }
         | R::CancelTransfer { transfer }
         | R::AcceptTransfer { transfer, .. }
         | R::DeclineTransfer { transfer, .. } => Some(transfer.to_string()),
+        R::ChangeSupervisor { call, supervisor, .. } | R::EndSupervisor { call, supervisor } => {
+            Some(format!("{supervisor} of {call}"))
+        }
         R::Agent { agent } | R::ChangeAgent { agent, .. } => Some(agent.clone()),
         R::Availability { destination, .. } => Some(destination.clone()),
         R::Evaluate(body) => body.call.as_ref().map(CallId::to_string),

@@ -21,6 +21,7 @@ mod recordings;
 mod routes;
 mod server;
 mod stream;
+mod supervisors;
 
 pub use engine::{BoxFuture, Engine, Readiness, ReloadRefused, Reloaded, Rules, busy};
 pub use events::Events;

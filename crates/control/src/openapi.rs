@@ -1,6 +1,7 @@
 //! The description of the API for programs: OpenAPI 3.1, with an example for every body that can be posted as it is.
 
 mod shapes;
+mod supervision;
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
@@ -23,7 +24,7 @@ fn document() -> OpenApi {
         paths.add_path_operation(described.path, vec![described.method.clone()], described.operation());
     }
     let mut components = Components::new();
-    for (name, schema) in shapes::all() {
+    for (name, schema) in shapes::all().into_iter().chain(supervision::all()) {
         components.schemas.insert(name, schema);
     }
     let tags = [
@@ -229,6 +230,42 @@ const DESCRIBED: &[Described] = &[
         body: Some(("Handback", || json!({ "disposition": "solved", "note": "Refund is on its way." }))),
         success: &[("200", "The AI is being reached", "Done")],
         refusals: &["400", "404", "409", "410", "415", "422", "503"],
+    },
+    Described {
+        method: HttpMethod::Post,
+        path: "/v1/calls/{id}/supervise",
+        id: "supervise",
+        tag: "calls",
+        summary: "Ring a supervisor, who hears the call and is heard by nobody, by the human, or by the caller too; again: change that",
+        parameters: &[],
+        body: Some(("Supervise", || json!({ "to": "sip:lead@pbx.example.net", "mode": "listen" }))),
+        success: &[
+            ("202", "Their phones are rung; `Location` names them", "Supervisor"),
+            ("200", "They are there, and their mode is this now", "Supervisor"),
+        ],
+        refusals: &["400", "404", "408", "409", "410", "413", "415", "422", "429", "503"],
+    },
+    Described {
+        method: HttpMethod::Patch,
+        path: "/v1/calls/{id}/supervise/{supervisor}",
+        id: "changeSupervisor",
+        tag: "calls",
+        summary: "Change who hears a supervisor",
+        parameters: &[],
+        body: Some(("SuperviseChange", || json!({ "mode": "whisper" }))),
+        success: &[("200", "From now on", "Supervisor")],
+        refusals: ON_A_CALL,
+    },
+    Described {
+        method: HttpMethod::Delete,
+        path: "/v1/calls/{id}/supervise/{supervisor}",
+        id: "endSupervisor",
+        tag: "calls",
+        summary: "Let a supervisor go; the call goes on",
+        parameters: &[],
+        body: None,
+        success: &[("200", "They are hung up on", "Done")],
+        refusals: &["404", "410", "503"],
     },
     Described {
         method: HttpMethod::Patch,
@@ -456,8 +493,11 @@ impl Described {
     fn operation(&self) -> Operation {
         let mut operation =
             OperationBuilder::new().operation_id(Some(self.id)).tag(self.tag).summary(Some(self.summary));
-        for (mark, name, text) in [("{id}", "id", "The call's id, `c_…`"), ("{tid}", "tid", "The transfer's id, `t_…`")]
-        {
+        for (mark, name, text) in [
+            ("{id}", "id", "The call's id, `c_…`"),
+            ("{tid}", "tid", "The transfer's id, `t_…`"),
+            ("{supervisor}", "supervisor", "The supervisor's name, such as `supervisor-1`"),
+        ] {
             if self.path.contains(mark) {
                 operation = operation.parameter(parameter(name, ParameterIn::Path, text));
             }

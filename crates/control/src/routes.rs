@@ -5,7 +5,7 @@ use crate::{
     document::{Document, no_route, wrong_method},
     guard, handlers, openapi, recordings,
     server::Peer,
-    stream,
+    stream, supervisors,
 };
 use axum::{
     Extension, Router,
@@ -55,6 +55,9 @@ fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<Shared>>)> {
         (Method::POST, "/v1/calls/{id}/hangup", post(handlers::hangup)),
         (Method::POST, "/v1/calls/{id}/handback", post(handlers::handback)),
         (Method::PATCH, "/v1/calls/{id}/context", patch(handlers::context)),
+        (Method::POST, "/v1/calls/{id}/supervise", post(supervisors::supervise)),
+        (Method::PATCH, "/v1/calls/{id}/supervise/{supervisor}", patch(supervisors::change)),
+        (Method::DELETE, "/v1/calls/{id}/supervise/{supervisor}", delete(supervisors::end)),
         (Method::POST, "/v1/calls/{id}/recording/pause", post(recordings::pause)),
         (Method::POST, "/v1/calls/{id}/recording/resume", post(recordings::resume)),
         (Method::POST, "/v1/calls/{id}/recording/stop", post(recordings::stop)),

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub queue_length: Gauges<1>,
     /// How long callers waited for an agent, by `queue` and `outcome`.
     pub queue_wait_seconds: Histograms<2>,
+    /// Supervisors of calls, by the `mode` they were asked for and `outcome` (`joined`, or why not).
+    pub supervisors_total: Counters<2>,
     /// The longest silence a caller was sent from the decision until one second after the bridge.
     pub handoff_silence_seconds: Histogram,
 
@@ -202,6 +204,11 @@ impl Metrics {
                 "Time callers waited for an agent, by queue and how it ended: an agent took them, they gave up, they had waited long enough.",
                 [names("queue", 128), fixed("outcome", &["abandoned", "cancelled", "connected", "overflow"])],
                 &[0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0],
+            ),
+            supervisors_total: d.counters(
+                "tandem_supervisors_total",
+                "Supervisors who were asked to join a call, by the mode they were asked for and what came of it: joined, or why not.",
+                [fixed("mode", &["barge", "listen", "whisper"]), names("outcome", 16)],
             ),
             handoff_silence_seconds: d.histogram(
                 "tandem_handoff_silence_seconds",

@@ -73,6 +73,7 @@ impl Call {
             Party::Human if self.human == Some(leg.id) => Some(Part::Human),
             Party::Human if self.parked == Some(leg.id) => Some(Part::Candidate(None)),
             Party::Human => self.transfer.as_ref()?.candidate(leg.id).map(Part::Candidate),
+            Party::Supervisor => self.supervisors.mode_of(leg.id).map(Part::Supervisor),
         };
         let seat = |leg: &Leg| {
             let port = leg.port.filter(|_| leg.is_up() && leg.codec().is_some())?;
@@ -88,9 +89,11 @@ impl Call {
         let silence_after = match leg.party() {
             Party::Caller => Some(CALLER_QUIET),
             Party::Ai if last_words => profile.map(|profile| profile.quiet_after),
-            Party::Ai | Party::Human => None,
+            Party::Ai | Party::Human | Party::Supervisor => None,
         };
         let (before_first, after_last) = match leg.party() {
+            // Whoever only listens may send nothing at all.
+            Party::Supervisor => (Duration::ZERO, Duration::ZERO),
             _ if leg.holds => (media.dead_on_hold, media.dead_on_hold),
             Party::Ai => profile.map(|profile| (profile.dead_after, profile.dead_after)).unwrap_or_default(),
             _ => (media.dead_before_first, media.dead_after),
@@ -173,6 +176,7 @@ impl Call {
                 self.drop_leg(step, id);
                 self.human_left(step);
             }
+            Party::Supervisor => {}
             Party::Human => {
                 self.parked.take_if(|parked| *parked == id);
                 self.drop_leg(step, id);
@@ -196,7 +200,7 @@ impl Call {
                 self.run_rules(step, "dtmf");
             }
             Party::Human => self.with_transfer(step, |transfer, step| transfer.digit(step, leg, digit)),
-            Party::Ai => {}
+            Party::Ai | Party::Supervisor => {}
         }
     }
 

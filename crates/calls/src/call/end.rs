@@ -17,6 +17,7 @@ impl Call {
         if self.stage == Stage::Ending {
             return;
         }
+        self.supervisors_leave(step);
         self.stop_measuring(step);
         self.finish_transfer(step, TransferState::CallEnded);
         self.stage = Stage::Ending;
@@ -121,6 +122,7 @@ impl Call {
             legs,
             timeline: step.story.timeline.clone(),
             timeline_dropped: step.story.timeline_dropped,
+            supervisors: self.supervisors.summary(),
             decisions: step.story.decisions.iter().cloned().collect(),
             transfers,
             recording: self.recording.record.clone(),

@@ -26,6 +26,7 @@ mod refer;
 mod referral;
 mod replace;
 mod request;
+mod supervise;
 mod ways;
 
 use crate::{
@@ -63,6 +64,7 @@ pub(crate) struct Call {
     referrer: Option<refer::Referrer>,
     /// When a human had the caller again whose transfer by REFER had failed.
     returned: Option<Monotonic>,
+    supervisors: supervise::Supervisors,
     /// New legs that are to take the place of others once their ports are open.
     replacing: Vec<(LegId, LegId)>,
     /// Legs that took another's place, for their names.
@@ -162,6 +164,7 @@ impl Call {
             parked: None,
             referrer: None,
             returned: None,
+            supervisors: supervise::Supervisors::default(),
             replacing: Vec::new(),
             replacements: 0,
             facts,
@@ -259,6 +262,7 @@ impl Call {
                 }
             }
             Timer::Quiet => self.with_transfer(step, Transfer::quiet_long_enough),
+            Timer::Supervisor(number) => self.supervisor_rang(step, number),
             Timer::Policy => {
                 self.run_rules(step, "timer");
             }
@@ -284,6 +288,8 @@ impl Call {
                 self.trunk_worked(step, leg);
                 if self.ai == Some(leg) {
                     self.caller_rings(step);
+                } else if self.supervisors.rings(leg) {
+                    // Nobody but who asked waits for them.
                 } else if let Some(transfer) = &mut self.transfer {
                     transfer.ringing(step, leg, status);
                     self.tell_referrer(step, status);
@@ -294,7 +300,7 @@ impl Call {
                 self.trunk_worked(step, leg);
                 if self.ai == Some(leg) {
                     self.ai_answered(step, leg);
-                } else {
+                } else if !self.supervisor_answered(step, leg) {
                     self.with_transfer(step, |transfer, step| transfer.answered(step, leg));
                 }
             }
@@ -315,7 +321,7 @@ impl Call {
             self.end(step, EndCause::Refused, "us", sip_code);
         } else if self.ai == Some(leg) {
             self.ai_failed(step, leg, crate::leg::ai_loss(cause), sip_code);
-        } else {
+        } else if !self.supervisor_gone(step, leg, cause, sip_code, "us") {
             self.with_transfer(step, |transfer, step| transfer.leg_gone(step, leg, cause, sip_code));
         }
     }
@@ -355,7 +361,7 @@ impl Call {
             self.ai_failed(step, leg, loss, sip_code);
         } else if self.human == Some(leg) {
             self.human_left(step);
-        } else {
+        } else if !self.supervisor_gone(step, leg, cause::of_attempt(by, sip_code), sip_code, cause::ended_by(by)) {
             let cause = cause::of_attempt(by, sip_code);
             if let Some(transfer) = &mut self.transfer
                 && !contacts.is_empty()

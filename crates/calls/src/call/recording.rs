@@ -8,7 +8,8 @@
 
 use super::{Call, Stage};
 use crate::{
-    Happening, Problem, RecordOrder, RecordingAction, RecordingChannels, RecordingRecord, RecordingWhen, Reply, config,
+    Happening, Problem, RecordOrder, RecordingAction, RecordingChannels, RecordingRecord, RecordingWhen, Reply,
+    SuperviseMode, config,
     plan::{Hears, Part, Plan, Seat, Then},
     step::{Step, Timer},
 };
@@ -203,6 +204,13 @@ fn wanted(
     let whisper_channel = if config.channels == RecordingChannels::Stereo { 2 } else { 4 };
     let caller_hears = seats.iter().find(|seat| seat.part == Part::Caller);
     let caller_hears = caller_hears.and_then(|seat| plan.iter().find(|(port, _)| *port == seat.port));
+    let hears_it = |it: PortId| caller_hears.is_some_and(|(_, hears)| hears.voices().contains(&it));
+    let human_hears = |it: PortId| {
+        let human = seats.iter().find(|seat| seat.part == Part::Human);
+        human
+            .and_then(|human| plan.iter().find(|(port, _)| *port == human.port))
+            .is_some_and(|(_, hears)| hears.voices().contains(&it))
+    };
     for (seat, (port, hears)) in seats.iter().zip(plan) {
         let (mut received, mut sent) = (None, None);
         match &seat.part {
@@ -214,28 +222,37 @@ fn wanted(
                     RecordingChannels::Parties => (None, Some(3)),
                 };
                 let (channel, who) = match hears {
-                    Hears::Nothing | Hears::Silence => (voice, None),
-                    Hears::Leg(other) => (voice, Some(name(*other))),
-                    Hears::Ringback => (played, Some("ringback".to_owned())),
+                    Hears::Ringback => (played, Some("ringback")),
                     Hears::Playing(playing) if playing.first.is_empty() && matches!(playing.then, Then::Loop(_)) => {
-                        (played, Some("music".to_owned()))
+                        (played, Some("music"))
                     }
-                    Hears::Playing(_) => (played, Some("prompt".to_owned())),
+                    Hears::Playing(_) => (played, Some("prompt")),
+                    Hears::Nothing | Hears::Silence | Hears::Leg(_) | Hears::Mix(_) => (voice, None),
                 };
                 sent = channel;
                 heard.extend(received.map(|channel| (channel, name(*port))));
-                heard.extend(sent.zip(who));
+                let who = who.map(str::to_owned).into_iter().chain(hears.voices().iter().map(|it| name(*it)));
+                heard.extend(sent.iter().flat_map(|sent| who.clone().map(|who| (*sent, who))));
             }
-            Part::Ai | Part::Human if config.channels == RecordingChannels::Parties => {
-                if matches!(caller_hears, Some((_, Hears::Leg(other))) if other == port) {
-                    let channel = if seat.part == Part::Ai { 1 } else { 2 };
-                    received = Some(channel);
-                    heard.push((channel, name(*port)));
-                }
+            Part::Ai | Part::Human if config.channels == RecordingChannels::Parties && hears_it(*port) => {
+                let channel = if seat.part == Part::Ai { 1 } else { 2 };
+                received = Some(channel);
+                heard.push((channel, name(*port)));
             }
             Part::Candidate(Some(_)) if config.whisper && matches!(hears, Hears::Playing(_)) => {
                 sent = Some(whisper_channel);
                 heard.push((whisper_channel, name(*port)));
+            }
+            // What the caller hears of a supervisor lies where what is played to them does, for nothing is then; what the human
+            // alone hears, where whispers do. One at a time: a channel has one source.
+            Part::Supervisor(mode) => {
+                let channel = match (mode, config.channels) {
+                    (SuperviseMode::Barge, RecordingChannels::Parties) if hears_it(*port) => Some(3),
+                    (SuperviseMode::Whisper, _) if config.whisper && human_hears(*port) => Some(whisper_channel),
+                    _ => None,
+                };
+                received = channel.filter(|channel| !heard.iter().any(|(taken, _)| taken == channel));
+                heard.extend(received.map(|channel| (channel, name(*port))));
             }
             _ => {}
         }
@@ -271,7 +288,7 @@ mod tests {
     /// `caller 0<1>` reads: what the caller says on channel 0, what they hear on channel 1.
     fn shown(scene: &Scene, seats: &[Seat], config: &config::Recording) -> (String, String) {
         let plan = plan(scene, seats);
-        let name = |port| ["caller", "ai-1", "human-1"][port_index(port)].to_owned();
+        let name = |port| ["caller", "ai-1", "human-1", "supervisor-1", "supervisor-2"][port_index(port)].to_owned();
         let (taps, heard) = wanted(TapId(1), config, seats, &plan, name);
         let channel = |channel: Option<u8>| channel.map_or("-".to_owned(), |channel| channel.to_string());
         let taps: Vec<String> = taps
@@ -288,15 +305,19 @@ mod tests {
 
     #[test]
     fn the_table_of_what_is_recorded() {
-        use Part::{Ai, Caller, Candidate, Human};
+        use Part::{Ai, Caller, Candidate, Human, Supervisor};
+        use SuperviseMode::{Barge, Listen, Whisper};
         let music = || playing(1, Then::Loop("music/default".into()));
         let whisper = || Candidate(Some(playing(2, Then::Silence)));
         let (c, a) = (|| seat(CALLER, Caller), || seat(AI, Ai));
         let held = |port, part| Seat { port, part, holds: true };
         let with_human = || Scene::WithHuman { held: music() };
+        let h = || seat(HUMAN, Human);
+        let s = |mode| seat(PortId(4), Supervisor(mode));
         let stereo = config::Recording::default();
         let parties = config::Recording { channels: RecordingChannels::Parties, ..stereo.clone() };
         let told = config::Recording { whisper: true, ..stereo.clone() };
+        let all = config::Recording { whisper: true, ..parties.clone() };
         #[rustfmt::skip]
         let table: Vec<Row<'_>> = vec![
             ("with AI",                   Scene::WithAi,           vec![c(), a()],                             &stereo,  "caller 0<1>",                "0:caller 1:ai-1"),
@@ -307,6 +328,14 @@ mod tests {
             ("with human",                with_human(),            vec![c(), seat(HUMAN, Human)],              &stereo,  "caller 0<1>",                "0:caller 1:human-1"),
             ("human holds",               with_human(),            vec![c(), held(HUMAN, Human)],              &stereo,  "caller 0<1>",                "0:caller 1:music"),
             ("caller holds",              with_human(),            vec![held(CALLER, Caller), seat(HUMAN, Human)], &stereo, "caller -<1>",             ""),
+            ("listening is not on it",    with_human(),            vec![c(), h(), s(Listen)],                  &told,    "caller 0<1>",                "0:caller 1:human-1"),
+            ("supervisor's whisper is left out", with_human(),     vec![c(), h(), s(Whisper)],                 &stereo,  "caller 0<1>",                "0:caller 1:human-1"),
+            ("or has its channel",        with_human(),            vec![c(), h(), s(Whisper)],                 &told,    "caller 0<1>, supervisor-1 2<->", "0:caller 1:human-1 2:supervisor-1"),
+            ("whom nobody hears is not on it", Scene::WithAi,      vec![c(), a(), s(Whisper)],                 &told,    "caller 0<1>",                "0:caller 1:ai-1"),
+            ("barging, as the caller hears it", with_human(),      vec![c(), h(), s(Barge)],                   &told,    "caller 0<1>",                "0:caller 1:human-1 1:supervisor-1"),
+            ("parties: whispering",       with_human(),            vec![c(), h(), s(Whisper)],                 &all,     "caller 0<->, human-1 2<->, supervisor-1 4<->", "0:caller 2:human-1 4:supervisor-1"),
+            ("parties: barging",          with_human(),            vec![c(), h(), s(Barge)],                   &parties, "caller 0<->, human-1 2<->, supervisor-1 3<->", "0:caller 2:human-1 3:supervisor-1"),
+            ("parties: two barge",        with_human(),            vec![c(), h(), s(Barge), seat(PortId(5), Supervisor(Barge))], &parties, "caller 0<->, human-1 2<->, supervisor-1 3<->", "0:caller 2:human-1 3:supervisor-1"),
             ("parties: with AI",          Scene::WithAi,           vec![c(), a()],                             &parties, "caller 0<->, ai-1 1<->",     "0:caller 1:ai-1"),
             ("parties: waiting",          Scene::Waiting(music()), vec![c(), a(), seat(HUMAN, whisper())],     &parties, "caller 0<3>",                "0:caller 3:music"),
             ("parties: with human",       with_human(),            vec![c(), a(), seat(HUMAN, Human)],         &parties, "caller 0<->, human-1 2<->",  "0:caller 2:human-1"),

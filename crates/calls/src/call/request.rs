@@ -40,6 +40,9 @@ impl Call {
             Request::Context { context, .. } => Some(self.merge_context(step, context)),
             Request::Dtmf { leg, digits, .. } => Some(self.send_digits(step, leg.as_deref(), &digits)),
             Request::Recording { action, .. } => Some(self.recording_request(step, action)),
+            Request::Supervise { body, .. } => Some(self.supervise(step, &body)),
+            Request::ChangeSupervisor { supervisor, mode, .. } => Some(self.change_supervisor(step, &supervisor, mode)),
+            Request::EndSupervisor { supervisor, .. } => Some(self.end_supervisor(step, &supervisor)),
             Request::NotBuilt { what, .. } => Some(Err(Problem::not_built(&what))),
             Request::Calls { .. }
             | Request::Trunks

@@ -109,6 +109,9 @@ impl Call {
             self.dial_ai_by(step, new, route, ways);
             return true;
         }
+        if self.supervisor_moves(step, leg, new, &route, &ways) {
+            return true;
+        }
         let moved = self.transfer.as_mut().and_then(|transfer| transfer.moved(step, leg, new));
         match moved {
             Some((target, attempt, try_number)) => {

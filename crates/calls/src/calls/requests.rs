@@ -55,6 +55,9 @@ impl Core {
             | Request::Context { call, .. }
             | Request::Dtmf { call, .. }
             | Request::Recording { call, .. }
+            | Request::Supervise { call, .. }
+            | Request::ChangeSupervisor { call, .. }
+            | Request::EndSupervisor { call, .. }
             | Request::Call { call }
             | Request::NotBuilt { call, .. } => match self.ids.get(call) {
                 Some(key) => *key,

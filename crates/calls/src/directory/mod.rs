@@ -155,6 +155,23 @@ impl Directory {
         }
     }
 
+    /// An agent is to watch over a call from a phone of their own, which keeps callers from them as a call of their own does. Not
+    /// while they are rung or talk. A further leg of the same call rings another of their phones.
+    pub(crate) fn supervises(&mut self, name: &str, leg: LegId, call: CallKey, now: Monotonic) -> Result<(), Cause> {
+        let Some(at) = self.names.get(name).copied() else { return Ok(()) };
+        let agent = &mut self.agents[at];
+        if let Some(hold) = agent.holds.iter_mut().find(|it| it.call == call && it.state == HoldState::Own) {
+            hold.legs.push(leg);
+            self.legs.insert(leg, at);
+            return Ok(());
+        }
+        if !agent.holds.is_empty() {
+            return Err(Cause::Busy);
+        }
+        self.hold(at, leg, call, HoldState::Own, now);
+        Ok(())
+    }
+
     fn hold(&mut self, at: usize, leg: LegId, call: CallKey, state: HoldState, now: Monotonic) {
         let legs = SmallVec::from_iter([leg]);
         self.agents[at].holds.push(Hold { legs, call, state, failed: None, from: None });

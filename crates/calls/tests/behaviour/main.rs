@@ -21,6 +21,7 @@ mod referred_by_us;
 mod registered_phones;
 mod sessions;
 mod srtp;
+mod supervisors;
 mod targets;
 mod trunks;
 mod world;

@@ -2,7 +2,7 @@
 //! is left. A seed that ever failed stays in the list.
 
 use crate::world::{RULES, SDP, World, config, targets};
-use calls::{Request, TransferBody};
+use calls::{Request, SuperviseBody, SuperviseMode, TransferBody};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use signaling::{EndedBy, LegId};
@@ -52,7 +52,7 @@ fn step(world: &mut World, chance: &mut StdRng) {
         world.legs.iter().filter(|(_, far)| !far.ended && far.dial.is_some()).map(|(leg, _)| *leg).collect();
     let some = (!out.is_empty()).then(|| out[chance.random_range(0..out.len().max(1))]);
     let call = world.call;
-    match (chance.random_range(0..17), some) {
+    match (chance.random_range(0..18), some) {
         (0, Some(leg)) if !world.legs[&leg].answered => world.ring(leg),
         (1..=4, Some(leg)) if !world.legs[&leg].answered => world.answer(leg),
         (5, Some(leg)) if !world.legs[&leg].answered => {
@@ -110,6 +110,18 @@ fn step(world: &mut World, chance: &mut StdRng) {
             let direction = ["sendonly", "sendrecv", "inactive"][chance.random_range(0..3)];
             let body = bytes::Bytes::from(format!("{SDP}a={direction}\r\n"));
             world.tell(leg, signaling::Event::Offer { body: Some(body) });
+        }
+        (16, _) => {
+            let mode = [SuperviseMode::Listen, SuperviseMode::Whisper, SuperviseMode::Barge][chance.random_range(0..3)];
+            let request = match chance.random_range(0..4) {
+                0 => Request::EndSupervisor { call, supervisor: "supervisor-1".into() },
+                1 => Request::ChangeSupervisor { call, supervisor: "supervisor-1".into(), mode },
+                to => {
+                    let to = ["sip:boss@192.0.2.60", "tel:+15550177"][to - 2].to_owned();
+                    Request::Supervise { call, body: SuperviseBody { to, mode, ring_timeout: None } }
+                }
+            };
+            world.ask(request);
         }
         (15, _) => {
             world.ask(Request::Handback { call, body: calls::HandbackBody::default() });

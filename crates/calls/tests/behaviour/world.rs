@@ -133,6 +133,12 @@ pub(crate) fn config() -> Config {
     }
 }
 
+/// A leg's peer holds us, or no longer.
+pub(crate) fn holding(world: &mut World, leg: LegId, holds: bool) {
+    let direction = if holds { "sendonly" } else { "sendrecv" };
+    world.tell(leg, Event::Offer { body: Some(Bytes::from(format!("{SDP}a={direction}\r\n"))) });
+}
+
 /// What was located: addresses over UDP.
 pub(crate) fn targets(addresses: &[&str]) -> Vec<Target> {
     let target = |address: &&str| Target {
@@ -446,6 +452,10 @@ impl World {
                 let port = PortId((number - 20_000) / 2);
                 let party = if dial.target.contains("bot@") || dial.target.contains("backup@") {
                     Party::Ai
+                } else if dial.target.contains("15550177")
+                    || dial.headers.iter().any(|(name, _)| name == "X-Tandem-Supervise")
+                {
+                    Party::Supervisor
                 } else {
                     Party::Human
                 };
@@ -528,17 +538,25 @@ impl World {
             assert!(self.ports[port], "a plan for a closed port");
             assert!(self.described.contains(port), "a plan for a port without an answer");
             let role = self.roles[port];
-            if let Source::Port(heard) = source {
+            let voices = match source {
+                Source::Port(heard) => std::slice::from_ref(heard),
+                Source::Mix(several) => several,
+                _ => &[],
+            };
+            for heard in voices {
                 assert!(self.ports[heard], "a closed port is heard");
+                assert_ne!(port, heard, "nobody hears themselves");
                 let heard = self.roles[heard];
-                assert_ne!(role, heard, "nobody hears their own kind here");
+                assert!(role == Party::Supervisor || role != heard, "nobody hears their own kind here");
                 assert!(
                     !(role == Party::Ai && heard == Party::Human || role == Party::Human && heard == Party::Ai),
                     "AI and human never hear each other in this slice"
                 );
+                assert!(!(role == Party::Ai && heard == Party::Supervisor), "the AI hears no supervisor");
             }
             match (role, source) {
                 (Party::Ai, Source::Play(_) | Source::Ringback) => panic!("the AI hears music"),
+                (Party::Supervisor, Source::Play(_) | Source::Ringback) => panic!("a supervisor hears music"),
                 (Party::Caller, Source::Play(play)) => {
                     assert!(!play.first.iter().any(|clip| &**clip == "incoming-handoff"), "a caller hears a whisper");
                 }

@@ -450,6 +450,8 @@ shapes! {
         timeline: Vec<BTreeMap<String, Value>>,
         /// Timeline entries that did not fit.
         timeline_dropped: u64,
+        /// Who watches over it, and whose phones ring to do so.
+        supervisors: Option<Vec<BTreeMap<String, Value>>>,
         /// Its decisions with their explanations.
         decisions: Vec<BTreeMap<String, Value>>,
         /// Its transfers.

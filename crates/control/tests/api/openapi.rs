@@ -22,6 +22,7 @@ async fn every_described_route_answers_its_own_example_with_a_described_status()
             };
             let method: Method = method.to_uppercase().parse().unwrap();
             let path = path.replace("{id}", LIVE).replace("{tid}", TRANSFER).replace("{name}", "frontdesk");
+            let path = path.replace("{supervisor}", "supervisor-1");
             let answer = api.send(method.clone(), &path, headers, &body).await;
             let described = operation["responses"].as_object().unwrap();
             assert!(described.contains_key(answer.status.as_str()), "{method} {path}: {answer:?}");
@@ -68,6 +69,7 @@ fn the_page_of_the_api_shows_every_call_by_curl() {
         assert!(page.contains(&format!("`{method} {path}`")), "docs/api.md does not describe {method} {path}");
         let id = if path.starts_with("/v1/agents") { "anna" } else { "$CALL" };
         let end = path.replace("{id}", id).replace("{tid}", "$TRANSFER").replace("{name}", "fraud");
+        let end = end.replace("{supervisor}", "supervisor-1");
         assert!(
             page.contains(&format!("http://tandem{end}")) || page.contains(&format!("ws://tandem{end}")),
             "no example of {method} {path}"

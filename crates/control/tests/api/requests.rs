@@ -1,7 +1,7 @@
 //! What the engine is asked for, and what comes back from it.
 
 use crate::support::{Api, LIVE, TRANSFER};
-use calls::Request;
+use calls::{Request, SuperviseMode};
 use core::time::Duration;
 use hyper::Method;
 use policy::Event;
@@ -128,6 +128,32 @@ async fn hanging_up_and_handing_back_need_no_body() {
     let Request::Handback { body, .. } = api.engine.taken() else { panic!("not a handback") };
     assert_eq!(body.note.as_deref(), Some("two\nlines"));
     assert_eq!(body.to_ai.as_deref(), Some("survey"));
+}
+
+#[tokio::test]
+async fn supervisors_are_asked_for_changed_and_let_go() {
+    let api = Api::start();
+    let path = format!("/v1/calls/{LIVE}/supervise");
+    let body = r#"{"to": "sip:boss@192.0.2.9", "mode": "whisper", "ring_timeout": "10s"}"#;
+    let answer = api.post(&path, body).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (202, format!("{path}/supervisor-1").as_str()));
+    assert_eq!(answer.json()["state"], "ringing");
+    let Request::Supervise { body, .. } = api.engine.taken() else { panic!("not asked for") };
+    assert_eq!((body.mode, body.ring_timeout), (SuperviseMode::Whisper, Some(Duration::from_secs(10))));
+    assert_eq!(api.post(&path, r#"{"to": "anna"}"#).await.status, 200, "who is there");
+    let Request::Supervise { body, .. } = api.engine.taken() else { panic!("not asked for") };
+    assert_eq!(body.mode, SuperviseMode::Listen, "unless told");
+    let json = [("content-type", "application/json")];
+    let one = format!("{path}/supervisor-1");
+    assert_eq!(api.send(Method::PATCH, &one, &json, r#"{"mode": "barge"}"#).await.json()["mode"], "barge");
+    assert!(matches!(api.engine.taken(), Request::ChangeSupervisor { mode: SuperviseMode::Barge, .. }));
+    assert_eq!(api.send(Method::DELETE, &one, &[], "").await.json(), json!({ "done": true }));
+    assert!(matches!(api.engine.taken(), Request::EndSupervisor { .. }));
+    let other = api.send(Method::PATCH, &format!("{path}/supervisor-9"), &json, r#"{"mode": "listen"}"#).await;
+    assert!(other.problem(404, "unknown-supervisor").contains("supervisor-9"));
+    api.engine.taken();
+    api.post(&path, r#"{"to": "anna", "mode": "shout"}"#).await.problem(422, "invalid-field");
+    api.engine.nothing_taken();
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ async fn an_unknown_call_is_404_and_named() {
         (Method::POST, "transfer", "{\"to\": \"frontdesk\"}"),
         (Method::POST, "hangup", ""),
         (Method::POST, "handback", ""),
+        (Method::POST, "supervise", "{\"to\": \"anna\"}"),
         (Method::PATCH, "context", "{\"a\": 1}"),
     ] {
         for id in [UNKNOWN, "c_nonsense", "42", "..%2f..", "%3Cscript%3E"] {
@@ -199,7 +200,7 @@ async fn a_path_of_no_route_is_404_and_so_is_what_is_not_built_yet() {
         let detail = answer.problem(404, "no-such-route");
         assert!(detail.contains("/openapi.json"), "{detail}");
     }
-    for path in ["answer", "hold", "supervise"] {
+    for path in ["answer", "hold", "mute"] {
         api.post(&format!("/v1/calls/{LIVE}/{path}"), "{}").await.problem(404, "no-such-route");
     }
     api.engine.nothing_taken();

@@ -2,8 +2,8 @@
 
 use calls::{
     CallId, CallList, CallState, CallSummary, ContextReply, DoneReply, EvaluationReply, EventResult, EventsReply,
-    Guidance, Happening, Problem, PublicEvent, Reply, Request, Source, Time, TransferId, TransferRecord, TransferReply,
-    TransferState,
+    Guidance, Happening, Problem, PublicEvent, Reply, Request, Source, SupervisorState, Time, TransferId,
+    TransferRecord, TransferReply, TransferState,
 };
 use control::{BoxFuture, Config, Engine, Events, Readiness, ReloadRefused, Reloaded, Rules};
 use core::time::Duration;
@@ -109,6 +109,17 @@ impl Fake {
             Request::Hangup { call } | Request::Handback { call, .. } | Request::Recording { call, .. } => {
                 known(call).map(|()| done())
             }
+            Request::Supervise { call, body } => {
+                known(call)?;
+                let state = if body.to == "anna" { SupervisorState::Joined } else { SupervisorState::Ringing };
+                Ok(Reply::Supervisor(supervisor(&body.to, body.mode, state)))
+            }
+            Request::ChangeSupervisor { call, supervisor: name, mode } => match name.as_str() {
+                "supervisor-1" => known(call)
+                    .map(|()| Reply::Supervisor(supervisor("sip:boss@192.0.2.9", *mode, SupervisorState::Joined))),
+                _ => Err(Problem::new(404, "unknown-supervisor", "there is no such supervisor")),
+            },
+            Request::EndSupervisor { call, .. } => known(call).map(|()| done()),
             Request::Context { call, context } => {
                 known(call)?;
                 Ok(Reply::Context(ContextReply { context: context.clone() }))
@@ -386,6 +397,11 @@ fn summary() -> CallSummary {
         ended: None,
         transfer: None,
     }
+}
+
+fn supervisor(to: &str, mode: calls::SuperviseMode, state: SupervisorState) -> calls::SupervisorSummary {
+    let since = Time(1_795_000_000_000);
+    calls::SupervisorSummary { supervisor: "supervisor-1".into(), to: to.to_owned(), mode, state, since }
 }
 
 fn transfer_reply(id: TransferId, state: TransferState) -> TransferReply {

@@ -7,6 +7,7 @@ mod client;
 mod completions;
 mod event;
 mod recordings;
+mod supervise;
 mod terminal;
 mod transfer;
 mod trunks;
@@ -42,6 +43,8 @@ enum Command {
     Event(event::EventArgs),
     /// Transfer a caller to a destination or a URI.
     Transfer(transfer::TransferArgs),
+    /// Ring a supervisor: to listen to a call, to speak to its human alone, or to both.
+    Supervise(supervise::SuperviseArgs),
     /// List recordings.
     Recordings(recordings::RecordingsArgs),
     /// Show a call's recording, pause, resume or stop it while it grows, or delete it.
@@ -103,6 +106,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Agents(args) => agents::run(&args),
         Command::Event(args) => event::run(&args),
         Command::Transfer(args) => transfer::run(&args),
+        Command::Supervise(args) => supervise::run(&args),
         Command::Recordings(args) => recordings::list(&args),
         Command::Recording(args) => recordings::one(&args),
         Command::Reload(args) => reload(&args),

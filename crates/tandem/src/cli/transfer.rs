@@ -37,7 +37,7 @@ pub(crate) struct TransferArgs {
     json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text).map_err(|_| "a whole number with its unit: 250ms, 20s, 5m".to_owned())
 }
 

@@ -400,6 +400,7 @@ fn limits(mut section: Section<'_>) -> Limits {
     let dialogs = small(section.number("dialogs", 20_000, 10..=1_000_000));
     let connections = small(section.number("connections", 2_000, 10..=100_000));
     let connections_per_source = small(section.number("connections_per_source", 100, 1..=100_000));
+    let supervisors = small(section.number("supervisors", 3, 0..=8));
     let call_duration = section.duration("call_duration", SECOND * 4 * 3600, SECOND * 60..=SECOND * 24 * 3600);
     let shutdown = section.duration("shutdown", SECOND * 2, Duration::ZERO..=SECOND * 60);
     section.done();
@@ -410,6 +411,7 @@ fn limits(mut section: Section<'_>) -> Limits {
         dialogs,
         connections,
         connections_per_source,
+        supervisors,
         call_duration,
         shutdown,
     }

@@ -669,6 +669,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of SIP from one source at once.
     pub connections_per_source: usize,
+    /// Supervisors of one call at once.
+    pub supervisors: usize,
     /// How long a call may last.
     pub call_duration: Duration,
     /// How long running calls get at SIGTERM before they are ended.

@@ -430,6 +430,10 @@ impl Turning {
             Observation::QueueLeft { queue, outcome, waited } => {
                 self.metrics.queue_wait_seconds.observe([&**queue, outcome.name()], *waited);
             }
+            Observation::Supervised { mode, failed } => {
+                let outcome = failed.map_or("joined", policy::Cause::name);
+                self.metrics.supervisors_total.inc([mode.name(), outcome]);
+            }
             Observation::HandoffSilence(duration) => self.metrics.handoff_silence_seconds.observe(*duration),
             Observation::Panicked { call } => tracing::error!(%call, "a defect of our own ended this call"),
         }

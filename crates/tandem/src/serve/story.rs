@@ -57,6 +57,14 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::HandedBack { reason, .. } => info!(%call, "back to the ai: {reason}"),
         Happening::ReferRefused { leg, sip_code, .. } => info!(%call, sip_code, "refer of {leg} refused"),
         Happening::CallReturned { leg } => info!(%call, "back to {leg}, who asked for the transfer"),
+        Happening::SupervisorJoined { supervisor, mode, .. } => info!(%call, "{supervisor} joins ({})", word(mode)),
+        Happening::SupervisorChanged { supervisor, mode } => info!(%call, "{supervisor}: {}", word(mode)),
+        Happening::SupervisorLeft { supervisor, by, duration_ms } => {
+            info!(%call, by, duration_ms, "{supervisor} left");
+        }
+        Happening::SupervisorFailed { supervisor, to, cause, sip_code } => {
+            info!(%call, to, sip_code, "{supervisor} did not join: {cause}");
+        }
         Happening::LegReplaced { leg, by, .. } => info!(%call, "{by} takes the place of {leg}"),
         Happening::LegJoined { leg, from } => info!(%call, %from, "{leg} joins the call"),
         Happening::CallJoined { leg, into } => info!(%call, %into, "{leg} goes over to another call"),

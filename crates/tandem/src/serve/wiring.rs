@@ -173,6 +173,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
             next_target: configuration.sip.next_target,
+            supervisors: configuration.limits.supervisors,
             ..calls::Limits::default()
         },
     }
