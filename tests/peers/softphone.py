@@ -1,6 +1,7 @@
 """A softphone of pjsua2 for the end-to-end tests: one JSON object a line in and out.
 
-Its only argument says who it is: {"address", "port", "transport", "user", "domain", "registrar", "password", "folder"}.
+Its only argument says who it is: {"address", "port", "transport", "user", "domain", "registrar", "password", "folder",
+"codecs": ["pcmu", ...]}.
 It answers every call by itself and sends back what it hears; calls with other signals are joined by its user, not by its bridge.
 
 In:  {"command": "dial" | "hangup" | "transfer" | "attended" | "hold" | "resume" | "quit", "params": "sip:...", "call": 0, "other": 1}
@@ -98,7 +99,9 @@ def start():
     endpoint.libStart()
     endpoint.audDevManager().setNullDev()
     for codec in endpoint.codecEnum2():
-        endpoint.codecSetPriority(codec.codecId, 255 if codec.codecId.startswith("PCMU") else 0)
+        name = codec.codecId.split("/")[0].lower()
+        wanted = name in WHO["codecs"]
+        endpoint.codecSetPriority(codec.codecId, 255 - WHO["codecs"].index(name) if wanted else 0)
     return endpoint
 
 

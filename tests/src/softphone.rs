@@ -35,6 +35,8 @@ pub struct Who<'a> {
     pub user: &'a str,
     /// The daemon it registers with; none: it is only called.
     pub registrar: Option<SocketAddr>,
+    /// The codecs it speaks, best first: `pcmu`, `pcma`, `g722`, `opus`, `l16`.
+    pub codecs: &'a [&'a str],
     /// Signs its certificate.
     pub authority: &'a Authority,
 }
@@ -150,7 +152,8 @@ async fn baresip(who: Who<'_>) -> Result<Softphone> {
         format!(
             "sip_listen {ip}:{port}\nsip_certificate {dir}/both.pem\nsip_cafile {dir}/ca.pem\nnet_interface {ip}\n\
              audio_source aubridge,echo\naudio_player aubridge,echo\nrtp_ports 40000-48000\nmodule_path {modules}\n\
-             ctrl_tcp_listen {ip}:{control}\nmodule g711.so\nmodule aubridge.so\nmodule_tmp account.so\n\
+             ctrl_tcp_listen {ip}:{control}\nopus_samplerate 48000\nopus_stereo no\nmodule g711.so\nmodule g722.so\n\
+             module opus.so\nmodule l16.so\nmodule aubridge.so\nmodule_tmp account.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\n"
         ),
     )?;
@@ -162,11 +165,11 @@ async fn baresip(who: Who<'_>) -> Result<Softphone> {
         None => ";regint=0".to_owned(),
     };
     let domain = who.registrar.map_or(ip.to_string(), |registrar| registrar.ip().to_string());
+    let codecs: Vec<&str> = who.codecs.iter().map(|codec| baresip_codec(codec)).collect();
+    let codecs = codecs.join(",");
     fs::write(
         at.join("accounts"),
-        format!(
-            "<sip:{user}@{domain};transport={transport}>{registration};answermode=auto;audio_codecs=PCMU/8000/1,PCMA/8000/1\n"
-        ),
+        format!("<sip:{user}@{domain};transport={transport}>{registration};answermode=auto;audio_codecs={codecs}\n"),
     )?;
     fs::write(at.join("contacts"), "")?;
     let path = at.display().to_string();
@@ -185,6 +188,18 @@ async fn baresip(who: Who<'_>) -> Result<Softphone> {
     let port = if transport == "tls" { port + 1 } else { port };
     let address = SocketAddr::from((ip, port));
     Ok(Softphone { tool, address, transport: transport.to_owned(), heard, seen: 0, control: Some(control) })
+}
+
+/// How baresip's accounts name a codec: with its rate and channels.
+fn baresip_codec(name: &str) -> &str {
+    match name {
+        "pcmu" => "PCMU/8000/1",
+        "pcma" => "PCMA/8000/1",
+        "g722" => "G722/16000/1",
+        "opus" => "opus/48000/2",
+        "l16" => "L16/16000/1",
+        other => other,
+    }
 }
 
 /// Reads baresip's netstrings until it ends.
@@ -224,7 +239,7 @@ fn pjsua2(who: Who<'_>) -> Result<Softphone> {
         "address": ip.to_string(), "port": 5070, "transport": transport, "user": who.user, "password": "sesame",
         "domain": who.registrar.map_or(ip.to_string(), |registrar| registrar.ip().to_string()),
         "registrar": who.registrar.map(|registrar| format!("sip:{registrar};transport={transport}")),
-        "folder": at.display().to_string(),
+        "folder": at.display().to_string(), "codecs": who.codecs,
     });
     let program = crate::root().join("tests/peers/softphone.py");
     let arguments = [program.display().to_string(), about.to_string()];

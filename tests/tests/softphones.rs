@@ -1,9 +1,15 @@
 //! baresip and pjsua2 as agents' phones and as AI, over UDP, TCP and TLS.
 
 use anyhow::{Context, Result, ensure};
-use parties::io::{Call, ControlClient, Party, Voice};
+use parties::{
+    analysis::continuity,
+    io::{Call, ControlClient, Party, Voice},
+};
 use serde_json::json;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 use tempfile::TempDir;
 use tests::{
     AI_SAYS, CALLER_SAYS, Daemon, Files, HUMAN_SAYS,
@@ -12,18 +18,23 @@ use tests::{
     wire::Authority,
 };
 
+/// What phones speak where it does not matter.
+const G711: [&str; 2] = ["pcmu", "pcma"];
+
 /// Whom the daemon and its phones believe.
 struct Trust {
     own: Ipv4Addr,
     authority: Authority,
     folder: TempDir,
+    /// What the daemon speaks, best first.
+    codecs: &'static str,
 }
 
 impl Trust {
     fn new() -> Result<Self> {
         let own = own_address();
         let (folder, authority) = certificates(own)?;
-        Ok(Self { own, authority, folder })
+        Ok(Self { own, authority, folder, codecs: "pcmu, pcma" })
     }
 
     /// A daemon that listens on every transport, where `anna` may register, and whose AI may be elsewhere.
@@ -42,6 +53,7 @@ impl Trust {
             .replace("listeners: [\"udp:{ip}:5060\"]", &listeners)
             .replace("127.0.0.0/8", &caller.address().ip().to_string())
             .replace(&at, ai.as_ref().unwrap_or(&at))
+            .replace("codecs: [pcmu, pcma]", &format!("codecs: [{}]", self.codecs))
             // baresip 1.0 gives up at SHA-256.
             + "agents:\n  digest: [md5]\n  accounts:\n    anna: { password: sesame }\n";
         let daemon = Daemon::start_at(own, &Files { configuration, rules }).await?;
@@ -56,8 +68,18 @@ impl Trust {
 
     /// anna's phone, registered.
     async fn anna(&self, stage: &Stage, program: Program, transport: &str) -> Result<Softphone> {
+        self.anna_speaks(stage, program, transport, &G711).await
+    }
+
+    async fn anna_speaks(
+        &self,
+        stage: &Stage,
+        program: Program,
+        transport: &str,
+        codecs: &[&str],
+    ) -> Result<Softphone> {
         let registrar = Some(self.registrar(transport));
-        let who = Who { program, transport, user: "anna", registrar, authority: &self.authority };
+        let who = Who { program, transport, user: "anna", registrar, codecs, authority: &self.authority };
         let phone = Softphone::start(who).await.with_context(|| stage.daemon.log())?;
         stage.until_metric("tandem_sip_registered_contacts", 1.0, SOON).await?;
         Ok(phone)
@@ -100,9 +122,21 @@ async fn is_a_phone(program: Program, transport: &str) -> Result<()> {
 /// As the AI of a profile: it answers, and leaves when a human has the caller.
 async fn is_an_ai(program: Program, transport: &str) -> Result<()> {
     let trust = Trust::new()?;
-    let who = Who { program, transport, user: "agent", registrar: None, authority: &trust.authority };
-    let mut phone = Softphone::start(who).await?;
+    let who = Who { program, transport, user: "agent", registrar: None, codecs: &G711, authority: &trust.authority };
+    let phone = Softphone::start(who).await?;
     let stage = trust.stage(Some(phone.uri("agent"))).await?;
+    has_a_caller(stage, phone).await
+}
+
+/// The same for one that registers: its profile names the account.
+async fn is_an_ai_that_registers(program: Program, transport: &str) -> Result<()> {
+    let trust = Trust::new()?;
+    let stage = trust.stage(Some(format!("sip:anna@{}", trust.own))).await?;
+    let phone = trust.anna(&stage, program, transport).await?;
+    has_a_caller(stage, phone).await
+}
+
+async fn has_a_caller(stage: Stage, mut phone: Softphone) -> Result<()> {
     let mut events = stage.control.subscribe("").await?;
     let caller = stage.caller.call("+493055512345", "support", stage.sip()).await?;
     phone.until("CALL_ESTABLISHED").await.with_context(|| stage.daemon.log())?;
@@ -139,6 +173,36 @@ async fn transfers_blindly(program: Program, transport: &str) -> Result<()> {
     phone.until("CALL_CLOSED").await?;
     talk.caller.hang_up();
     is_hung_up(&colleague).await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+/// The phone speaks a codec that neither caller nor AI does: a handoff to it and back is one stream for the caller, and what goes
+/// through the codec twice is what the caller said.
+async fn speaks(program: Program, codec: &str) -> Result<()> {
+    let trust = Trust { codecs: "pcmu, pcma, g722, opus, l16-16k", ..Trust::new()? };
+    let stage = trust.stage(None).await?;
+    let mut phone = trust.anna_speaks(&stage, program, "udp", &[codec]).await?;
+    let talk = with_anna(&stage, &mut phone).await?;
+    let about = stage.control.get(&format!("/v1/calls/{}", talk.id)).await?.body;
+    let legs = about["legs"].as_array().context("legs")?;
+    let spoken: Vec<_> = legs.iter().filter_map(|leg| leg["codec"].as_str()).map(str::to_lowercase).collect();
+    ensure!(spoken.iter().any(|spoken| spoken.starts_with(codec)), "{about}");
+    ensure!(spoken.iter().filter(|spoken| spoken.starts_with("pcm")).count() == 2, "{about}");
+    // Back to an AI that is dialled anew.
+    let handback = stage.control.post(&format!("/v1/calls/{}/handback", talk.id), &json!({})).await?;
+    ensure!(handback.status < 300, "{}", handback.body);
+    let ai = stage.ai_rings().await?;
+    ai.answer();
+    ai.answered(SOON).await?;
+    both_hear(&talk.caller, &ai).await?;
+    let stream = continuity(&talk.caller.audio().received());
+    ensure!(stream.ssrc_count == 1 && stream.sequence_gaps == 0, "{stream:?}");
+    ensure!(stream.timestamps_back == 0 && stream.reordered == 0 && stream.duplicates == 0, "{stream:?}");
+    // Timestamps go by the clock, whatever the daemon's threads and ours had to wait for.
+    ensure!(stream.largest_drift < Duration::from_millis(500), "{stream:?}");
+    ensure!(talk.caller.changes() == 0, "no re-INVITE to the caller");
+    talk.caller.hang_up();
+    is_hung_up(&ai).await?;
     stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
 }
 
@@ -199,6 +263,14 @@ tests! {
     async fn pjsua2_is_an_ai_over_udp() = is_an_ai(Pjsua2, "udp");
     async fn pjsua2_is_an_ai_over_tcp() = is_an_ai(Pjsua2, "tcp");
     async fn pjsua2_is_an_ai_over_tls() = is_an_ai(Pjsua2, "tls");
+    async fn baresip_is_an_ai_that_registers_over_udp() = is_an_ai_that_registers(Baresip, "udp");
+    async fn baresip_is_an_ai_that_registers_over_tls() = is_an_ai_that_registers(Baresip, "tls");
+    async fn pjsua2_is_an_ai_that_registers_over_udp() = is_an_ai_that_registers(Pjsua2, "udp");
+    async fn pjsua2_is_an_ai_that_registers_over_tcp() = is_an_ai_that_registers(Pjsua2, "tcp");
+    async fn a_handoff_from_pcmu_to_baresip_in_g722_and_back_is_one_stream() = speaks(Baresip, "g722");
+    async fn a_handoff_from_pcmu_to_baresip_in_opus_and_back_is_one_stream() = speaks(Baresip, "opus");
+    async fn a_handoff_from_pcmu_to_baresip_in_l16_and_back_is_one_stream() = speaks(Baresip, "l16");
+    async fn a_handoff_from_pcmu_to_pjsua2_in_g722_and_back_is_one_stream() = speaks(Pjsua2, "g722");
     async fn rfc5589_6_baresip_sends_its_caller_on_over_tcp() = transfers_blindly(Baresip, "tcp");
     async fn rfc5589_6_pjsua2_sends_its_caller_on_over_udp() = transfers_blindly(Pjsua2, "udp");
     async fn rfc5589_7_pjsua2_joins_its_caller_with_a_colleague_over_udp() = transfers_attended("udp");

@@ -241,6 +241,20 @@ fn every_pain_has_a_test_and_every_test_that_the_page_names_exists() {
 }
 
 #[test]
+fn every_test_that_the_page_of_faults_names_exists() {
+    let page = read("docs/faults.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").nth(2));
+    let named: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 50, "docs/faults.md names {} tests", named.len());
+    let sources: Vec<String> =
+        git(&["ls-files", "*.rs"]).lines().filter_map(|file| fs::read_to_string(root().join(file)).ok()).collect();
+    let exists = |test: &str| sources.iter().any(|text| text.contains(&format!("fn {test}(")));
+    let wrong: Vec<String> =
+        named.into_iter().filter(|test| !exists(test)).map(|test| format!("no test {test}")).collect();
+    assert_none("faults without their test", &wrong);
+}
+
+#[test]
 fn the_top_level_holds_only_what_belongs_there() {
     let entries: BTreeSet<String> =
         git(&["ls-files"]).lines().map(|path| path.split('/').next().unwrap_or_default().to_owned()).collect();

@@ -473,6 +473,8 @@ pub struct Media {
     pub ptime: Duration,
     /// Whether telephone-event is offered and accepted.
     pub telephone_event: bool,
+    /// Whether digits of a peer without telephone-event are looked for in its audio, and sent to it as tones.
+    pub in_band_digits: bool,
     /// The clip a waiting caller hears; a name of the media library.
     pub hold_music: String,
     /// The announcement before the music when the AI is lost.
@@ -501,6 +503,7 @@ impl Default for Media {
             codecs: sdp::Codec::G711.to_vec(),
             ptime: Duration::from_millis(20),
             telephone_event: true,
+            in_band_digits: true,
             hold_music: "music/default".to_owned(),
             ai_lost_announcement: None,
             dead_before_first: Duration::from_secs(30),

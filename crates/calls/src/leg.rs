@@ -508,7 +508,7 @@ impl Leg {
         let (Some(port), Some(agreed)) = (self.port, self.media.as_ref().and_then(OfferAnswer::agreed)) else { return };
         self.holds = agreed.remote_holds;
         self.record.codec = Some(agreed.codec.name().to_owned());
-        let stream = relay::stream(agreed, self.terms.nat);
+        let stream = relay::stream(agreed, self.terms.nat, step.config.media.in_band_digits);
         step.media(media_relay::Command::Describe { port, stream: Box::new(stream) });
     }
 

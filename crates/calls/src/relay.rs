@@ -8,7 +8,7 @@ use media_relay::{CryptoSuite, Latching, Mos, OpusSettings, Play, PlayId, Source
 use std::time::Duration;
 
 /// What was agreed on in SDP, for the relay.
-pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
+pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat, in_band_digits: bool) -> Stream {
     Stream {
         remote: agreed.remote,
         remote_rtcp: agreed.remote_rtcp,
@@ -22,6 +22,7 @@ pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat) -> Stream {
             cbr: agreed.opus.cbr,
         },
         telephone_event: agreed.telephone_event,
+        in_band_digits: in_band_digits && agreed.telephone_event.is_none(),
         ptime: agreed.ptime,
         may_send: agreed.may_send,
         may_receive: agreed.may_receive,

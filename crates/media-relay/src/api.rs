@@ -56,7 +56,8 @@ pub enum Command {
         call: CallKey,
     },
     /// Sends digits toward a port as telephone-events (RFC 4733), in order; audio pauses meanwhile. Characters other
-    /// than `0-9*#A-D` are left out; without an agreed telephone-event the digits are dropped and counted.
+    /// than `0-9*#A-D` are left out. Without an agreed telephone-event they are tones where the stream says so
+    /// ([`Stream::in_band_digits`]), and else dropped and counted.
     SendDtmf {
         /// The port.
         port: PortId,
@@ -139,6 +140,8 @@ pub struct Stream {
     pub opus: OpusSettings,
     /// Payload types of telephone-event toward and from the peer, when agreed.
     pub telephone_event: Option<(u8, u8)>,
+    /// Digits are in the audio itself: heard there (G.711), and sent as tones. For peers without telephone-event.
+    pub in_band_digits: bool,
     /// How much audio a packet made by the relay carries toward the peer (10 to 100 ms; others are brought into what the
     /// codec can do, in whole 10 ms). Forwarded packets keep the length they came with.
     pub ptime: Duration,
@@ -167,6 +170,7 @@ impl Stream {
             alternatives: Vec::new(),
             opus: OpusSettings::default(),
             telephone_event: None,
+            in_band_digits: false,
             ptime: Duration::from_millis(20),
             may_send: true,
             may_receive: true,

@@ -4,7 +4,7 @@ use clock::Monotonic;
 use std::{collections::VecDeque, time::Duration};
 
 /// An event without a packet for so long has ended, though its end was lost.
-const LOST_END: Duration = Duration::from_millis(150);
+pub(crate) const LOST_END: Duration = Duration::from_millis(150);
 /// Digits waiting to be sent toward one port.
 const MAX_WAITING: usize = 64;
 /// Samples of tone and of pause of a digit we send.

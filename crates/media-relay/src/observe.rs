@@ -3,7 +3,7 @@
 use crate::{
     Codec, PortId, Stats, Worker,
     codec::{Decoder, QUIET_MEAN_SQUARE, mean_square},
-    digits::Pressed,
+    digits::{LOST_END, Pressed},
     packet::Rtp,
     port::Port,
     relay::Content,
@@ -93,18 +93,36 @@ impl Port {
                     self.outbox.noticed(noticed);
                     *news = true;
                 }
+                if let Some(in_band) = &mut self.in_band
+                    && codec.is_g711()
+                {
+                    let ended = in_band.hear_all(bytes[packet.payload.clone()].iter().map(|word| codec.decode(*word)));
+                    return self.told(ended, news);
+                }
             }
             Content::Event(payload) => {
                 let ended = self.digits_in.receive(now, packet.timestamp, payload);
-                for pressed in ended.into_iter().flatten() {
-                    self.pressed(pressed);
-                    *news = true;
-                }
-                return ended.map(|pressed| pressed.map(|pressed| pressed.digit));
+                return self.told(ended, news);
             }
             Content::Noise(_) | Content::Skip => {}
         }
         [None, None]
+    }
+
+    /// Reports digits that ended; which.
+    fn told(&mut self, ended: [Option<Pressed>; 2], news: &mut bool) -> [Option<char>; 2] {
+        for pressed in ended.into_iter().flatten() {
+            self.pressed(pressed);
+            *news = true;
+        }
+        ended.map(|pressed| pressed.map(|pressed| pressed.digit))
+    }
+
+    /// A digit that has ended because nothing comes any more.
+    pub(crate) fn expired_digit(&mut self, now: Monotonic) -> Option<Pressed> {
+        let silent = self.receiver.last_packet().is_none_or(|last| now.since(last) >= LOST_END);
+        let in_band = self.in_band.as_deref_mut().filter(|it| silent && it.is_under_way());
+        self.digits_in.expire(now).or_else(|| in_band?.stop())
     }
 
     pub(crate) fn pressed(&mut self, pressed: Pressed) {

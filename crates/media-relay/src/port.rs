@@ -6,6 +6,7 @@ use crate::{
     digits::{DigitReceiver, DigitSender, PAUSE, Payload, Sending, TONE},
     ear::Ear,
     feedback::Doubts,
+    in_band::{self, InBand},
     latch::Latch,
     meter::{Meter, Watch},
     mix::Mix,
@@ -38,6 +39,8 @@ const MAX_SUSPENDED: usize = 4;
 pub(crate) const MAX_FRAME: usize = 1400;
 /// The longest frame we make, in samples: 100 ms at 16 kHz.
 pub(crate) const MAX_LINEAR: usize = 1600;
+/// Peak of each tone of a digit sent as tones: -8 dBm0, a telephone's own.
+const TONE_AMPLITUDE: f32 = 9200.0;
 /// Times the end of a telephone-event is sent (RFC 4733 section 2.5.1.4).
 const ENDS: usize = 3;
 
@@ -81,6 +84,8 @@ pub(crate) struct Port {
     /// Tells loud from quiet where a payload does not show it, while somebody wants to know.
     pub(crate) listening: Option<Box<Decoder>>,
     pub(crate) digits_in: DigitReceiver,
+    /// Where digits are in the audio itself.
+    pub(crate) in_band: Option<Box<InBand>>,
     pub(crate) watch: Watch,
 
     pub(crate) tapping: Option<Box<Tapping>>,
@@ -172,6 +177,7 @@ impl Port {
             ear: None,
             listening: None,
             digits_in: DigitReceiver::default(),
+            in_band: None,
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
             tapping: None,
             rtcp_due,
@@ -225,7 +231,7 @@ impl Port {
 
     /// Digits toward the peer; they go before the source.
     pub(crate) fn send_digits(&mut self, now: Monotonic, digits: &str, wire: &mut impl Wire) {
-        if self.outlet().is_none_or(|(stream, _)| stream.telephone_event.is_none()) {
+        if self.outlet().is_none_or(|(stream, _)| stream.telephone_event.is_none() && !stream.in_band_digits) {
             self.stats.digits_dropped += digits.len() as u64;
             return;
         }
@@ -371,6 +377,9 @@ impl Port {
             }
             Sending::Tone { event, timestamp, duration } => {
                 let Some(payload_type) = event_type else {
+                    if self.stream.as_ref().is_some_and(|stream| stream.in_band_digits) {
+                        return self.tick_tones(due, ms, linear, room, wire);
+                    }
                     // Negotiated away meanwhile.
                     self.digits_out.state = Sending::Idle;
                     self.stats.digits_dropped += 1;
@@ -398,6 +407,22 @@ impl Port {
         if !self.digits_out.busy() {
             self.resume_source(due);
         }
+    }
+
+    /// One packet's time of a digit that is sent as the tones themselves.
+    fn tick_tones(&mut self, due: Monotonic, ms: u32, linear: &mut [i16], room: &mut [u8], wire: &mut impl Wire) {
+        let Sending::Tone { event, timestamp, duration } = self.digits_out.state else { return };
+        let Some(rate) = self.stream.as_ref().map(|stream| stream.codec.sample_rate()) else { return };
+        let linear = &mut linear[..(ms * rate / 1000) as usize];
+        let at = u32::from(duration) * (rate / 8000);
+        in_band::tones(event.into(), at, rate, TONE_AMPLITUDE, linear);
+        self.send_linear(due, ms, linear, room, wire);
+        let duration = duration.saturating_add(u16::try_from(ms * 8).unwrap_or(160));
+        self.digits_out.state = if duration >= TONE {
+            Sending::Pause { left: PAUSE }
+        } else {
+            Sending::Tone { event, timestamp, duration }
+        };
     }
 
     fn resume_source(&mut self, now: Monotonic) {

@@ -153,21 +153,4 @@ impl Worker {
             mix.level(sums, &mut self.linear[..length], block);
         }
     }
-
-    /// A digit that a party pressed, for whoever hears that party alone and decoded: said again in the listener's own
-    /// telephone-events. Forwarded packets carry theirs with them.
-    pub(crate) fn pass_digit(&mut self, now: Monotonic, from: Slot, digit: char, wire: &mut impl Wire) {
-        let call = self.port(from).map(|port| port.call);
-        let slots = call.and_then(|call| self.calls.get(&call)).map(|call| call.ports.clone()).unwrap_or_default();
-        for slot in slots {
-            let Some(port) = self.port(slot) else { continue };
-            if matches!(&port.feed, Feed::Mix(mix) if mix.parties[..] == [from]) {
-                let before = port.sender.packets;
-                port.send_digits(now, digit.encode_utf8(&mut [0; 4]), wire);
-                let sent = port.sender.packets - before;
-                self.counters.packets_sent += sent;
-                self.schedule(slot);
-            }
-        }
-    }
 }

@@ -335,6 +335,10 @@ impl Worker {
         let loud = self.loudness(slot, &packet, content, bytes);
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         let pressed = port.observe(now, &packet, content, loud, bytes, &mut news);
+        if port.in_band.is_some() {
+            self.hide_tones(slot, &packet, content, bytes);
+        }
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         if age == Age::Stale || !may_receive {
             // What comes after is a new source, lest the packets left out look lost.
             port.epoch = port.epoch.wrapping_add(1);
@@ -465,6 +469,11 @@ impl Worker {
         port.receiver.set_clock(codec.clock_rate());
         if port.stream.as_ref().is_some_and(|before| before.opus != stream.opus) {
             port.encoder = None;
+        }
+        match (stream.in_band_digits, &mut port.in_band) {
+            (true, Some(_)) => {}
+            (true, none) => *none = Some(Box::default()),
+            (false, any) => *any = None,
         }
         port.stream = Some(stream);
         if silent_until_now {
@@ -614,7 +623,7 @@ impl Worker {
             self.serving = Some((port.call, port.id));
             let mut news = false;
             port.keep_tap(now.monotonic);
-            let expired = port.digits_in.expire(now.monotonic);
+            let expired = port.expired_digit(now.monotonic);
             if let Some(pressed) = expired {
                 port.pressed(pressed);
                 news = true;

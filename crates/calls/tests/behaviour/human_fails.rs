@@ -4,6 +4,7 @@ use crate::world::World;
 use calls::{CallState, TransferState};
 use policy::Cause;
 use signaling::EndedBy;
+use std::time::Duration;
 
 /// A caller who waits (cold or warm) while the first human rings.
 fn waiting(to: &str) -> World {
@@ -199,4 +200,31 @@ fn an_answer_without_a_common_codec_is_a_failure_of_that_phone_alone() {
     assert!(world.legs[&human].ended, "its answered leg is ended, not forgotten");
     assert_eq!(world.failures(), [(Cause::Failed, Some(488), 1, "ai".into())]);
     back_with_the_ai(&mut world);
+}
+
+/// Civil time is for records and opening hours: whatever it does, a timer keeps its time and nothing else ends.
+#[test]
+fn faults_22_civil_time_set_back_or_on_by_an_hour_moves_no_timer() {
+    for back in [true, false] {
+        let step = |world: &mut World| {
+            let hour = Duration::from_secs(3600);
+            world.now.unix = if back { world.now.unix - hour } else { world.now.unix + hour };
+        };
+        let mut world = World::with_ai();
+        step(&mut world);
+        world.secs(5);
+        let (caller, ai) = (world.caller, world.leg("bot@"));
+        assert!(world.cdrs.is_empty() && world.hears_leg(caller, ai), "the call goes on");
+        world.transfer("frontdesk");
+        world.secs(5);
+        let human = world.dialled("100@");
+        world.ring(human);
+        world.secs(5);
+        step(&mut world);
+        world.secs(9);
+        assert!(!world.legs[&human].ended, "20 s of ringing are not over after 19");
+        world.secs(2);
+        assert!(world.legs[&human].ended, "they are after 21");
+        back_with_the_ai(&mut world);
+    }
 }

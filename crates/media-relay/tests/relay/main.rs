@@ -3,6 +3,7 @@
 mod continuity;
 mod conversion;
 mod house;
+mod in_band;
 mod latching;
 mod loss;
 mod mixing;

@@ -274,7 +274,7 @@ pub(super) fn codecs(section: &mut Section<'_>) -> Option<Vec<Codec>> {
 }
 
 fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
-    section.later(&["dtmf", "jitter_buffer"]);
+    section.later(&["jitter_buffer"]);
     let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |listener| listener.address.ip());
     let address = section.optional("address", values::ip);
     let external = section.optional("external_address", values::ip);
@@ -301,6 +301,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     let srtp = srtp::policy(&mut section).unwrap_or_default();
     let srtp_suites = srtp::suites(&mut section);
     let rtcp_mux = section.flag("rtcp_mux", true);
+    let in_band_digits = section.word("dtmf", true, &[("auto", true), ("events", false)]);
     let hold_music = section.or("hold_music", "music/default".to_owned(), values::clip);
     let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
     section.done();
@@ -320,6 +321,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
         srtp,
         srtp_suites,
         rtcp_mux,
+        in_band_digits,
         hold_music,
         ai_lost,
     }

@@ -537,6 +537,8 @@ pub struct Media {
     pub srtp_suites: Vec<sdp::CryptoSuite>,
     /// Whether RTP and RTCP may share a port.
     pub rtcp_mux: bool,
+    /// Whether digits of a peer without telephone-event are looked for in its audio, and sent to it as tones.
+    pub in_band_digits: bool,
     /// What a waiting caller hears where the rules name nothing.
     pub hold_music: String,
     /// What a caller is told before the music when the AI is lost.

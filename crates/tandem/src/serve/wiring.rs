@@ -152,6 +152,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
             srtp: media.srtp,
             srtp_suites: media.srtp_suites.clone(),
             rtcp_mux: media.rtcp_mux,
+            in_band_digits: media.in_band_digits,
             hold_music: media.hold_music.clone(),
             ai_lost_announcement: media.ai_lost.clone(),
             dead_before_first: media.dead_before_first,
