@@ -10,7 +10,6 @@
 use crate::digits::{DIGITS, Pressed};
 use std::f32::consts::TAU;
 
-const RATE: f32 = 8000.0;
 const BLOCK: usize = 102;
 const ROWS: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
 const COLUMNS: [f32; 4] = [1209.0, 1336.0, 1477.0, 1633.0];

@@ -1,6 +1,7 @@
 //! Reading the rules' files, and what the configuration tells the policy room to check them against.
 
 use crate::config::{CodeAct, Configuration, Refuge};
+use media_relay::io::EXTENSIONS;
 use policy::{Diagnostic, Diagnostics, Environment, Loaded, RuleSet, Severity, SourceFile};
 use std::{
     collections::BTreeSet,
@@ -52,8 +53,8 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> String {
 
 /// Names of all prompts and music there are.
 pub(crate) fn clips(configuration: &Configuration) -> BTreeSet<String> {
-    let mut all: BTreeSet<String> = wav_files(&configuration.media.prompts).collect();
-    all.extend(wav_files(&configuration.media.music).map(|name| format!("music/{name}")));
+    let mut all: BTreeSet<String> = audio_files(&configuration.media.prompts).collect();
+    all.extend(audio_files(&configuration.media.music).map(|name| format!("music/{name}")));
     all
 }
 
@@ -113,17 +114,18 @@ fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
                 if name.starts_with("music/") { &configuration.media.music } else { &configuration.media.prompts };
             Diagnostic {
                 severity: Severity::Warning,
-                ..whole_file(folder, format!("`{key}` names `{name}`, and there is no such WAV file here"))
+                ..whole_file(folder, format!("`{key}` names `{name}`, and there is no such file here"))
             }
         })
         .collect()
 }
 
-fn wav_files(folder: &Path) -> impl Iterator<Item = String> {
+fn audio_files(folder: &Path) -> impl Iterator<Item = String> {
     fs::read_dir(folder).into_iter().flatten().filter_map(|entry| {
         let path = entry.ok()?.path();
-        let is_wav = path.extension().is_some_and(|extension| extension == "wav");
-        is_wav.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let is_audio = EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known));
+        is_audio.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
     })
 }
 

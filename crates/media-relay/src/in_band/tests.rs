@@ -4,6 +4,8 @@ use super::*;
 use crate::Codec;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
+const RATE: f32 = 8000.0;
+
 fn heard(samples: impl IntoIterator<Item = i16>) -> String {
     let mut detector = InBand::default();
     let mut digits: String =
@@ -28,7 +30,9 @@ fn sine(samples: usize, hz: f32, amplitude: f32) -> Vec<f32> {
 }
 
 fn mixed(parts: &[Vec<f32>]) -> Vec<i16> {
-    (0..parts[0].len()).map(|n| parts.iter().map(|part| part[n]).sum::<f32>() as i16).collect()
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+    let sum = |n: usize| parts.iter().map(|part| part[n]).sum::<f32>() as i16;
+    (0..parts[0].len()).map(sum).collect()
 }
 
 #[test]
@@ -176,7 +180,9 @@ impl Speech {
         let buzz = if self.phase < self.pitch / RATE { 1.0 } else { 0.0 };
         let source = if self.voiced { buzz } else { 0.0 } + chance.random_range(-0.01..0.01);
         let out: f32 = self.formants.iter_mut().map(|formant| formant.ring(source)).sum();
-        (out * 9000.0).clamp(-32_000.0, 32_000.0) as i16
+        #[expect(clippy::cast_possible_truncation, reason = "within the clamp")]
+        let sample = (out * 9000.0).clamp(-32_000.0, 32_000.0) as i16;
+        sample
     }
 }
 

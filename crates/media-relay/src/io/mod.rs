@@ -1,12 +1,12 @@
 //! The shell: worker threads with their sockets and the clock, and the handle the engine holds.
 #![expect(clippy::disallowed_types, reason = "the shell is where sockets live")]
 
+mod files;
 #[cfg(test)]
 mod tests;
 mod thread;
-mod wav;
 
-pub use wav::{ClipError, load_clip, load_directory};
+pub use files::{ClipError, EXTENSIONS, load_clip, load_directory};
 
 use crate::{CallKey, Command, Counters, Event, Library, PortId, Ports, Taps};
 use clock::Monotonic;

@@ -1,6 +1,7 @@
 //! How single values are written: addresses, networks, SIP URIs, numbers, names, paths.
 
 use super::{reader::Wrong, types::Listener};
+use media_relay::io::EXTENSIONS;
 use signaling::Transport;
 use std::{
     fmt,
@@ -186,10 +187,11 @@ pub(super) fn name(text: &str) -> Result<String, Wrong> {
 /// The name of a prompt (`please-hold`) or of music (`music/default`).
 pub(crate) fn clip(text: &str) -> Result<String, Wrong> {
     let bare = text.strip_prefix("music/").unwrap_or(text);
+    let is_file = EXTENSIONS.iter().any(|ending| text.rsplit_once('.').is_some_and(|(_, own)| own == *ending));
     match name(bare) {
-        Ok(_) if !text.ends_with(".wav") => Ok(text.to_owned()),
+        Ok(_) if !is_file => Ok(text.to_owned()),
         _ => Err(Wrong::new(format!("`{text}` is not a prompt's name"))
-            .help("the file's name without `.wav`: `please-hold`, or `music/default`")),
+            .help("the file's name without its ending: `please-hold`, or `music/default`")),
     }
 }
 

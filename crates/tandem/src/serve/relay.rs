@@ -99,8 +99,8 @@ impl Relay {
 
 /// A folder or file that cannot be read costs its clips alone.
 fn read_clips(library: &mut Library, folder: &Path, prefix: &str) {
-    if let Err(error) = load_directory(library, folder, prefix) {
-        tracing::warn!(%error, "prompts cannot be read");
+    for problem in load_directory(library, folder, prefix) {
+        tracing::warn!(%problem, "a prompt cannot be played");
     }
 }
 
