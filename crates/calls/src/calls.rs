@@ -115,13 +115,19 @@ impl Core {
                 }
             }
             Input::Resolved { id, targets } => {
-                if let Some(wanted) = self.shared.trunks.resolving(id) {
+                if let Some(at) = self.shared.directory.resolving(id) {
+                    self.shared.directory.located(&self.config, now.monotonic, at, targets);
+                } else if let Some(wanted) = self.shared.trunks.resolving(id) {
                     self.shared.trunks.located(&self.config, now, wanted, targets);
                 } else if let Some((key, leg)) = self.shared.resolves.remove(&id) {
                     self.step(now, key, |call, step| call.resolved(step, leg, targets));
                 }
             }
-            Input::Outside { id, event } => self.shared.trunks.outside(&self.config, now, id, event),
+            Input::Outside { id, event } => {
+                if !self.shared.directory.outside(now.monotonic, id, &event) {
+                    self.shared.trunks.outside(&self.config, now, id, event);
+                }
+            }
             Input::Request { id, request } => self.request(now, id, request),
             Input::Contacts { account, contacts } => {
                 self.shared.directory.registered(&account, !contacts.is_empty(), now.monotonic);
@@ -156,6 +162,7 @@ impl Core {
         }
         self.shared.trunks.handle_timeout(&self.config, now);
         self.shared.directory.handle_timeout(now.monotonic);
+        self.shared.directory.ask(&self.config, now.monotonic);
         self.settle_trunks(now);
         self.settle_directory(now);
     }
@@ -172,6 +179,9 @@ impl Core {
             self.shared.seq += 1;
             let (seq, time) = (self.shared.seq, now.into());
             self.out.push_back(Output::Publish(PublicEvent { seq, time, call: None, line: String::new(), what }));
+        }
+        while let Some(output) = self.shared.directory.poll_output() {
+            self.out.push_back(output);
         }
         while let Some(observation) = self.shared.directory.poll_observation() {
             self.out.push_back(Output::Observe(observation));

@@ -115,7 +115,7 @@ pub struct Trunk {
     /// How it writes numbers.
     pub numbers: Numbers,
     /// OPTIONS ping; none: it is taken to be there.
-    pub ping: Option<crate::TrunkPing>,
+    pub ping: Option<crate::OptionsPing>,
     /// A registration with it; its credentials are those of `credentials`.
     pub register: Option<crate::TrunkRegistration>,
     /// Where its name leads to may bring calls too: for trunks without networks of their own.

@@ -3,7 +3,7 @@
 use crate::{Config, RequestUri, Trunk, leg::Peer};
 use serde::{Deserialize, Serialize};
 use signaling::{
-    Transport,
+    Flow, Transport,
     locate::{Target, Wanted},
 };
 use smallvec::smallvec;
@@ -164,6 +164,17 @@ pub(crate) fn hop(wanted: &Wanted, tls_name: Option<&str>) -> Hop {
         }
         Err(_) => Hop::Wanted(wanted.clone()),
     }
+}
+
+/// The first of the targets that a listener of ours reaches, and the name its certificate must show.
+pub(crate) fn reached(config: &Config, targets: Vec<Target>) -> Option<(Flow, Option<Arc<str>>)> {
+    targets.into_iter().find_map(|target| {
+        let fits = |listener: &&signaling::Listener| {
+            listener.transport == target.transport && listener.local.is_ipv4() == target.address.is_ipv4()
+        };
+        let listener = config.listeners.iter().find(fits)?;
+        Some((Flow::new(target.transport, listener.local, target.address), target.name))
+    })
 }
 
 /// The transport that is meant where none is written and the DNS is not asked (RFC 3263 section 4.1).

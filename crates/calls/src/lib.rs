@@ -59,4 +59,4 @@ pub use record::{
     AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, Party, RecordingRecord, Source, Time,
     TimelineEntry, TransferRecord, TransferState,
 };
-pub use trunks::{TrunkLimits, TrunkPing, TrunkRegistration};
+pub use trunks::{OptionsPing, TrunkLimits, TrunkRegistration};

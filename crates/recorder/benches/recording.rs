@@ -8,7 +8,7 @@
 
 use clock::{Monotonic, Now};
 use media_relay::{
-    Age, CallKey, Channel, Codec, Command, Latching, PortId, Slot, Source, Stream, Tap, TapId, Taps, Wire, Worker,
+    Age, CallKey, Channel, Codec, Command, PortId, Slot, Source, Stream, Tap, TapId, Taps, Wire, Worker,
 };
 use recorder::{
     io::{Beginning, Desk, Order, RealDisk},
@@ -95,20 +95,5 @@ fn peer(port: PortId) -> SocketAddr {
 }
 
 fn stream(port: PortId) -> Stream {
-    Stream {
-        remote: peer(port),
-        remote_rtcp: peer(port),
-        codec: Codec::Pcma,
-        payload_type_send: 8,
-        payload_type_receive: 8,
-        telephone_event: None,
-        ptime: Duration::from_millis(20),
-        may_send: true,
-        may_receive: true,
-        nat: Latching::Sdp,
-        alternatives: Vec::new(),
-        opus: Default::default(),
-        srtp: None,
-        rtcp_mux: false,
-    }
+    Stream { remote_rtcp: peer(port), ..Stream::new(peer(port), Codec::Pcma) }
 }

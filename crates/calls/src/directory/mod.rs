@@ -6,6 +6,7 @@
 
 mod agent;
 mod api;
+mod pings;
 mod waiting;
 
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub struct AgentConfig {
     pub away_after: u32,
     /// After an offer that came to nothing, before the next.
     pub rest: Duration,
+    /// Whether they are asked by OPTIONS if they are there; only who is dialled at a `sip:` address can be.
+    pub ping: Option<crate::OptionsPing>,
     /// Whether they are there from the start, or sign in by the API.
     pub signed_in: bool,
 }
@@ -54,6 +57,7 @@ impl Default for AgentConfig {
             wrap_up: Duration::ZERO,
             away_after: 3,
             rest: Duration::from_secs(5),
+            ping: None,
             signed_in: true,
         }
     }
@@ -93,6 +97,7 @@ pub(crate) struct Directory {
     names: FxHashMap<Arc<str>, usize>,
     legs: FxHashMap<LegId, usize>,
     waiting: waiting::Waiting,
+    pings: pings::Pings,
     timers: Timers<Timer>,
     /// Somebody may be served who could not be before.
     dirty: bool,
@@ -106,6 +111,7 @@ impl Directory {
         for (name, config) in agents {
             let name: Arc<str> = name.as_str().into();
             directory.names.insert(Arc::clone(&name), directory.agents.len());
+            directory.pings.add(directory.agents.len(), config, now);
             directory.agents.push(Agent::new(name, config.clone(), now));
         }
         directory
@@ -282,6 +288,10 @@ impl Directory {
     /// Whether phones are registered for an account.
     pub(crate) fn registered(&mut self, account: &str, online: bool, now: Monotonic) {
         let Some(at) = self.names.get(account).copied() else { return };
+        self.is_online(at, online, if online { "registered" } else { "unregistered" }, now);
+    }
+
+    fn is_online(&mut self, at: usize, online: bool, reason: &'static str, now: Monotonic) {
         let agent = &mut self.agents[at];
         if agent.online != online {
             agent.online = online;
@@ -289,7 +299,7 @@ impl Directory {
                 agent.idle_since = now;
             }
             self.dirty |= online;
-            self.tell(at, now, if online { "registered" } else { "unregistered" });
+            self.tell(at, now, reason);
         }
     }
 
@@ -321,7 +331,7 @@ impl Directory {
     // ---- time
 
     pub(crate) fn poll_timeout(&self) -> Option<Monotonic> {
-        self.timers.next_timeout()
+        [self.timers.next_timeout(), self.next_ping()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Monotonic) {

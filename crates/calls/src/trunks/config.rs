@@ -2,20 +2,20 @@
 
 use core::time::Duration;
 
-/// OPTIONS ping.
+/// Whether a trunk or an agent is there, asked by OPTIONS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrunkPing {
+pub struct OptionsPing {
     /// Between two.
     pub interval: Duration,
     /// Without any response for this long, one is missed.
     pub timeout: Duration,
-    /// Misses in a row after which the trunk is down.
+    /// Misses in a row after which they count as gone.
     pub down_after: u32,
-    /// Answers in a row after which it is up again.
+    /// Answers in a row after which they are back.
     pub up_after: u32,
 }
 
-impl Default for TrunkPing {
+impl Default for OptionsPing {
     fn default() -> Self {
         Self { interval: Duration::from_secs(10), timeout: Duration::from_secs(2), down_after: 2, up_after: 2 }
     }

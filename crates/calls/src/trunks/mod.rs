@@ -4,11 +4,11 @@
 //! tells it what came of the call.
 
 mod config;
-mod health;
+pub(crate) mod health;
 mod order;
 mod rate;
 
-pub use config::{TrunkLimits, TrunkPing, TrunkRegistration};
+pub use config::{OptionsPing, TrunkLimits, TrunkRegistration};
 
 use crate::{
     AGENTS, Config, Happening, Output, Time, Trunk, TrunkList, TrunkSummary,
@@ -20,7 +20,7 @@ use core::time::Duration;
 use health::{Health, Heard};
 use rate::Bucket;
 use rustc_hash::FxHashMap;
-use signaling::{EndedBy, Flow, LegId, OutsideCommand, OutsideEvent, OutsideId, Ping, Register, locate::Target};
+use signaling::{EndedBy, LegId, OutsideCommand, OutsideEvent, OutsideId, Ping, Register, locate::Target};
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
@@ -242,14 +242,7 @@ impl Trunks {
     pub(crate) fn located(&mut self, config: &Config, now: Now, (at, what): (usize, For), targets: Vec<Target>) {
         let Some(trunk) = self.trunk(config, at) else { return };
         let found: Vec<IpAddr> = targets.iter().map(|target| target.address.ip()).collect();
-        let reached = targets.into_iter().find_map(|target| {
-            let fits = |listener: &&signaling::Listener| {
-                listener.transport == target.transport && listener.local.is_ipv4() == target.address.is_ipv4()
-            };
-            let listener = config.listeners.iter().find(fits)?;
-            Some((Flow::new(target.transport, listener.local, target.address), target.name))
-        });
-        let Some((flow, peer_name)) = reached else {
+        let Some((flow, peer_name)) = dial::reached(config, targets) else {
             match what {
                 For::Ping => self.heard(config, now, at, Heard::Miss, "not found"),
                 For::Register => {

@@ -1,12 +1,12 @@
 //! Agents and queues: who is rung, who waits, and that nobody is stranded or stays held.
 
-use crate::world::{World, config};
+use crate::world::{World, config, targets};
 use calls::{
-    AgentBody, AgentConfig, Agents, Availability, Config, Happening, Presence, QueueOutcome, Reply, Request,
-    TransferState,
+    AgentBody, AgentConfig, Agents, Availability, Config, Happening, Input, OptionsPing, Presence, QueueOutcome, Reply,
+    Request, TransferState,
 };
 use policy::{AgentState, Cause};
-use signaling::LegId;
+use signaling::{EndedBy, LegId, OutsideCommand, OutsideEvent, OutsideId};
 use std::time::Duration;
 
 const RULES: &str = r#"
@@ -333,4 +333,53 @@ fn an_agent_who_wraps_up_or_is_away_gets_no_caller_until_they_are_back() {
     assert!(world.is_dialled("anna@"), "the next caller as soon as she is free");
     let Ok(Reply::Agent(anna)) = world.reply(Request::Agent { agent: "anna".into() }) else { panic!("anna") };
     assert_eq!((anna.state, anna.calls_taken), (AgentState::Ringing, 1));
+}
+
+#[test]
+fn an_agent_who_is_silent_when_asked_is_offline_and_not_rung_until_they_answer_again() {
+    let ping = Some(OptionsPing { up_after: 1, ..OptionsPing::default() });
+    let anna = AgentConfig { ping: ping.clone(), ..agent("sip:anna@192.0.2.30") };
+    // Who is known by a name is looked up first.
+    let ben = AgentConfig { ping, ..agent("sip:ben@pbx.example.net") };
+    let people =
+        vec![("anna".to_owned(), anna), ("ben".to_owned(), ben), ("carl".to_owned(), agent("sip:carl@192.0.2.32"))];
+    let mut world = World::with(Config { agents: Agents { people, ..Agents::default() }, ..config() }, RULES, 7);
+    world.secs(1);
+    let asked = |world: &mut World| -> Vec<(OutsideId, String)> {
+        let pings = std::mem::take(&mut world.outside).into_iter().filter_map(|command| match command {
+            OutsideCommand::Ping { id, ping } => Some((id, ping.target.clone())),
+            _ => None,
+        });
+        pings.collect()
+    };
+    let (id, wanted) = world.resolves.pop().expect("ben's name");
+    assert_eq!(wanted.host, "pbx.example.net");
+    world.give(Input::Resolved { id, targets: targets(&["192.0.2.31:5060"]) });
+    let first = asked(&mut world);
+    assert_eq!(first.len(), 2, "carl is asked nothing: {first:?}");
+    let (anna, ben) = (first[0].0, first[1].0);
+    assert_eq!((&*first[0].1, &*first[1].1), ("sip:anna@192.0.2.30", "sip:ben@pbx.example.net"));
+    let answer = |world: &mut World, id: OutsideId, result: Result<u16, EndedBy>| {
+        world.give(Input::Outside { id, event: OutsideEvent::Pong { result } });
+    };
+    // Any answer shows somebody; one miss is none.
+    answer(&mut world, ben, Ok(404));
+    answer(&mut world, anna, Err(EndedBy::Timeout));
+    assert_eq!(states(&mut world), "anna available, ben available, carl available");
+    world.secs(1);
+    assert_eq!(asked(&mut world).len(), 1, "who is in doubt is asked again soon");
+    answer(&mut world, anna, Err(EndedBy::Timeout));
+    assert_eq!(states(&mut world), "anna offline, ben available, carl available");
+    let told = world.published.iter().any(|event| {
+        matches!(&event.what, Happening::AgentState { agent, reason, .. } if agent == "anna" && reason == "silent")
+    });
+    assert!(told);
+    caller(&mut world, "team");
+    assert!(!world.is_dialled("anna@") && world.is_dialled("ben@"));
+    // The next caller waits for her, and has her with the first answer.
+    world.secs(10);
+    answer(&mut world, anna, Ok(200));
+    assert!(states(&mut world).starts_with("anna available"));
+    caller(&mut world, "team");
+    assert!(world.is_dialled("anna@"));
 }

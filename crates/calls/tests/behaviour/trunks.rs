@@ -1,7 +1,9 @@
 //! Trunks: which takes a call, what happens when one fails, pings and registrations.
 
 use crate::world::{RULES, SDP, World, config};
-use calls::{Config, Happening, Input, Reply, Request, Trunk, TrunkLimits, TrunkPing, TrunkRegistration, TrunkSummary};
+use calls::{
+    Config, Happening, Input, OptionsPing, Reply, Request, Trunk, TrunkLimits, TrunkRegistration, TrunkSummary,
+};
 use policy::Cause;
 use signaling::{
     EndedBy, Event, LegId, OutsideCommand, OutsideEvent, OutsideId, Transport,
@@ -34,7 +36,7 @@ fn hop(world: &World, leg: LegId) -> String {
 
 fn pinged(mut config: Config) -> World {
     for name in ["first", "second"] {
-        config.trunks.get_mut(name).unwrap().ping = Some(TrunkPing::default());
+        config.trunks.get_mut(name).unwrap().ping = Some(OptionsPing::default());
     }
     let mut world = World::with(config, RULES, 7);
     world.pass(Duration::ZERO);

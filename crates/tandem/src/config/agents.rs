@@ -4,7 +4,7 @@ use super::{
     people,
     reader::{Section, Wrong, number, word},
     sections::Places,
-    srtp,
+    srtp, trunks,
     types::{Abuse, Account, Agents, Media, Reach},
 };
 use signaling::Digests;
@@ -56,7 +56,16 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -
         }
         let dial = other.required("dial", address);
         if let Some(dial) = dial {
-            agents.push((name, agent(&mut other, &common, Some(dial.value.into()))));
+            let mut config = agent(&mut other, &common, Some(dial.value.as_str().into()));
+            config.ping = trunks::ping(&mut other);
+            if config.ping.is_some() && dial.value.starts_with("tel:") {
+                other.wrong(
+                    dial.place,
+                    format!("nobody can be asked by OPTIONS at `{}`", dial.value),
+                    Some("`ping` is for those who are dialled at a `sip:` or `sips:` address"),
+                );
+            }
+            agents.push((name, config));
         } else {
             agent(&mut other, &common, None);
         }
@@ -118,7 +127,7 @@ fn agent(section: &mut Section<'_>, common: &Manners, dial: Option<std::sync::Ar
     };
     let attributes = section.pairs("attributes", values).into_iter();
     let attributes = attributes.map(|(name, values)| (name.value.as_str().into(), values.value)).collect();
-    calls::AgentConfig { dial, skills, attributes, capacity, wrap_up, away_after, rest, signed_in }
+    calls::AgentConfig { dial, skills, attributes, capacity, wrap_up, away_after, rest, signed_in, ping: None }
 }
 
 fn address(text: &str) -> Result<String, Wrong> {

@@ -4,9 +4,10 @@ use super::{
     agents, people,
     reader::{Section, Wrong},
     sections::Places,
-    types::{Auth, Forwarded, Identity, NumberFormat, Ping, Register, RequestUri, TrunkLimits},
+    types::{Auth, Forwarded, Identity, NumberFormat, Register, RequestUri, TrunkLimits},
     values::{self, Host},
 };
+use calls::OptionsPing;
 use signaling::Digests;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MANY: u64 = 100_000;
 
 /// Section `ping`; none where it is not written.
-pub(super) fn ping(section: &mut Section<'_>) -> Option<Ping> {
+pub(super) fn ping(section: &mut Section<'_>) -> Option<OptionsPing> {
     let mut ping = section.section("ping");
     let present = ping.is_present();
     let interval = ping.duration("interval", SECOND * 10, SECOND..=SECOND * 3600);
@@ -24,7 +25,7 @@ pub(super) fn ping(section: &mut Section<'_>) -> Option<Ping> {
     let down_after = times(ping.number("down_after", 2, 1..=10));
     let up_after = times(ping.number("up_after", 2, 1..=10));
     ping.done();
-    present.then_some(Ping { interval, timeout, down_after, up_after })
+    present.then_some(OptionsPing { interval, timeout, down_after, up_after })
 }
 
 /// Section `register`; none where it is not written.

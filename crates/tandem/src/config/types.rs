@@ -181,7 +181,7 @@ pub struct Trunk {
     /// Its own session timers.
     pub session_timer: Option<SessionTimer>,
     /// OPTIONS ping, if it is asked.
-    pub ping: Option<Ping>,
+    pub ping: Option<calls::OptionsPing>,
     /// A registration, if there is one.
     pub register: Option<Register>,
     /// Whether the address that its name leads to may bring calls.
@@ -252,19 +252,6 @@ pub enum Forwarded {
     HistoryInfo,
     /// Both.
     Both,
-}
-
-/// OPTIONS ping of a trunk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ping {
-    /// Between two.
-    pub interval: Duration,
-    /// When one is missed.
-    pub timeout: Duration,
-    /// Misses in a row that take it down.
-    pub down_after: u32,
-    /// Answers in a row that bring it back.
-    pub up_after: u32,
 }
 
 /// A registration with a trunk.

@@ -234,12 +234,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
             national_prefix: trunk.numbers.national_prefix.clone(),
             international_prefix: trunk.numbers.international_prefix.clone(),
         },
-        ping: trunk.ping.as_ref().map(|ping| calls::TrunkPing {
-            interval: ping.interval,
-            timeout: ping.timeout,
-            down_after: ping.down_after,
-            up_after: ping.up_after,
-        }),
+        ping: trunk.ping.clone(),
         register: trunk.register.as_ref().map(|register| calls::TrunkRegistration {
             domain: register.domain.clone(),
             user: register.user.clone(),
