@@ -60,18 +60,26 @@ impl Softphone {
             Program::Baresip => baresip(who).await?,
             Program::Pjsua2 => pjsua2(who)?,
         };
-        if who.program == Program::Pjsua2 {
-            phone.until("READY").await?;
-        }
         match (who.registrar, who.program) {
-            (None, _) => {}
-            (Some(_), Program::Pjsua2) => {
-                phone.until("REGISTER_OK").await?;
-            }
+            (None, Program::Baresip) => {}
+            (None, Program::Pjsua2) => phone.until_all(&["READY"]).await?,
+            // In whichever order.
+            (Some(_), Program::Pjsua2) => phone.until_all(&["READY", "REGISTER_OK"]).await?,
             // It may have said so before anybody listened; it is printed as well.
             (Some(_), Program::Baresip) => phone.until_printed("} 200 OK").await?,
         }
         Ok(phone)
+    }
+
+    async fn until_all(&mut self, kinds: &[&str]) -> Result<()> {
+        let (from, mut last) = (self.seen, self.seen);
+        for kind in kinds {
+            self.seen = from;
+            self.until(kind).await?;
+            last = last.max(self.seen);
+        }
+        self.seen = last;
+        Ok(())
     }
 
     /// Where it is called without a registration.
@@ -152,7 +160,7 @@ async fn baresip(who: Who<'_>) -> Result<Softphone> {
         format!(
             "sip_listen {ip}:{port}\nsip_certificate {dir}/both.pem\nsip_cafile {dir}/ca.pem\nnet_interface {ip}\n\
              audio_source aubridge,echo\naudio_player aubridge,echo\nrtp_ports 40000-48000\nmodule_path {modules}\n\
-             ctrl_tcp_listen {ip}:{control}\nopus_samplerate 48000\nopus_stereo no\nmodule g711.so\nmodule g722.so\n\
+             ctrl_tcp_listen {ip}:{control}\nmodule g711.so\nmodule g722.so\n\
              module opus.so\nmodule l16.so\nmodule aubridge.so\nmodule_tmp account.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\n"
         ),

@@ -375,6 +375,8 @@ fn an_agent_who_is_silent_when_asked_is_offline_and_not_rung_until_they_answer_a
     });
     assert!(told);
     caller(&mut world, "team");
+    let (id, _) = world.resolves.pop().expect("ben's name, for his call");
+    world.give(Input::Resolved { id, targets: targets(&["192.0.2.31:5060"]) });
     assert!(!world.is_dialled("anna@") && world.is_dialled("ben@"));
     // The next caller waits for her, and has her with the first answer.
     world.secs(10);

@@ -220,7 +220,8 @@ impl Thread {
         loop {
             let mut count = match self.epoll.wait(&mut ready, self.patience(at)) {
                 Ok(count) => count,
-                Err(Errno::EINTR) => 0,
+                // A process that was stopped comes back so: what waits in the sockets must be known before its age is judged.
+                Err(Errno::EINTR) => self.epoll.wait(&mut ready, EpollTimeout::ZERO).unwrap_or(0),
                 Err(error) => {
                     tracing::error!(%error, "epoll failed, a media worker ends");
                     return;

@@ -23,7 +23,7 @@ pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
-    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern, Ping,
+    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern,
     Profile, Reach, Recording, RecordingChannels, RecordingFormat, RecordingWhen, Refuge, Register, RequestUri, Route,
     Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };

@@ -18,6 +18,10 @@ const LINGER: Duration = Duration::from_millis(2);
 const LINGER_UNREAD: Duration = Duration::from_millis(20);
 
 /// What the engine hands over.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are events, and a box for each would cost more than the few others waste"
+)]
 pub(crate) enum Told {
     /// Something happened.
     Event(PublicEvent),

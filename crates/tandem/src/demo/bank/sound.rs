@@ -60,9 +60,7 @@ impl Recording {
     pub(super) fn unsaid(&self, said: super::Said, ended: Duration) -> usize {
         let frames: Vec<&[i16]> = self.left.chunks_exact(FRAME).collect();
         let heard = |frame: &&[i16]| frame.iter().any(|sample| sample.unsigned_abs() > 200);
-        let (Some(first), Some(last)) =
-            (frames.iter().position(|it| heard(&it)), frames.iter().rposition(|it| heard(&it)))
-        else {
+        let (Some(first), Some(last)) = (frames.iter().position(&heard), frames.iter().rposition(heard)) else {
             return frames.len();
         };
         // Where in its signal the caller is in the middle of the recording; from there on by counting.
