@@ -21,6 +21,8 @@ pub struct Config {
     pub ai: BTreeMap<String, AiProfile>,
     /// Codecs, telephone-event, hold music, when missing media counts as dead.
     pub media: Media,
+    /// Which numbers may be dialled at all.
+    pub dialling: crate::Dialling,
     /// What parties who talk may ask for by their keys.
     pub codes: FeatureCodes,
     /// Whether User-to-User (RFC 7433) goes on to the humans that are rung, except through trunks that are not trusted.

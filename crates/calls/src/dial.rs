@@ -36,6 +36,9 @@ pub(crate) enum Sees {
     Context,
 }
 
+/// What an operator reads of a number that they have ruled out.
+const NOT_DIALLED: &str = "this number is not dialled here; see `dialling` of the configuration";
+
 /// Where a target that rings a human goes: the ways that lead there, one or, for a number, every trunk that may reach it. `through` is the trunk its destination names, `brought` the one that brought the
 /// call, `named` whether a destination of the rules names it (a direct URI of a command does not make its host trusted).
 pub(crate) fn human(
@@ -50,6 +53,9 @@ pub(crate) fn human(
     }
     if scheme(target) == Some("tel") {
         let number = number(target);
+        if config.dialling.refuses(&number) {
+            return Err(NOT_DIALLED);
+        }
         let reaches = |name: &&str| {
             config.trunks.get(*name).is_some_and(|trunk| {
                 !trunk.host.is_empty() && trunk.tel.iter().any(|start| number.starts_with(start.as_str()))
@@ -80,6 +86,12 @@ pub(crate) fn human(
         .iter()
         .find(|(_, trunk)| trunk.host == wanted.host && port_of(&trunk.wanted()) == port_of(&over(trunk)));
     if let Some((name, trunk)) = configured {
+        let user = user(target);
+        let number = trunk.numbers.canonical(&user);
+        // An extension is no number of the public network.
+        if number.starts_with('+') && config.dialling.refuses(&number) {
+            return Err(NOT_DIALLED);
+        }
         let hop = hop(&over(trunk), trunk.tls_name.as_deref());
         let sees = if trunk.trusted || named { Sees::Context } else { Sees::CallId };
         return Ok(vec![Route { hop, peer: Peer::Trunk(name.clone()), sees, routes: Vec::new(), phone: None }]);
@@ -191,6 +203,12 @@ pub(crate) fn port_of(wanted: &Wanted) -> u16 {
 pub(crate) fn scheme(uri: &str) -> Option<&'static str> {
     let (scheme, _) = uri.split_once(':')?;
     ["sip", "sips", "tel"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// The user of a `sip:` URI without its parameters and visual separators; empty where there is none.
+fn user(uri: &str) -> String {
+    let user = uri.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
+    user.split(';').next().unwrap_or_default().chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect()
 }
 
 /// The number of a `tel:` URI without visual separators (RFC 3966, section 5.1.1).
@@ -342,6 +360,25 @@ mod tests {
         let american = human(&config, "tel:+15550199", None, "carrier", false).unwrap().remove(0);
         assert_eq!(american.peer, Peer::Trunk("pbx".into()));
         assert!(human(&config, "tel:+15550199", Some("carrier"), "carrier", false).is_err());
+    }
+
+    #[test]
+    fn a_number_that_is_ruled_out_is_dialled_by_no_trunk_and_in_no_spelling() {
+        let mut config = config();
+        let numbers = &mut config.trunks.get_mut("pbx").unwrap().numbers;
+        (numbers.country, numbers.international_prefix) = (Some("49".into()), "00".into());
+        let way = |target| human(&config, target, None, "carrier", true).map(|ways| ways.len());
+        for target in [
+            "tel:+1-900-555-0199",
+            "sip:+19005550199@192.0.2.2",
+            "sip:+1-900-5550199;phone-context=x@192.0.2.2;user=phone",
+            "sip:0019005550199@192.0.2.2",
+        ] {
+            assert_eq!(way(target), Err(NOT_DIALLED), "{target}");
+        }
+        assert_eq!(way("tel:+15550199"), Ok(1));
+        assert_eq!(way("sip:100@192.0.2.2"), Ok(1), "an extension");
+        assert_eq!(way("sip:+19005550199@198.51.100.9"), Ok(1), "a user elsewhere is no number of ours");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod calls;
 mod cause;
 mod config;
 mod dial;
+mod dialling;
 mod directory;
 mod dry_run;
 mod happening;
@@ -49,6 +50,7 @@ pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Media, Nat,
     Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
+pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, Presence};
 pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};

@@ -38,6 +38,7 @@ pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, Diagnostics>
     let strangers = unknown_refuges(configuration, &loaded.rules);
     if strangers.is_empty() {
         loaded.warnings.extend(missing_clips(configuration));
+        loaded.warnings.extend(undialled(configuration, &loaded.rules));
         return Ok(loaded);
     }
     Err(Diagnostics(strangers))
@@ -94,6 +95,29 @@ fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagno
         diagnostic
     });
     diagnosed.collect()
+}
+
+/// Destinations whose numbers nobody dials: `dialling` rules them out, or no trunk carries them.
+fn undialled(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for destination in rules.destinations() {
+        let policy::Place::Dial(dial) = &destination.place else { continue };
+        for target in &dial.targets {
+            let Some(number) = target.strip_prefix("tel:") else { continue };
+            let number: String = number.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+            let carries = |trunk: &&crate::config::Trunk| trunk.tel.iter().any(|start| number.starts_with(&**start));
+            let why = if configuration.dialling.refuses(&number) {
+                "which `dialling` of the configuration rules out"
+            } else if !configuration.trunks.iter().any(|trunk| carries(&trunk)) {
+                "which no trunk's `tel` of the configuration covers"
+            } else {
+                continue;
+            };
+            let message = format!("the destination `{}` leads to {target}, {why}", destination.name);
+            found.push(Diagnostic { severity: Severity::Warning, ..whole_file(&configuration.rules, message) });
+        }
+    }
+    found
 }
 
 fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {

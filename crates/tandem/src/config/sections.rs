@@ -64,6 +64,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let (profiles, names) = people::profiles(&mut root, places, &ways, &trunks);
     let agents = agents::agents(root.section("agents"), places, &media);
     let abuse = agents::abuse(root.section("abuse"));
+    let dialling = dialling(root.section("dialling"));
     let codes = codes::codes(root.section("feature_codes"));
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
     if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
@@ -77,6 +78,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         trunks,
         agents,
         abuse,
+        dialling,
         codes,
         routes,
         profiles,
@@ -391,6 +393,26 @@ fn logging(mut section: Section<'_>) -> Logging {
     let redact = section.flag("redact", true);
     section.done();
     Logging { format, level, redact }
+}
+
+fn dialling(mut section: Section<'_>) -> calls::Dialling {
+    let mut starts = |key: &'static str| {
+        let listed = section.list(key, |text| match text {
+            "premium" => Ok(text.to_owned()),
+            number => values::number_prefix(number),
+        });
+        listed.map(|list| {
+            let each = |placed: Placed<String>| match &*placed.value {
+                "premium" => calls::PREMIUM.map(str::to_owned).to_vec(),
+                _ => vec![placed.value],
+            };
+            list.into_iter().flat_map(each).collect()
+        })
+    };
+    let default = calls::Dialling::default();
+    let (allow, deny) = (starts("allow"), starts("deny"));
+    section.done();
+    calls::Dialling { allow: allow.unwrap_or(default.allow), deny: deny.unwrap_or(default.deny) }
 }
 
 fn limits(mut section: Section<'_>) -> Limits {

@@ -22,6 +22,8 @@ pub struct Configuration {
     pub agents: Agents,
     /// How those are treated whom nobody knows.
     pub abuse: Abuse,
+    /// Section `dialling`.
+    pub dialling: calls::Dialling,
     /// Section `feature_codes`.
     pub codes: FeatureCodes,
     /// Which called number is which line; the first that matches wins.

@@ -162,6 +162,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
             joinable: media.workers == 1,
             ..calls::Media::default()
         },
+        dialling: configuration.dialling.clone(),
         codes: calls::FeatureCodes {
             human: configuration.codes.human.clone(),
             caller: configuration.codes.caller.clone(),
