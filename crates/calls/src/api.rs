@@ -544,6 +544,8 @@ pub enum CallState {
     Reconnecting,
     /// An announcement plays; the call ends after it.
     Announcing,
+    /// The caller leaves a message.
+    Voicemail,
     /// Over: legs are being closed.
     Ending,
     /// Over: remembered only.
@@ -552,13 +554,14 @@ pub enum CallState {
 
 impl CallState {
     /// Every state a call that still has legs can be in.
-    pub const LIVE: [Self; 7] = [
+    pub const LIVE: [Self; 8] = [
         Self::Connecting,
         Self::WithAi,
         Self::Transferring,
         Self::WithHuman,
         Self::Reconnecting,
         Self::Announcing,
+        Self::Voicemail,
         Self::Ending,
     ];
 
@@ -571,6 +574,7 @@ impl CallState {
             Self::WithHuman => "with_human",
             Self::Reconnecting => "reconnecting",
             Self::Announcing => "announcing",
+            Self::Voicemail => "voicemail",
             Self::Ending => "ending",
             Self::Ended => "ended",
         }
@@ -603,6 +607,9 @@ pub struct CallDetail {
     /// Its recording, when it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingRecord>,
+    /// The messages the caller left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voicemails: Vec<crate::VoicemailRecord>,
     /// What started the transfer under way.
     pub transfer_source: Option<Source>,
 }

@@ -191,6 +191,22 @@ impl Core {
     /// What came of a recording; mostly when its call has ended.
     fn recorded(&mut self, now: Now, call: CallId, line: String, what: crate::Recorded) {
         let what = match (what, self.ids.get(&call).copied()) {
+            (crate::Recorded::MessageFailed { voicemail, reason }, Some(key)) => {
+                return self.step(now, key, |call, step| call.message_failed(step, voicemail, reason));
+            }
+            (crate::Recorded::MessageFailed { voicemail, reason }, None) => {
+                Happening::VoicemailFailed { voicemail, reason }
+            }
+            (crate::Recorded::Message(left), _) => Happening::VoicemailLeft {
+                voicemail: left.voicemail,
+                mailbox: left.mailbox,
+                from: left.from,
+                duration_ms: left.duration_ms,
+                bytes: left.bytes,
+                file: left.file,
+                ended_by: left.ended_by,
+                complete: left.complete,
+            },
             (crate::Recorded::Failed { reason }, Some(key)) => {
                 return self.step(now, key, |call, step| call.recording_failed(step, &reason));
             }
@@ -436,6 +452,8 @@ impl Core {
             self.out.push_back(Output::Media(media_relay::Command::Close { port }));
         }
         self.out.push_back(Output::Record(crate::RecordOrder::Finish { tap: media_relay::TapId(key.0) }));
+        let (tap, ended_by) = (crate::call::message_tap(key), crate::MessageEnd::Other);
+        self.out.push_back(Output::Record(crate::RecordOrder::Keep { tap, ended_by }));
         self.out.push_back(Output::Observe(Observation::Panicked { call }));
         self.remove(now, key);
     }

@@ -32,8 +32,34 @@ pub struct Config {
     /// How long an INVITE to a human waits at most for the answer to [`crate::Output::Show`], where the transfer does not say. Zero: it
     /// is not asked for.
     pub context_wait: Duration,
+    /// Mailboxes by name.
+    pub mailboxes: BTreeMap<String, Mailbox>,
     /// What bounds every table.
     pub limits: Limits,
+}
+
+/// Where callers leave messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The prompt before the beep.
+    pub greeting: Option<Arc<str>>,
+    /// A message is ended when it is so long.
+    pub longest: Duration,
+    /// One shorter than this is thrown away.
+    pub shortest: Duration,
+    /// A message is ended when nothing above -50 dBov was heard for so long.
+    pub silence: Duration,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self {
+            greeting: None,
+            longest: Duration::from_secs(180),
+            shortest: Duration::from_secs(2),
+            silence: Duration::from_secs(6),
+        }
+    }
 }
 
 /// Which calls are recorded, and how.

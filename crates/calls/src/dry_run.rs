@@ -23,6 +23,9 @@ fn evaluate(rules: &RuleSet, facts: &mut Facts, now: Now, event: String, notes: 
     let explanation = Some(rules.explain(&evaluation));
     let decision = evaluation.decision.map(|decision| {
         let (does, to) = match &decision.verb {
+            Verb::Transfer(spec) if matches!(spec.place, policy::Place::Voicemail { .. }) => {
+                ("voicemail", Some(spec.to.to_string()))
+            }
             Verb::Transfer(spec) => ("transfer", Some(spec.to.to_string())),
             Verb::End { .. } => ("end", None),
         };

@@ -1,6 +1,6 @@
 //! What the outside is told: one vocabulary for the event stream, the timeline and, later, webhooks and the ledger.
 
-use crate::{CallId, Party, Time, TransferId, record::EndCause};
+use crate::{CallId, MessageEnd, Party, Time, TransferId, VoicemailId, record::EndCause};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -169,6 +169,27 @@ pub enum Happening {
     /// The recording's files are there; comes after the call's end.
     #[serde(rename = "recording.finished")]
     RecordingFinished { duration_ms: u64, paused_ms: u64, bytes: u64, complete: bool },
+    /// The caller hears a mailbox's greeting, then its beep.
+    #[serde(rename = "voicemail.started")]
+    VoicemailStarted { mailbox: String },
+    /// A message is there; comes after the call's end, mostly.
+    #[serde(rename = "voicemail.left")]
+    VoicemailLeft {
+        voicemail: VoicemailId,
+        mailbox: String,
+        from: Option<String>,
+        duration_ms: u64,
+        bytes: u64,
+        file: Option<String>,
+        ended_by: MessageEnd,
+        complete: bool,
+    },
+    /// A message was shorter than the mailbox keeps.
+    #[serde(rename = "voicemail.discarded")]
+    VoicemailDiscarded { voicemail: VoicemailId, mailbox: String, spoken_ms: u64, min_ms: u64, ended_by: MessageEnd },
+    /// A message cannot be written.
+    #[serde(rename = "voicemail.failed")]
+    VoicemailFailed { voicemail: VoicemailId, reason: String },
     /// A trunk takes calls (again).
     #[serde(rename = "trunk.up")]
     TrunkUp { trunk: String, reason: String },
@@ -226,6 +247,10 @@ impl Happening {
             Self::RecordingResumed {} => "recording.resumed",
             Self::RecordingFailed { .. } => "recording.failed",
             Self::RecordingFinished { .. } => "recording.finished",
+            Self::VoicemailStarted { .. } => "voicemail.started",
+            Self::VoicemailLeft { .. } => "voicemail.left",
+            Self::VoicemailDiscarded { .. } => "voicemail.discarded",
+            Self::VoicemailFailed { .. } => "voicemail.failed",
             Self::TrunkUp { .. } => "trunk.up",
             Self::TrunkDown { .. } => "trunk.down",
             Self::CallEnded { .. } => "call.ended",

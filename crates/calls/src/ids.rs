@@ -65,6 +65,10 @@ prefixed!(
     /// A transfer's id: `t_01J…`.
     TransferId, "t"
 );
+prefixed!(
+    /// The id of a message left in a mailbox: `v_01J…`.
+    VoicemailId, "v"
+);
 
 /// The text is not an id of the kind asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -47,18 +47,18 @@ pub use api::{
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
-    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Media, Nat,
-    Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
+    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Mailbox, Media,
+    Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, Presence};
 pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
-pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId};
-pub use outputs::{Gauges, Input, Observation, Opened, Output, RecordOrder, Recorded};
+pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId, VoicemailId};
+pub use outputs::{Gauges, Input, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded};
 pub use problem::Problem;
 pub use record::{
-    AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, Party, RecordingRecord, Source, Time,
-    TimelineEntry, TransferRecord, TransferState,
+    AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, MessageEnd, Party, RecordingRecord, Source,
+    Time, TimelineEntry, TransferRecord, TransferState, VoicemailRecord,
 };
 pub use trunks::{OptionsPing, TrunkLimits, TrunkRegistration};

@@ -1,7 +1,7 @@
 //! What crosses the border of this room: inputs and outputs. Every act is an output with an id; its outcome comes back as an input.
 
 use crate::{
-    CallId, Cdr, Party, Problem, PublicEvent, Reply, Request, RequestId,
+    CallId, Cdr, MessageEnd, Party, Problem, PublicEvent, Reply, Request, RequestId, VoicemailId,
     ids::{OpenId, ResolveId},
 };
 use core::time::Duration;
@@ -178,6 +178,40 @@ pub enum RecordOrder {
         /// Which.
         tap: TapId,
     },
+    /// A caller begins to leave a message.
+    Message {
+        /// Names it, as the relay's taps do.
+        tap: TapId,
+        /// What it is.
+        message: Box<MessageOrder>,
+    },
+    /// The message ends, and is kept.
+    Keep {
+        /// Which.
+        tap: TapId,
+        /// Why it ended.
+        ended_by: MessageEnd,
+    },
+    /// The message ends, and nothing of it is kept.
+    Discard {
+        /// Which.
+        tap: TapId,
+    },
+}
+
+/// A message that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageOrder {
+    /// Its id.
+    pub id: VoicemailId,
+    /// Whose mailbox.
+    pub mailbox: String,
+    /// The call.
+    pub call: CallId,
+    /// Its line.
+    pub line: String,
+    /// The caller's number; absent when withheld.
+    pub from: Option<String>,
 }
 
 /// What came of a recording.
@@ -199,6 +233,36 @@ pub enum Recorded {
         /// Whether nothing is missing but what was left out on purpose.
         complete: bool,
     },
+    /// A message is there.
+    Message(Box<MessageLeft>),
+    /// A message's disk refuses it.
+    MessageFailed {
+        /// Which.
+        voicemail: VoicemailId,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// A message that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageLeft {
+    /// Its id.
+    pub voicemail: VoicemailId,
+    /// Whose mailbox.
+    pub mailbox: String,
+    /// The caller's number; absent when withheld.
+    pub from: Option<String>,
+    /// Length of the audio.
+    pub duration_ms: u64,
+    /// Bytes of the audio's file.
+    pub bytes: u64,
+    /// The audio's file; none when its disk took nothing.
+    pub file: Option<String>,
+    /// Why it ended.
+    pub ended_by: MessageEnd,
+    /// Whether nothing is missing.
+    pub complete: bool,
 }
 
 /// What metrics are made of beyond [`PublicEvent`]s, [`Cdr`]s and [`Gauges`].
@@ -267,7 +331,7 @@ pub enum Observation {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
     /// Calls by [`crate::CallState::LIVE`], in that order.
-    pub calls: [usize; 7],
+    pub calls: [usize; 8],
     /// Legs by party: caller, AI, human, supervisor.
     pub legs: [usize; 4],
     /// Ports asked for or open.

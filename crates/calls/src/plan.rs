@@ -69,6 +69,8 @@ pub(crate) enum Scene {
     WithHuman { held: Playing },
     /// The caller is told something, and the call ends.
     Announcing(Playing),
+    /// The caller hears a mailbox's greeting and its beep, then nothing while they speak.
+    Voicemail(Playing),
     /// Legs are being closed.
     Over,
 }
@@ -130,7 +132,9 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
             (_, Scene::Over) => Hears::Silence,
             (Part::Caller, Scene::Connecting) => Hears::Ringback,
             (Part::Caller, Scene::WithAi | Scene::LastWords) => voices(ai.into_iter().chain(barging())),
-            (Part::Caller, Scene::Waiting(playing) | Scene::Announcing(playing)) => Hears::Playing(playing.clone()),
+            (Part::Caller, Scene::Waiting(playing) | Scene::Announcing(playing) | Scene::Voicemail(playing)) => {
+                Hears::Playing(playing.clone())
+            }
             (Part::Caller, Scene::WithHuman { held }) => match human {
                 Some(human) if human.holds => Hears::Playing(held.clone()),
                 human => voices(human.into_iter().chain(barging())),
@@ -211,6 +215,7 @@ mod tests {
             Hears::Mix(several) => return several.iter().map(|one| name(*one)).collect::<Vec<_>>().join(" + "),
             Hears::Playing(playing) if playing.number == 1 => "hold music",
             Hears::Playing(playing) if playing.number == 2 => "whisper",
+            Hears::Playing(playing) if playing.number == 4 => "greeting, then beep",
             Hears::Playing(_) => "announcement",
             Hears::Ringback => "ringback",
         }
@@ -225,6 +230,7 @@ mod tests {
         let waiting = || Scene::Waiting(music());
         let with_human = || Scene::WithHuman { held: music() };
         let announcing = || Scene::Announcing(player(3, Then::Silence));
+        let voicemail = || Scene::Voicemail(player(4, Then::Silence));
         let c = || seat(CALLER, Caller);
         let a = || seat(AI, Ai);
         let told = || seat(HUMAN, Candidate(Some(whisper())));
@@ -268,6 +274,9 @@ mod tests {
             ("supervisor holds us",                     with_human(),      vec![c(), h(), holding(SUPERVISOR, Supervisor(Barge))], &["human", "caller", "-"]),
             ("one supervisor listens, another barges",  with_human(),      vec![c(), h(), s(Barge), seat(OTHER, Supervisor(Listen))], &["human + supervisor", "caller + supervisor", "caller + human", "caller + human + supervisor"]),
             ("over, supervisor listening",              Scene::Over,       vec![c(), h(), s(Listen)],              &["nothing", "nothing", "nothing"]),
+            ("voicemail: greeting, then beep",          voicemail(),       vec![c()],                          &["greeting, then beep"]),
+            ("voicemail, AI still closing",             voicemail(),       vec![c(), a()],                     &["greeting, then beep", "nothing"]),
+            ("voicemail, caller holds us",              voicemail(),       vec![holding(CALLER, Caller)],      &["-"]),
             ("over",                                    Scene::Over,       vec![c(), a(), seat(HUMAN, Human)], &["nothing", "nothing", "nothing"]),
         ];
         for (state, scene, seats, expected) in table {
@@ -286,6 +295,7 @@ mod tests {
             Scene::Waiting(music()),
             Scene::WithHuman { held: music() },
             Scene::Announcing(player(3, Then::Silence)),
+            Scene::Voicemail(player(4, Then::Silence)),
             Scene::Over,
         ];
         for mode in [SuperviseMode::Listen, SuperviseMode::Whisper, SuperviseMode::Barge] {

@@ -1,6 +1,6 @@
 //! What is remembered of a call: the same records answer the API while it lives and make its CDR when it has ended.
 
-use crate::{CallId, TransferId};
+use crate::{CallId, TransferId, VoicemailId};
 use clock::Now;
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -84,6 +84,8 @@ pub enum EndCause {
     AiLost,
     /// Nobody was left to take the caller.
     NobodyLeft,
+    /// They left a message, which came to its end.
+    Voicemail,
     /// By the API.
     Command,
     /// By a rule.
@@ -209,6 +211,8 @@ pub enum TransferState {
     Bridged,
     /// The caller's trunk has called them away, as it was asked to by REFER.
     Referred,
+    /// The caller leaves a message.
+    Voicemail,
     /// Nobody took the caller.
     Failed,
     /// By command.
@@ -220,7 +224,10 @@ pub enum TransferState {
 impl TransferState {
     /// Whether nothing more can happen to it.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Bridged | Self::Referred | Self::Failed | Self::Cancelled | Self::CallEnded)
+        matches!(
+            self,
+            Self::Bridged | Self::Referred | Self::Voicemail | Self::Failed | Self::Cancelled | Self::CallEnded
+        )
     }
 }
 
@@ -307,6 +314,60 @@ pub struct RecordingRecord {
     pub failed: Option<String>,
 }
 
+/// A message that the caller left, or began to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoicemailRecord {
+    /// Its id.
+    pub voicemail: VoicemailId,
+    /// Whose mailbox.
+    pub mailbox: String,
+    /// The beep's end.
+    pub started: Time,
+    /// From there to the end of what was said, in milliseconds.
+    pub spoken_ms: u64,
+    /// Why it ended.
+    pub ended_by: MessageEnd,
+    /// Whether it was long enough to be kept.
+    pub kept: bool,
+    /// What its disk refused it with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// Why a message ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageEnd {
+    /// The caller hung up.
+    HungUp,
+    /// The caller said nothing for so long.
+    Silence,
+    /// It was as long as a message may be.
+    Limit,
+    /// The caller pressed `#`.
+    Key,
+    /// The call went on otherwise, or was ended.
+    Other,
+}
+
+impl MessageEnd {
+    /// The name in events and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HungUp => "hung_up",
+            Self::Silence => "silence",
+            Self::Limit => "limit",
+            Self::Key => "key",
+            Self::Other => "other",
+        }
+    }
+
+    /// The end of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::HungUp, Self::Silence, Self::Limit, Self::Key, Self::Other].into_iter().find(|end| end.name() == name)
+    }
+}
+
 /// A decision of the policy, with its reason.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DecisionRecord {
@@ -382,6 +443,9 @@ pub struct Cdr {
     /// Its recording, when it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingRecord>,
+    /// The messages the caller left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voicemails: Vec<VoicemailRecord>,
     /// Tags the rules gave.
     pub tags: Vec<String>,
     /// Events taken.

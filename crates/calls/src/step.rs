@@ -49,6 +49,10 @@ pub(crate) enum Timer {
     Wait(RequestId),
     /// When a pause of the recording is over.
     RecordingPause,
+    /// When a mailbox's greeting should have ended long ago, then when a message is as long as it may be.
+    Voicemail,
+    /// When a caller who leaves a message has been silent long enough.
+    VoicemailQuiet,
     /// When what is left of an ended call is dropped by force.
     Ending,
 }

@@ -115,6 +115,8 @@ pub(crate) enum Act {
     Refer { target: Arc<str> },
     /// The caller waits for an agent of the destination's queue; the answer is [`Transfer::queued`] or [`Transfer::not_queued`].
     Wait,
+    /// The caller leaves a message; the transfer is over.
+    Voicemail { mailbox: Arc<str> },
     /// Give `leg` up.
     Drop { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.
@@ -180,7 +182,7 @@ impl Transfer {
             transfer.caller_waits(step, &mut acts);
         } else {
             step.arm_at(Timer::LastWords, until);
-            if transfer.spec.predial && !transfer.refers_first() {
+            if transfer.spec.predial && !transfer.refers_first() && !transfer.is_voicemail() {
                 transfer.reach(step, &mut acts);
             }
         }
@@ -318,7 +320,7 @@ impl Transfer {
             match state {
                 TransferState::Bridged => QueueOutcome::Connected,
                 TransferState::Cancelled => QueueOutcome::Cancelled,
-                TransferState::Failed => QueueOutcome::Overflow,
+                TransferState::Failed | TransferState::Voicemail => QueueOutcome::Overflow,
                 _ => QueueOutcome::Abandoned,
             },
         );

@@ -1,6 +1,6 @@
 //! What the API needs of the daemon behind it.
 
-use calls::{CallId, Problem, Reply, Request, Time};
+use calls::{CallId, Problem, Reply, Request, Time, VoicemailId};
 use core::{pin::Pin, time::Duration};
 use policy::{Diagnostic, Diagnostics};
 use serde::{Deserialize, Serialize};
@@ -26,17 +26,38 @@ pub trait Engine: Send + Sync + 'static {
     /// The newest recordings, at most so many: `{"recordings": […]}`.
     fn recordings(&self, limit: usize) -> BoxFuture<'_, Result<Value, Problem>>;
 
-    /// A call's recording with its timeline.
-    fn recording(&self, call: CallId) -> BoxFuture<'_, Result<Value, Problem>>;
+    /// The newest messages, of one mailbox or all, at most so many: `{"voicemails": […]}`.
+    fn voicemails(&self, mailbox: Option<String>, limit: usize) -> BoxFuture<'_, Result<Value, Problem>>;
 
-    /// The file of its audio.
-    fn recording_audio(&self, call: CallId) -> BoxFuture<'_, Result<std::fs::File, Problem>>;
+    /// A recording, or a message, with its timeline.
+    fn recording(&self, which: Kept) -> BoxFuture<'_, Result<Value, Problem>>;
+
+    /// Its audio.
+    fn recording_audio(&self, which: Kept) -> BoxFuture<'_, Result<Audio, Problem>>;
 
     /// Removes everything of it.
-    fn delete_recording(&self, call: CallId) -> BoxFuture<'_, Result<(), Problem>>;
+    fn delete_recording(&self, which: Kept) -> BoxFuture<'_, Result<(), Problem>>;
 
     /// All metrics, up to date, in Prometheus' text format.
     fn metrics(&self) -> BoxFuture<'_, String>;
+}
+
+/// What audio is kept of.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The recording of a call.
+    Call(CallId),
+    /// A message left in a mailbox.
+    Message(VoicemailId),
+}
+
+/// A file of audio.
+#[derive(Debug)]
+pub struct Audio {
+    /// Its bytes.
+    pub file: std::fs::File,
+    /// Its media type.
+    pub media_type: &'static str,
 }
 
 /// The refusal of an engine whose bounded inbox is full: 503, try again in a second.

@@ -23,7 +23,7 @@ mod server;
 mod stream;
 mod supervisors;
 
-pub use engine::{BoxFuture, Engine, Readiness, ReloadRefused, Reloaded, Rules, busy};
+pub use engine::{Audio, BoxFuture, Engine, Kept, Readiness, ReloadRefused, Reloaded, Rules, busy};
 pub use events::Events;
 pub use routes::described_routes;
 pub use server::serve;

@@ -221,6 +221,53 @@ const DESCRIBED: &[Described] = &[
         refusals: &["404", "409", "500"],
     },
     Described {
+        method: HttpMethod::Get,
+        path: "/v1/voicemails",
+        id: "listVoicemails",
+        tag: "recordings",
+        summary: "The newest messages that callers left in mailboxes",
+        parameters: &[
+            ("limit", "At most this many; 100 unless told, 10000 at the most"),
+            ("mailbox", "Of this mailbox only"),
+        ],
+        body: None,
+        success: &[("200", "The messages", "VoicemailList")],
+        refusals: &["422", "500"],
+    },
+    Described {
+        method: HttpMethod::Get,
+        path: "/v1/voicemails/{id}",
+        id: "getVoicemail",
+        tag: "recordings",
+        summary: "A message: whose mailbox, who left it, when, how long",
+        parameters: &[],
+        body: None,
+        success: &[("200", "The message", "Recording")],
+        refusals: &["404", "500"],
+    },
+    Described {
+        method: HttpMethod::Get,
+        path: "/v1/voicemails/{id}/audio",
+        id: "getVoicemailAudio",
+        tag: "recordings",
+        summary: "Its audio, once it is there",
+        parameters: &[],
+        body: None,
+        success: &[("200", "The file", "audio/wav")],
+        refusals: &["404", "409", "500"],
+    },
+    Described {
+        method: HttpMethod::Delete,
+        path: "/v1/voicemails/{id}",
+        id: "deleteVoicemail",
+        tag: "recordings",
+        summary: "Remove everything of it",
+        parameters: &[],
+        body: None,
+        success: &[("200", "It is gone", "Done")],
+        refusals: &["404", "409", "500"],
+    },
+    Described {
         method: HttpMethod::Post,
         path: "/v1/calls/{id}/handback",
         id: "handBack",
@@ -493,8 +540,10 @@ impl Described {
     fn operation(&self) -> Operation {
         let mut operation =
             OperationBuilder::new().operation_id(Some(self.id)).tag(self.tag).summary(Some(self.summary));
+        let message = self.path.starts_with("/v1/voicemails");
+        let id = if message { "The message's id, `v_…`" } else { "The call's id, `c_…`" };
         for (mark, name, text) in [
-            ("{id}", "id", "The call's id, `c_…`"),
+            ("{id}", "id", id),
             ("{tid}", "tid", "The transfer's id, `t_…`"),
             ("{supervisor}", "supervisor", "The supervisor's name, such as `supervisor-1`"),
         ] {

@@ -1,7 +1,8 @@
-//! Recordings: paused, resumed and stopped while they grow; listed, fetched and deleted afterwards.
+//! Recordings: paused, resumed and stopped while they grow; listed, fetched and deleted afterwards, and messages left in mailboxes
+//! likewise.
 
 use crate::{
-    body,
+    Audio, Kept, body,
     document::{Document, internal, invalid},
     handlers::{Nothing, Query, answer, ask, call_id},
     json,
@@ -15,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use calls::RecordingAction;
+use calls::{Problem, RecordingAction};
 use core::time::Duration;
 use futures_util::stream;
 use serde::Deserialize;
@@ -73,24 +74,42 @@ async fn act(
 }
 
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
-    let query = Query::of(&request, &["limit"])?;
-    let limit = match query.get("limit") {
-        None => LISTED,
-        Some(limit) => limit
-            .parse::<usize>()
-            .map_err(|_| invalid("limit", format!("found `{}`, expected a number", plain(limit))))?,
-    };
-    Ok(Json(shared.engine.recordings(limit.min(MOST_LISTED)).await?).into_response())
+    let limit = limit(&Query::of(&request, &["limit"])?)?;
+    Ok(Json(shared.engine.recordings(limit).await?).into_response())
+}
+
+pub(crate) async fn messages(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
+    let query = Query::of(&request, &["limit", "mailbox"])?;
+    let mailbox = query.get("mailbox").map(str::to_owned);
+    Ok(Json(shared.engine.voicemails(mailbox, limit(&query)?).await?).into_response())
+}
+
+fn limit(query: &Query) -> Result<usize, Document> {
+    let Some(limit) = query.get("limit") else { return Ok(LISTED) };
+    let number = limit.parse::<usize>();
+    let number = number.map_err(|_| invalid("limit", format!("found `{}`, expected a number", plain(limit))))?;
+    Ok(number.min(MOST_LISTED))
+}
+
+/// `c_…` at the recordings, `v_…` at the messages: either path reads its own.
+fn kept(uri: &axum::http::Uri, id: &str) -> Result<Kept, Document> {
+    if uri.path().starts_with("/v1/voicemails/") {
+        return Ok(Kept::Message(
+            id.parse().map_err(|_| Problem::new(404, "unknown-voicemail", "there is no such message"))?,
+        ));
+    }
+    Ok(Kept::Call(call_id(id)?))
 }
 
 pub(crate) async fn one(State(shared): State<Arc<Shared>>, Path(call): Path<String>, request: Request) -> Answer {
     Query::of(&request, &[])?;
-    Ok(Json(shared.engine.recording(call_id(&call)?).await?).into_response())
+    Ok(Json(shared.engine.recording(kept(request.uri(), &call)?).await?).into_response())
 }
 
 pub(crate) async fn audio(State(shared): State<Arc<Shared>>, Path(call): Path<String>, request: Request) -> Answer {
     Query::of(&request, &[])?;
-    let file = tokio::fs::File::from_std(shared.engine.recording_audio(call_id(&call)?).await?);
+    let Audio { file, media_type } = shared.engine.recording_audio(kept(request.uri(), &call)?).await?;
+    let file = tokio::fs::File::from_std(file);
     let length = file.metadata().await.map_err(|_| internal())?.len();
     let pieces = stream::try_unfold(file, |mut file| async move {
         let mut piece = vec![0; PIECE];
@@ -98,12 +117,12 @@ pub(crate) async fn audio(State(shared): State<Arc<Shared>>, Path(call): Path<St
         piece.truncate(read);
         Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(piece), file)))
     });
-    let headers = [(header::CONTENT_TYPE, "audio/wav".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
 pub(crate) async fn delete(State(shared): State<Arc<Shared>>, Path(call): Path<String>, request: Request) -> Answer {
     Query::of(&request, &[])?;
-    shared.engine.delete_recording(call_id(&call)?).await?;
+    shared.engine.delete_recording(kept(request.uri(), &call)?).await?;
     Ok(Json(serde_json::json!({ "done": true })).into_response())
 }

@@ -89,13 +89,15 @@ pub enum Command {
         /// Report [`Event::Dead`] when no packet was received for so long.
         dead_after: Option<DeadAfter>,
     },
-    /// Hands a port's audio to whoever records it, from now on; none: no longer. It ends by itself when the port closes or
-    /// goes over to another call. Audio that its reader has no room for is left out and counted, never waited for.
+    /// Hands a port's audio to whoever records it, from now on, in place of what it handed to the same recording before; a tap
+    /// that wants neither direction ends it. It ends by itself when the port closes or goes over to another call. Audio that its
+    /// reader has no room for is left out and counted, never waited for. A port has [`MOST_TAPS`](crate::MOST_TAPS) at the most;
+    /// of more nothing is handed over.
     Tap {
         /// The port.
         port: PortId,
-        /// Which of its audio.
-        tap: Option<Tap>,
+        /// Which of its audio, and for whom.
+        tap: Tap,
     },
     /// Clips by name changed: plays that start from now on take theirs from here.
     Library(crate::SharedLibrary),

@@ -81,6 +81,23 @@ impl Clip {
     }
 }
 
+impl Clip {
+    /// The tone after which a caller speaks: 1000 Hz at -19 dBov for 400 ms, with ramps of 5 ms so that it does not click.
+    pub fn beep() -> Self {
+        let length = 3_200u16;
+        let samples: Vec<i16> = (0..length)
+            .map(|n| {
+                let ramp = f32::from(n.min(length - n).min(40)) / 40.0;
+                let sine = (TAU * f32::from(n % 8) / 8.0).sin();
+                #[expect(clippy::cast_possible_truncation, reason = "within plus and minus 5200")]
+                let sample = (5200.0 * ramp * sine) as i16;
+                sample
+            })
+            .collect();
+        Self::from_pcm16(&samples)
+    }
+}
+
 impl fmt::Debug for Clip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clip").field("duration", &self.duration()).finish_non_exhaustive()
@@ -135,6 +152,16 @@ impl<'de> Deserialize<'de> for SharedLibrary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beep_is_heard_and_short_and_does_not_click() {
+        let clip = Clip::beep();
+        assert_eq!(clip.duration(), Duration::from_millis(400));
+        let samples = clip.samples(CLOCK_RATE);
+        assert!(samples[..4].iter().chain(&samples[3_196..]).all(|sample| sample.abs() < 700));
+        let loud = clip.encoded(Codec::Pcmu).chunks(160).filter(|it| Codec::Pcmu.mean_square(it) > 4_000_000).count();
+        assert_eq!(loud, 20);
+    }
 
     #[test]
     fn ringback_sounds_for_one_second_of_five() {

@@ -52,7 +52,7 @@ pub use ports::Ports;
 pub use quality::Mos;
 pub use srtp::{CryptoSuite, SrtpKey, SrtpKeys};
 pub use stats::Stats;
-pub use tap::{Block, Frame, Tap, TapId, Taps};
+pub use tap::{Block, Frame, MOST_TAPS, Tap, TapId, Taps};
 pub use worker::{Age, Channel, Slot, Wire, Worker};
 
 /// How many measurements may run on one port at once.

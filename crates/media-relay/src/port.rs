@@ -88,7 +88,7 @@ pub(crate) struct Port {
     pub(crate) in_band: Option<Box<InBand>>,
     pub(crate) watch: Watch,
 
-    pub(crate) tapping: Option<Box<Tapping>>,
+    pub(crate) tapping: Vec<Tapping>,
 
     pub(crate) rtcp_due: Monotonic,
     pub(crate) rtcp_peer: Option<SocketAddr>,
@@ -179,7 +179,7 @@ impl Port {
             digits_in: DigitReceiver::default(),
             in_band: None,
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
-            tapping: None,
+            tapping: Vec::new(),
             rtcp_due,
             rtcp_peer: None,
             doubts: Doubts::default(),

@@ -22,6 +22,9 @@ const BLOCKS: usize = 12;
 /// A block waits for more audio no longer than this; with the relay's housekeeping, 300 ms at the most.
 pub(crate) const HELD: Duration = Duration::from_millis(150);
 
+/// Recordings that may be made of one port at once.
+pub const MOST_TAPS: usize = 4;
+
 /// Names the recording that a tap is for; chosen by who taps.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TapId(pub u64);
@@ -121,7 +124,7 @@ pub(crate) struct Tapping {
 
 impl Tapping {
     /// None where nobody reads.
-    fn new(tap: Tap, taps: &Taps) -> Option<Box<Self>> {
+    fn new(tap: Tap, taps: &Taps) -> Option<Self> {
         let reader = taps.reader(tap.id)?;
         let (home, free) = sync_channel(BLOCKS);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -135,16 +138,7 @@ impl Tapping {
             };
             let _ = home.try_send(Box::new(block));
         }
-        Some(Box::new(Self { tap, block: None, begun: Monotonic::ORIGIN, free, reader, dropped }))
-    }
-
-    /// Takes `tap` in place of the one before, when it is for the same recording.
-    fn change(&mut self, tap: Tap) -> bool {
-        let same = self.tap.id == tap.id;
-        if same {
-            self.tap = tap;
-        }
-        same
+        Some(Self { tap, block: None, begun: Monotonic::ORIGIN, free, reader, dropped })
     }
 
     /// The port's peer sent audio.
@@ -200,20 +194,25 @@ impl Tapping {
 }
 
 impl Port {
-    /// Another tap, or none.
-    pub(crate) fn tap(&mut self, tap: Option<Tap>, taps: &Taps) {
-        let Some(tap) = tap else { return self.tapping = None };
-        if self.tapping.as_mut().is_none_or(|tapping| !tapping.change(tap)) {
-            self.tapping = Tapping::new(tap, taps);
+    /// A tap for another recording, a change of one, or its end.
+    pub(crate) fn tap(&mut self, tap: Tap, taps: &Taps) {
+        if tap.received.is_none() && tap.sent.is_none() {
+            return self.tapping.retain(|tapping| tapping.tap.id != tap.id);
+        }
+        if let Some(tapping) = self.tapping.iter_mut().find(|tapping| tapping.tap.id == tap.id) {
+            tapping.tap = tap;
+        } else if self.tapping.len() < MOST_TAPS {
+            self.tapping.extend(Tapping::new(tap, taps));
         }
     }
 
     /// The peer sent audio, and the direction agreed allows hearing it.
     #[inline]
     pub(crate) fn tap_received(&mut self, at: Monotonic, codec: Codec, packet: &Rtp, bytes: &[u8]) {
-        if let Some(tapping) = &mut self.tapping
-            && self.stream.as_ref().is_some_and(|stream| stream.may_receive)
-        {
+        if self.tapping.is_empty() || self.stream.as_ref().is_none_or(|stream| !stream.may_receive) {
+            return;
+        }
+        for tapping in &mut self.tapping {
             tapping.received(codec, at, packet.timestamp, packet.ssrc, &bytes[packet.payload.clone()]);
         }
     }
@@ -221,16 +220,17 @@ impl Port {
     /// The peer is sent a packet.
     #[inline]
     pub(crate) fn tap_sent(&mut self, at: Monotonic, payload_type: u8, timestamp: u32, payload: &[u8]) {
-        if let (Some(tapping), Some(stream)) = (&mut self.tapping, &self.stream)
-            && stream.telephone_event.is_none_or(|(event, _)| event != payload_type)
-        {
-            tapping.sent(stream.codec, at, timestamp, self.sender.ssrc, payload);
+        let Some(stream) = self.stream.as_ref().filter(|_| !self.tapping.is_empty()) else { return };
+        if stream.telephone_event.is_none_or(|(event, _)| event != payload_type) {
+            for tapping in &mut self.tapping {
+                tapping.sent(stream.codec, at, timestamp, self.sender.ssrc, payload);
+            }
         }
     }
 
     /// Lets a tap's reader not wait for a block that does not fill.
     pub(crate) fn keep_tap(&mut self, now: Monotonic) {
-        if let Some(tapping) = &mut self.tapping {
+        for tapping in &mut self.tapping {
             tapping.keep_house(now);
         }
     }

@@ -568,7 +568,7 @@ impl Worker {
         self.listen(now, slot, &Source::Silence, wire);
         if let Some(port) = self.port(slot) {
             port.call = call;
-            port.tapping = None;
+            port.tapping.clear();
             port.listeners.clear();
             port.ear = None;
         }

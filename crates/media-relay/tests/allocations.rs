@@ -162,10 +162,8 @@ fn no_allocation_per_recorded_packet() {
     let mut house = House::new(Codec::Pcma, Source::Port(ONE));
     let (reader, blocks) = sync_channel(100);
     house.worker.set_taps(Taps::new(vec![reader]));
-    let (one, other) = (
-        Some(Tap { id: TapId(1), received: Some(0), sent: None }),
-        Some(Tap { id: TapId(1), received: None, sent: Some(1) }),
-    );
+    let (one, other) =
+        (Tap { id: TapId(1), received: Some(0), sent: None }, Tap { id: TapId(1), received: None, sent: Some(1) });
     house.command(Command::Tap { port: ONE, tap: one });
     house.command(Command::Tap { port: OTHER, tap: other });
     let speak = |house: &mut House| {

@@ -14,6 +14,7 @@ mod evaluation;
 mod event;
 mod facts;
 mod hours;
+mod mailbox;
 mod number;
 mod queue;
 mod read;
@@ -32,6 +33,7 @@ pub use facts::{
     CallFact, CallStart, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS, MOST_DIGITS,
     MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
 };
+pub use mailbox::{DEFAULT_MAILBOX, mailbox_of};
 pub use queue::{
     AgentState, AgentView, Attributes, Candidate, LEVEL, Passed, Pick, PositionAnnouncement, Preferences, Queue, Skills,
 };

@@ -70,6 +70,8 @@ pub struct Environment {
     pub profiles: Option<BTreeSet<String>>,
     /// Accounts of agents: an unknown one is an error.
     pub agents: Option<BTreeSet<String>>,
+    /// Mailboxes: an unknown one is an error.
+    pub mailboxes: Option<BTreeSet<String>>,
     /// Prompts and music: an unknown one is a warning.
     pub prompts: Option<BTreeSet<String>>,
 }
@@ -137,6 +139,8 @@ pub struct RuleSet {
     pub(crate) destinations: BTreeMap<Arc<str>, Destination>,
     /// `prefer` of the queues.
     pub(crate) preferences: BTreeMap<Arc<str>, Vec<(Arc<str>, Given)>>,
+    /// Mailboxes of the configuration; `None`: whichever is named.
+    pub(crate) mailboxes: Option<BTreeSet<String>>,
     pub(crate) defaults: TransferOptions,
     pub(crate) max_transfers: u32,
     pub(crate) tests: Vec<Test>,
@@ -157,6 +161,7 @@ impl Default for RuleSet {
             declared: Vec::new(),
             destinations: BTreeMap::new(),
             preferences: BTreeMap::new(),
+            mailboxes: None,
             defaults: TransferOptions::default(),
             max_transfers: MAX_TRANSFERS,
             tests: Vec::new(),
@@ -223,7 +228,8 @@ impl RuleSet {
         rule: Option<Arc<str>>,
         overrides: &TransferOptions,
     ) -> Result<TransferSpec, UnknownDestination> {
-        match self.destinations.get(name) {
+        let mailbox = if self.destinations.contains_key(name) { None } else { self.mailbox(name) };
+        match self.destinations.get(name).or(mailbox.as_ref()) {
             Some(destination) => Ok(TransferSpec::merge(destination, rule, overrides, &self.defaults)),
             None => Err(UnknownDestination {
                 name: name.to_owned(),

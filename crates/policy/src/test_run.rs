@@ -301,13 +301,20 @@ impl<'t> Play<'t> {
             return self.ai_takes("the AI takes the caller");
         }
         self.phase = Phase::Waiting;
+        let open = self.rules.is_open(spec.hours.as_deref(), self.now);
+        if matches!(spec.place, Place::Voicemail { .. }) && open {
+            self.story.push(format!("{}: the caller leaves a message", spec.to));
+            self.transfer = None;
+            self.with = Some(spec.to);
+            return;
+        }
         self.with = None;
         let wait = match &spec.place {
             Place::Queue(queue) => self.wait_for_agent(&spec, queue),
             Place::Dial(dial) if !self.any_free(&dial.targets) => Some((Duration::ZERO, false)),
             _ => Some((Duration::ZERO, true)),
         };
-        let outcome = match (self.rules.is_open(spec.hours.as_deref(), self.now), wait) {
+        let outcome = match (open, wait) {
             (false, _) => Outcome::Fails(Cause::Closed),
             (true, Some((_, true))) => self.test.outcomes.get(&spec.to).copied().unwrap_or(Outcome::Answers),
             (true, _) => Outcome::Fails(Cause::NoAgent),

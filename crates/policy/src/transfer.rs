@@ -384,6 +384,11 @@ pub enum Place {
         /// A profile of tandem.yaml; `None` is the call's own.
         profile: Option<Arc<str>>,
     },
+    /// A mailbox in which the caller leaves a message.
+    Voicemail {
+        /// Its name in tandem.yaml.
+        mailbox: Arc<str>,
+    },
 }
 
 /// Whom a destination rings.

@@ -119,7 +119,15 @@ const MISTAKES: &[(&str, &str)] = &[
         "…\ntests:\n  - name: it\n    steps: [{ intent: balance, confidnce: 0.9 }]\n    expect: none\n",
     ),
     ("a queue without skills", "version: 1\ndestinations:\n  fraud: { queue: { pick: nicest } }\n"),
-    ("not built: voicemail", "version: 1\ndestinations:\n  message: { voicemail: default }\n"),
+    ("a mailbox that rings", "version: 1\ndestinations:\n  message: { voicemail: default, ring: ordered }\n"),
+    (
+        "a transfer and a message",
+        "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    transfer: desk\n    voicemail: default\n",
+    ),
+    (
+        "a message in a transfer",
+        "…\nrules:\n  - id: it\n    while: waiting\n    when: { dtmf: \"1\" }\n    voicemail: default\n",
+    ),
     ("not built: callback", "version: 1\ndestinations:\n  later: { callback: support }\n"),
     ("not built: expr", "…\nrules:\n  - id: odd\n    when: { expr: 'retries > 1' }\n    transfer: desk\n"),
     ("not built: percent", "…\nrules:\n  - id: odd\n    when: { percent: 10 }\n    transfer: desk\n"),
@@ -276,6 +284,7 @@ fn names_of_the_configuration_are_checked_where_it_is_known() {
         trunks: known(&["carrier-a"]),
         profiles: known(&["default"]),
         agents: known(&["anna", "ben"]),
+        mailboxes: known(&["default", "sales"]),
         prompts: known(&["please-hold", "music/default"]),
     };
     let text = "version: 1\napplies_to: { lines: [suport] }\ndestinations:\n  a: { dial: \"tel:+49301\", trunk: carrier-b }\n  b: { ai: defualt }\n";
@@ -289,6 +298,11 @@ fn names_of_the_configuration_are_checked_where_it_is_known() {
             && said.contains("the list of addresses is empty"),
         "{said}"
     );
+    let text = "version: 1\ndestinations:\n  a: { voicemail: sale, on_failure: [\"voicemail:x\"] }\nrules: [{ id: it, voicemail: defualt }]\n";
+    let said = RuleSet::load(&[SourceFile::main("rules.yaml", text)], &environment).unwrap_err().to_string();
+    for mistake in ["did you mean `sales`?", "unknown mailbox `x`", "did you mean `default`?"] {
+        assert!(said.contains(mistake), "{said}");
+    }
     let text = "version: 1\nrules: [{ id: it, while: start, announce: plase-hold }]\n";
     let warned = RuleSet::load(&[SourceFile::main("rules.yaml", text)], &environment).unwrap().warnings;
     assert!(warned[0].to_string().contains("there is no prompt or music `plase-hold`"));

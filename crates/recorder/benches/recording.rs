@@ -11,7 +11,7 @@ use media_relay::{
     Age, CallKey, Channel, Codec, Command, PortId, Slot, Source, Stream, Tap, TapId, Taps, Wire, Worker,
 };
 use recorder::{
-    io::{Beginning, Desk, Order, RealDisk},
+    io::{Beginning, Config, Desk, Order, RealDisk},
     wav::Format,
 };
 use std::{
@@ -48,7 +48,10 @@ fn run(recorded: bool) -> f64 {
     let (reader, blocks) = sync_channel(65_536);
     worker.set_taps(Taps::new(vec![reader]));
     let folder = tempfile::tempdir().unwrap();
-    let mut desk = Desk::new(folder.path().to_owned(), Format::Pcm16, RealDisk);
+    let mut desk = Desk::new(
+        Config { directory: folder.path().to_owned(), messages: folder.path().join("messages"), format: Format::Pcm16 },
+        RealDisk,
+    );
     let mut wire = Nowhere(0);
     for call in 0..CALLS {
         let (key, one, other) = (CallKey(u64::from(call)), PortId(call * 2), PortId(call * 2 + 1));
@@ -61,9 +64,10 @@ fn run(recorded: bool) -> f64 {
         if recorded {
             let tap = TapId(u64::from(call));
             let channels = vec!["caller".to_owned(), "heard".to_owned()];
-            let beginning = Beginning { call: format!("c_{call}"), line: String::new(), channels, at: now };
+            let beginning =
+                Beginning { call: format!("c_{call}"), line: String::new(), channels, at: now, message: None };
             desk.order(Order::Start(tap, Box::new(beginning)));
-            let tap = Some(Tap { id: tap, received: Some(0), sent: Some(1) });
+            let tap = Tap { id: tap, received: Some(0), sent: Some(1) };
             worker.handle_command(now, Command::Tap { port: one, tap }, &mut wire);
         }
     }

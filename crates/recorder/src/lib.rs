@@ -19,7 +19,7 @@ pub mod wav;
 pub mod io;
 
 pub use session::{Flaws, HOLD, Session};
-pub use timeline::{Event, Gap, Moment, Reason, Segment, State, Timeline};
+pub use timeline::{Event, Gap, Message, Moment, Reason, Segment, State, Timeline};
 
 /// Samples a second of every recording.
 pub const RATE: u32 = 8000;

@@ -18,6 +18,9 @@ pub struct Timeline {
     pub call: String,
     /// Its line.
     pub line: String,
+    /// What a message left in a mailbox has beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
     /// How far it is.
     pub state: State,
     /// The audio's file, beside this one; none when there is none.
@@ -49,6 +52,21 @@ pub struct Timeline {
     /// Segments, gaps and events that found no place.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
+}
+
+/// A message left in a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id, which its files are called by.
+    pub id: String,
+    /// Whose mailbox.
+    pub mailbox: String,
+    /// The caller's number; absent when withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Why it ended, once it has: `hung_up`, `silence`, `limit`, `key` or `other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
 }
 
 /// How far a recording is.
@@ -116,6 +134,7 @@ impl Timeline {
             version: 1,
             call: call.to_owned(),
             line: line.to_owned(),
+            message: None,
             state: State::Recording,
             audio: None,
             format: format.to_owned(),

@@ -55,6 +55,7 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> String {
 /// Names of all prompts and music there are.
 pub(crate) fn clips(configuration: &Configuration) -> BTreeSet<String> {
     let mut all: BTreeSet<String> = audio_files(&configuration.media.prompts).collect();
+    all.insert("beep".to_owned());
     all.extend(audio_files(&configuration.media.music).map(|name| format!("music/{name}")));
     all
 }
@@ -65,6 +66,7 @@ fn environment(configuration: &Configuration) -> Environment {
         trunks: Some(configuration.trunks.iter().map(|trunk| trunk.name.clone()).collect()),
         profiles: Some(configuration.profiles.iter().map(|profile| profile.name.clone()).collect()),
         agents: Some(configuration.agents.people.iter().map(|(name, _)| name.clone()).collect()),
+        mailboxes: Some(configuration.voicemail.mailboxes.iter().map(|(name, _)| name.clone()).collect()),
         prompts: Some(clips(configuration)),
     }
 }
@@ -86,7 +88,7 @@ fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagno
             CodeAct::HandBack => None,
         })
     });
-    let strangers = refuges.chain(codes).filter(|(_, name)| rules.destination(name).is_none());
+    let strangers = refuges.chain(codes).filter(|(_, name)| !rules.knows(name));
     let diagnosed = strangers.map(|(key, name)| {
         let known = rules.destinations().map(|destination| &*destination.name);
         let why = format!("`{key}` of the configuration names `{name}`, which is no destination here");
@@ -130,6 +132,8 @@ fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
             _ => None,
         }
     }));
+    let greetings = configuration.voicemail.mailboxes.iter().filter_map(|(_, mailbox)| mailbox.greeting.as_deref());
+    named.extend(greetings.map(|name| ("voicemail.mailboxes", name)));
     named
         .into_iter()
         .filter(|(_, name)| !known.contains(*name))

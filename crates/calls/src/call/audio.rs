@@ -24,6 +24,7 @@ impl Call {
     pub(super) fn settle(&mut self, step: &mut Step<'_>) {
         self.replan(step);
         self.record(step);
+        self.record_message(step);
         let watches: SmallVec<[(LegId, Watch); 4]> =
             self.legs.iter().filter(|leg| leg.is_up()).map(|leg| (leg.id, self.watch(step, leg))).collect();
         for (id, watch) in watches {
@@ -62,6 +63,7 @@ impl Call {
             Stage::WithHuman { held } => Scene::WithHuman { held: held.clone() },
             Stage::Reconnecting { playing } => Scene::Waiting(playing.clone()),
             Stage::Announcing { playing, .. } => Scene::Announcing(playing.clone()),
+            Stage::Voicemail { playing, .. } => Scene::Voicemail(playing.clone()),
             Stage::Ending => Scene::Over,
         }
     }
@@ -119,6 +121,7 @@ impl Call {
                     self.with_transfer(step, |transfer, step| transfer.ai_quiet(step, since, after));
                 } else if self.is_caller(port) {
                     self.facts.note(step.now, &policy::CallFact::CallerQuiet(since));
+                    self.message_quiet(step, since);
                     self.run_rules(step, "silence");
                 }
             }
@@ -129,6 +132,7 @@ impl Call {
                     }
                 } else if self.is_caller(port) {
                     self.facts.note(step.now, &policy::CallFact::CallerSpeaks);
+                    self.message_goes_on(step);
                     self.run_rules(step, "speech");
                 }
             }
@@ -195,6 +199,9 @@ impl Call {
             return;
         }
         match party {
+            Party::Caller if digit == '#' && self.message.is_some() => {
+                self.message_over(step, crate::MessageEnd::Key);
+            }
             Party::Caller => {
                 self.facts.note(step.now, &policy::CallFact::Dtmf(digit));
                 self.run_rules(step, "dtmf");
@@ -209,6 +216,9 @@ impl Call {
         let Some(leg) = self.leg_of_port(port).map(|leg| leg.id) else { return };
         if leg != self.caller {
             return self.with_transfer(step, |transfer, step| transfer.play_done(step, leg, number));
+        }
+        if matches!(&self.stage, Stage::Voicemail { playing, .. } if playing.number == number) {
+            return self.greeted(step);
         }
         let announcing = match (&self.stage, &self.announcement) {
             (Stage::Announcing { playing, .. }, _) | (_, Some(playing)) => Some(playing.number),

@@ -81,6 +81,7 @@ impl Call {
     ) -> DecisionReply {
         let rule = decision.rule.to_string();
         let does = match &decision.verb {
+            Verb::Transfer(spec) if matches!(spec.place, policy::Place::Voicemail { .. }) => "voicemail",
             Verb::Transfer(_) => "transfer",
             Verb::End { .. } => "end",
         };

@@ -126,6 +126,7 @@ impl Call {
             decisions: step.story.decisions.iter().cloned().collect(),
             transfers,
             recording: self.recording.record.clone(),
+            voicemails: self.voicemails.clone(),
             transfer_source: self.transfer.as_ref().map(|transfer| transfer.record.source.clone()),
         }
     }
@@ -163,6 +164,7 @@ impl Call {
             decisions: detail.decisions.clone(),
             transfers: detail.transfers.clone(),
             recording: detail.recording.clone(),
+            voicemails: detail.voicemails.clone(),
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,
         }

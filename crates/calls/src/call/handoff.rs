@@ -103,6 +103,7 @@ impl Call {
                     queue.extend(more);
                 }
                 Act::Bridge { leg } => self.bridge(step, leg),
+                Act::Voicemail { mailbox } => self.greet(step, &mailbox),
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
                 Act::End => {
                     self.finish_transfer(step, TransferState::Failed);
@@ -145,7 +146,7 @@ impl Call {
         let named = matches!(To::parse(&spec.to), To::Name(_)) && transfer.names(target);
         let through = match &spec.place {
             policy::Place::Dial(dial) => dial.trunk.clone(),
-            policy::Place::Ai { .. } | policy::Place::Queue(_) => None,
+            policy::Place::Ai { .. } | policy::Place::Queue(_) | policy::Place::Voicemail { .. } => None,
         };
         let routes = match phone {
             Some(phone) => Ok(vec![dial::phone(phone)]),

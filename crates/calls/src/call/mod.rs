@@ -9,6 +9,8 @@
 //!              │   └─ destination ──┐    │  v                          │   v                   v handback
 //!              │                    │    └─ Reconnecting <─────────────┴───┴───────────────────┘
 //!              │                    └──> Transferring
+//!              │   │ on_ai_failure, chain, rule, command: a mailbox
+//!              │   └───────────── Voicemail ──silence, limit, `#`──> Ending
 //!              └───────────── Announcing ──prompt over──> Ending ──last leg gone, ports counted──> record
 //!  (from every state: the caller hangs up, hang-up by command, max_duration ──> Ending)
 //! ```
@@ -27,7 +29,10 @@ mod referral;
 mod replace;
 mod request;
 mod supervise;
+mod voicemail;
 mod ways;
+
+pub(crate) use voicemail::message_tap;
 
 use crate::{
     CallId, CallState, EndCause, Gauges, LegRecord, Party, RequestId, Time, TransferBody, TransferId, cause,
@@ -93,6 +98,9 @@ pub(crate) struct Call {
     counting: Vec<(PortId, String)>,
     first_media: Option<Time>,
     recording: recording::Recording,
+    /// The message that is being left.
+    message: Option<Box<voicemail::Message>>,
+    voicemails: Vec<crate::VoicemailRecord>,
     keys: VecDeque<(String, TransferBody, TransferId)>,
     waiters: Vec<(RequestId, TransferId)>,
     commands: usize,
@@ -128,6 +136,7 @@ enum Stage {
     WithHuman { held: Playing },
     Reconnecting { playing: Playing },
     Announcing { playing: Playing, cause: EndCause },
+    Voicemail { playing: Playing, mailbox: Arc<str> },
     Ending,
 }
 
@@ -182,6 +191,8 @@ impl Call {
             counting: Vec::new(),
             first_media: None,
             recording: recording::Recording::default(),
+            message: None,
+            voicemails: Vec::new(),
             keys: VecDeque::new(),
             waiters: Vec::new(),
             commands: 0,
@@ -271,6 +282,8 @@ impl Call {
             Timer::Measure => self.stop_measuring(step),
             Timer::Wait(id) => self.wait_over(step, id),
             Timer::RecordingPause => self.resume_recording(step),
+            Timer::Voicemail => self.voicemail_timeout(step),
+            Timer::VoicemailQuiet => self.message_over(step, crate::MessageEnd::Silence),
             Timer::Ending => self.give_up_ending(step),
         }
         self.settle(step);
@@ -480,6 +493,7 @@ impl Call {
             Stage::WithHuman { .. } => CallState::WithHuman,
             Stage::Reconnecting { .. } => CallState::Reconnecting,
             Stage::Announcing { .. } => CallState::Announcing,
+            Stage::Voicemail { .. } => CallState::Voicemail,
             Stage::Ending => CallState::Ending,
         }
     }

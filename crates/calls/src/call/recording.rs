@@ -93,12 +93,12 @@ impl Call {
     fn tap(&mut self, step: &mut Step<'_>, taps: Taps) {
         for (port, _) in &self.recording.tapped {
             if !taps.iter().any(|(other, _)| other == port) {
-                step.media(Command::Tap { port: *port, tap: None });
+                step.media(Command::Tap { port: *port, tap: Tap { id: tap_id(step), received: None, sent: None } });
             }
         }
         for (port, tap) in &taps {
             if !self.recording.tapped.contains(&(*port, *tap)) {
-                step.media(Command::Tap { port: *port, tap: Some(*tap) });
+                step.media(Command::Tap { port: *port, tap: *tap });
             }
         }
         self.recording.tapped = taps;

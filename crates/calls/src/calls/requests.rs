@@ -116,7 +116,7 @@ impl Core {
                     dial.targets.iter().filter_map(|target| self.config.agents.account(target)).collect();
                 directory.named(&names, key, now.monotonic)
             }
-            policy::Place::Ai { .. } => Vec::new(),
+            policy::Place::Ai { .. } | policy::Place::Voicemail { .. } => Vec::new(),
         };
         let free = candidates.iter().filter(|candidate| candidate.eligible).count();
         let open = rules.is_open(destination.hours.as_deref(), now);

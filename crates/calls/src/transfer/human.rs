@@ -21,10 +21,23 @@ impl Transfer {
                     let profile = profile.clone();
                     return acts.push(Act::ToAi { profile });
                 }
-                Place::Dial(_) | Place::Queue(_) if !step.rules.is_open(self.spec.hours.as_deref(), step.now) => {
+                Place::Dial(_) | Place::Queue(_) | Place::Voicemail { .. }
+                    if !step.rules.is_open(self.spec.hours.as_deref(), step.now) =>
+                {
                     Cause::Closed
                 }
                 Place::Queue(_) => return acts.push(Act::Wait),
+                // The rules and the configuration are read at different times.
+                Place::Voicemail { mailbox } if !step.config.mailboxes.contains_key(&**mailbox) => Cause::Failed,
+                Place::Voicemail { .. } if matches!(self.side, Side::LastWords { .. }) => {
+                    // The greeting waits for the AI's last words.
+                    self.dialling = false;
+                    return;
+                }
+                Place::Voicemail { mailbox } => {
+                    let mailbox = Arc::clone(mailbox);
+                    return acts.push(Act::Voicemail { mailbox });
+                }
                 Place::Dial(dial) if dial.targets.is_empty() => Cause::Failed,
                 Place::Dial(dial) => {
                     self.targets = dial.targets.iter().cloned().collect();
@@ -39,6 +52,11 @@ impl Transfer {
                 return;
             }
         }
+    }
+
+    /// Whether the destination under way is a mailbox.
+    pub(super) fn is_voicemail(&self) -> bool {
+        matches!(self.spec.place, Place::Voicemail { .. })
     }
 
     /// Nothing was dialled, so no attempt is counted; the chain still hears of it. True: another destination is under way.

@@ -24,4 +24,5 @@ mod srtp;
 mod supervisors;
 mod targets;
 mod trunks;
+mod voicemail;
 mod world;

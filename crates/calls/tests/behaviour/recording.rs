@@ -29,6 +29,7 @@ fn orders(world: &World) -> Vec<String> {
             RecordOrder::Pause { .. } => "pause".to_owned(),
             RecordOrder::Resume { .. } => "resume".to_owned(),
             RecordOrder::Finish { .. } => "finish".to_owned(),
+            other => format!("{other:?}"),
         })
         .collect()
 }

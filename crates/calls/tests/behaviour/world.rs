@@ -106,6 +106,7 @@ pub(crate) struct World {
     pub(crate) orders: Vec<calls::RecordOrder>,
     /// Ports that are tapped.
     pub(crate) taps: BTreeMap<PortId, media_relay::Tap>,
+    pub(crate) message_taps: BTreeMap<PortId, media_relay::Tap>,
     /// Whose phone the next caller calls from, when it is a registered one.
     pub(crate) account: Option<String>,
     /// Legs that wait until what they are about is on the screens.
@@ -193,6 +194,7 @@ impl World {
             commands: Vec::new(),
             orders: Vec::new(),
             taps: BTreeMap::new(),
+            message_taps: BTreeMap::new(),
             account: None,
             showing: Vec::new(),
             inbox: VecDeque::new(),
@@ -506,9 +508,11 @@ impl World {
                 self.watches.insert(port, silence_after);
             }
             C::Tap { port, tap } => {
-                match tap {
-                    Some(tap) => self.taps.insert(port, tap),
-                    None => self.taps.remove(&port),
+                // A message's tap is told by its number.
+                let taps = if tap.id.0 >> 63 == 1 { &mut self.message_taps } else { &mut self.taps };
+                match tap.received.or(tap.sent) {
+                    Some(_) => taps.insert(port, tap),
+                    None => taps.remove(&port),
                 };
             }
             C::MeasureStart { id, .. } => self.measures.push(id),

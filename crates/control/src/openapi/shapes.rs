@@ -27,6 +27,7 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     one::<Done>(&mut shapes);
     one::<Pause>(&mut shapes);
     one::<RecordingList>(&mut shapes);
+    one::<VoicemailList>(&mut shapes);
     one::<Recording>(&mut shapes);
     one::<CallList>(&mut shapes);
     one::<Call>(&mut shapes);
@@ -69,12 +70,19 @@ shapes! {
         /// As in the answer about one, without its details.
         recordings: Vec<Value>,
     }
-    /// A recording: what stands beside its audio.
+    /// Messages, the newest first.
+    struct VoicemailList {
+        /// As in the answer about one, without its details.
+        voicemails: Vec<Value>,
+    }
+    /// A recording, or a message: what stands beside its audio.
     struct Recording {
         /// The call it is of.
         call: String,
         /// The call's line.
         line: String,
+        /// A message's own: `id`, `mailbox`, `from`, and why it ended (`ended_by`).
+        message: Option<Value>,
         /// `recording`, `finished` or `interrupted`.
         state: String,
         /// Name of the audio's file.

@@ -21,7 +21,8 @@ async fn every_described_route_answers_its_own_example_with_a_described_status()
                 example => (&[("content-type", "application/json")], example.to_string()),
             };
             let method: Method = method.to_uppercase().parse().unwrap();
-            let path = path.replace("{id}", LIVE).replace("{tid}", TRANSFER).replace("{name}", "frontdesk");
+            let id = if path.starts_with("/v1/voicemails") { "v_01JD0000000000000000000001" } else { LIVE };
+            let path = path.replace("{id}", id).replace("{tid}", TRANSFER).replace("{name}", "frontdesk");
             let path = path.replace("{supervisor}", "supervisor-1");
             let answer = api.send(method.clone(), &path, headers, &body).await;
             let described = operation["responses"].as_object().unwrap();
@@ -67,7 +68,11 @@ fn the_page_of_the_api_shows_every_call_by_curl() {
     let page = include_str!("../../../../docs/api.md");
     for (method, path) in control::described_routes() {
         assert!(page.contains(&format!("`{method} {path}`")), "docs/api.md does not describe {method} {path}");
-        let id = if path.starts_with("/v1/agents") { "anna" } else { "$CALL" };
+        let id = match path {
+            path if path.starts_with("/v1/agents") => "anna",
+            path if path.starts_with("/v1/voicemails") => "$MESSAGE",
+            _ => "$CALL",
+        };
         let end = path.replace("{id}", id).replace("{tid}", "$TRANSFER").replace("{name}", "fraud");
         let end = end.replace("{supervisor}", "supervisor-1");
         assert!(

@@ -5,7 +5,7 @@ use calls::{
     Guidance, Happening, Problem, PublicEvent, Reply, Request, Source, SupervisorState, Time, TransferId,
     TransferRecord, TransferReply, TransferState,
 };
-use control::{BoxFuture, Config, Engine, Events, Readiness, ReloadRefused, Reloaded, Rules};
+use control::{Audio, BoxFuture, Config, Engine, Events, Kept, Readiness, ReloadRefused, Reloaded, Rules};
 use core::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, StatusCode};
@@ -185,18 +185,26 @@ impl Engine for Fake {
         Box::pin(async { Ok(serde_json::json!({ "recordings": [] })) })
     }
 
-    fn recording(&self, call: CallId) -> BoxFuture<'_, Result<serde_json::Value, Problem>> {
-        Box::pin(async move { Ok(serde_json::json!({ "call": call })) })
+    fn voicemails(&self, mailbox: Option<String>, _: usize) -> BoxFuture<'_, Result<serde_json::Value, Problem>> {
+        Box::pin(async move { Ok(serde_json::json!({ "voicemails": [], "mailbox": mailbox })) })
     }
 
-    fn recording_audio(&self, _: CallId) -> BoxFuture<'_, Result<std::fs::File, Problem>> {
+    fn recording(&self, which: Kept) -> BoxFuture<'_, Result<serde_json::Value, Problem>> {
+        let id = match which {
+            Kept::Call(call) => call.to_string(),
+            Kept::Message(message) => message.to_string(),
+        };
+        Box::pin(async move { Ok(serde_json::json!({ "call": id })) })
+    }
+
+    fn recording_audio(&self, _: Kept) -> BoxFuture<'_, Result<Audio, Problem>> {
         let mut file = tempfile::tempfile().expect("a file");
         std::io::Write::write_all(&mut file, &[7; 100_000]).expect("room");
         std::io::Seek::rewind(&mut file).expect("a file that can be read again");
-        Box::pin(async { Ok(file) })
+        Box::pin(async { Ok(Audio { file, media_type: "audio/wav" }) })
     }
 
-    fn delete_recording(&self, _: CallId) -> BoxFuture<'_, Result<(), Problem>> {
+    fn delete_recording(&self, _: Kept) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(async { Ok(()) })
     }
 

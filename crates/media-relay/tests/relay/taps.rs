@@ -13,7 +13,7 @@ fn tapped(house: &mut House) -> Receiver<Box<Block>> {
 }
 
 fn tap(port: PortId, received: Option<u8>, sent: Option<u8>) -> Command {
-    Command::Tap { port, tap: Some(Tap { id: ID, received, sent }) }
+    Command::Tap { port, tap: Tap { id: ID, received, sent } }
 }
 
 fn read(blocks: &Receiver<Box<Block>>) -> Vec<(Frame, Vec<u8>)> {
@@ -45,7 +45,7 @@ fn everything_received_and_sent_is_handed_over_once_and_in_the_codec_of_the_wire
         house.advance(ms(20));
         frames.extend(read(&blocks));
     }
-    house.command(Command::Tap { port: caller.port, tap: None });
+    house.command(tap(caller.port, None, None));
     let heard: Vec<Vec<u8>> = house.heard_by(caller.port).iter().map(|sent| sent.rtp().payload.to_vec()).collect();
     frames.extend(read(&blocks));
     let of = |channel: u8| -> Vec<Vec<u8>> {

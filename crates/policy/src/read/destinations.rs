@@ -43,12 +43,12 @@ impl Reader<'_> {
 
     fn destination(&mut self, name: &str, node: &Node, problems: &mut Problems) -> Option<Destination> {
         let mut fields = Fields::new(node, "key", problems)?;
-        let unbuilt = ["voicemail", "callback"];
+        let unbuilt = ["callback"];
         let built = !unbuilt.iter().any(|key| fields.has(key));
         fields.later(&unbuilt, problems);
         fields.later(&["caller_id", "cover"], problems);
         let place = match built {
-            true => exactly_one(&mut fields, &["dial", "ai", "agent", "queue"], name, problems),
+            true => exactly_one(&mut fields, &["dial", "ai", "agent", "queue", "voicemail"], name, problems),
             false => None,
         };
         let trunk_node = fields.take("trunk", problems);
@@ -66,6 +66,15 @@ impl Reader<'_> {
             ("ai", node) => {
                 let profiles = self.environment.profiles.as_ref();
                 Place::Ai { profile: Some(self.configured("AI profile", profiles, node, problems)?) }
+            }
+            ("voicemail", node) => {
+                for (span, key) in [(trunk_node.map(|it| it.span), "trunk"), (fields_ring, "ring")] {
+                    if let Some(span) = span {
+                        problems.error_with(span, "a mailbox rings nobody", format!("leave `{key}` away"));
+                    }
+                }
+                let name = node.name(problems)?;
+                Place::Voicemail { mailbox: self.mailbox_named(&name, node.span, problems)? }
             }
             ("queue", node) => {
                 if let Some(trunk) = trunk_node {

@@ -91,7 +91,7 @@ pub(crate) fn list_files(files: &[SourceFile]) -> Vec<String> {
 /// A request for a transfer: `to` and options, in the words of the rules.
 pub(crate) fn request(rules: &RuleSet, body: &Value) -> Result<(To, TransferOptions), EventError> {
     let (node, paths) = from_json(body);
-    let environment = Environment::default();
+    let environment = Environment { mailboxes: rules.mailboxes.clone(), ..Environment::default() };
     let mut reader = Reader::new(&environment);
     reader.destination_names.extend(rules.destinations.keys().map(|name| (Arc::clone(name), None)));
     let mut problems = Problems::default();
@@ -286,6 +286,7 @@ impl<'e> Reader<'e> {
             declared: self.facts.into_values().collect(),
             destinations: self.destinations,
             preferences: self.preferences,
+            mailboxes: self.environment.mailboxes.clone(),
             defaults: self.defaults,
             max_transfers: self.max_transfers,
             tests: self.tests,
@@ -327,6 +328,22 @@ impl<'e> Reader<'e> {
         Some(name)
     }
 
+    /// A mailbox of the configuration.
+    fn mailbox_named(&self, name: &str, span: Span, problems: &mut Problems) -> Option<Arc<str>> {
+        let known = self.environment.mailboxes.as_ref();
+        if let Some(known) = known.filter(|known| !known.contains(name)) {
+            if known.is_empty() {
+                let help = "add it under `voicemail: { mailboxes: … }` of tandem.yaml";
+                problems.error_with(span, format!("there is no mailbox `{}`", crate::text::short(name)), help);
+            } else {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                problems.unknown(span, "mailbox", name, &known);
+            }
+            return None;
+        }
+        Some(name.into())
+    }
+
     /// The place of an hours section's entry by name.
     fn hours_named(&self, node: &Node, problems: &mut Problems) -> Option<usize> {
         let name = node.name(problems)?;
@@ -359,6 +376,9 @@ impl<'e> Reader<'e> {
             let name = Arc::clone(name);
             self.used.insert(Arc::clone(&name));
             return Some(name);
+        }
+        if let Some(mailbox) = crate::mailbox::mailbox_of(text) {
+            return self.mailbox_named(mailbox, node.span, problems).map(|it| crate::mailbox::name_of(&it));
         }
         let known: Vec<&str> = self.destination_names.keys().map(|name| &**name).chain(["ai"]).collect();
         problems.unknown(node.span, "destination", text, &known);

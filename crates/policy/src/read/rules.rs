@@ -46,14 +46,14 @@ impl Reader<'_> {
         let once = fields.take("once", problems).and_then(|it| it.boolean(problems)).unwrap_or(false);
         let day = Duration::from_secs(24 * 3600);
         let cooldown = fields.take("cooldown", problems).and_then(|it| it.duration(problems, Duration::ZERO, day));
-        fields.later(&["recording", "voicemail", "callback", "shadow", "priority", "percent"], problems);
-        let later = ["recording", "voicemail", "callback"].iter().any(|key| fields.has(key));
+        fields.later(&["recording", "callback", "shadow", "priority", "percent"], problems);
+        let later = ["recording", "callback"].iter().any(|key| fields.has(key));
         let acts = self.acts(&mut fields, problems);
         let verb = self.verb(&mut fields, phase, problems);
-        let asks_nothing = acts.is_empty() && !fields.has("transfer") && !fields.has("end");
+        let asks_nothing = acts.is_empty() && !fields.has("transfer") && !fields.has("voicemail") && !fields.has("end");
         let acts_written = ["set", "tag", "notify", "announce"].iter().any(|key| fields.has(key));
         if asks_nothing && !later && !acts_written {
-            let help = "add `transfer`, `end`, `announce`, `tag`, `set` or `notify`";
+            let help = "add `transfer`, `voicemail`, `end`, `announce`, `tag`, `set` or `notify`";
             problems.error_with(node.span, "this rule does nothing", help);
         }
         fields.finish(problems);
@@ -119,15 +119,26 @@ impl Reader<'_> {
 
     fn verb(&mut self, fields: &mut Fields<'_>, phase: Phase, problems: &mut Problems) -> Option<RuleVerb> {
         let transfer = fields.take_entry("transfer");
+        let voicemail = fields.take_entry("voicemail");
         let end = fields.take_entry("end");
-        if let (Some(_), Some((key, _))) = (transfer, end) {
-            problems.error_with(key.span, "a rule decides one thing", "keep `transfer` or `end`");
+        let mut decides = [transfer, voicemail, end].into_iter().flatten();
+        if let (Some((first, _)), Some((key, _))) = (decides.next(), decides.next()) {
+            let help = format!("keep `{}` or `{}`", first.text, key.text);
+            problems.error_with(key.span, "a rule decides one thing", help);
+        }
+        if let Some((key, _)) = transfer.or(voicemail)
+            && phase == Phase::Waiting
+        {
+            let help = "a transfer is under way already; `on_failure` says what follows it";
+            problems.error_with(key.span, "a rule cannot transfer while the caller waits", help);
+        }
+        if let Some((_, node)) = voicemail.filter(|_| transfer.is_none()) {
+            let name = node.name(problems)?;
+            let mailbox = self.mailbox_named(&name, node.span, problems)?;
+            let options = Box::new(TransferOptions::default());
+            return Some(RuleVerb::Transfer { to: crate::mailbox::name_of(&mailbox), options });
         }
         if let Some((key, node)) = transfer {
-            if phase == Phase::Waiting {
-                let help = "a transfer is under way already; `on_failure` says what follows it";
-                problems.error_with(key.span, "a rule cannot transfer while the caller waits", help);
-            }
             return self.transfer(key, node, phase, problems);
         }
         let (key, node) = end?;
@@ -155,7 +166,7 @@ impl Reader<'_> {
                 let mut fields = Fields::new(node, "key", problems)?;
                 let to = fields.need("to", problems);
                 options = self.options(&mut fields, problems);
-                fields.later(&["queue", "voicemail", "callback", "caller_id", "refer"], problems);
+                fields.later(&["queue", "callback", "caller_id", "refer"], problems);
                 fields.finish(problems);
                 to?
             }

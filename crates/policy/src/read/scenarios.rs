@@ -172,6 +172,9 @@ impl Reader<'_> {
     }
 
     fn place_named(&self, node: &Node, own: &[&str], problems: &mut Problems) -> Option<Arc<str>> {
+        if let Some(mailbox) = node.as_scalar().and_then(|(text, _)| crate::mailbox::mailbox_of(text)) {
+            return self.mailbox_named(mailbox, node.span, problems).map(|it| crate::mailbox::name_of(&it));
+        }
         let name = node.name(problems)?;
         if !own.contains(&&*name) && !self.destination_names.contains_key(&name) {
             let names = self.destination_names.keys().map(|name| &**name);

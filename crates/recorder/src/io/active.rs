@@ -6,7 +6,7 @@ use super::{
     names::{Names, timestamp},
 };
 use crate::{
-    RATE, Session, State, Timeline,
+    Message, RATE, Session, State, Timeline,
     timeline::Reason,
     wav::{self, Format},
 };
@@ -34,6 +34,15 @@ pub struct Beginning {
     pub channels: Vec<String>,
     /// When it starts.
     pub at: Now,
+    /// A message in a mailbox, and no recording of a call.
+    pub message: Option<Message>,
+}
+
+impl Beginning {
+    /// What its files are called by.
+    pub fn id(&self) -> &str {
+        self.message.as_ref().map_or(&self.call, |message| &message.id)
+    }
 }
 
 pub(crate) struct Active {
@@ -65,16 +74,17 @@ pub(crate) struct Active {
 
 impl Active {
     pub(crate) fn new(directory: &Path, format: Format, beginning: Beginning) -> Self {
-        let names = Names::new(directory, &beginning.call, beginning.at.unix);
+        let names = Names::new(directory, beginning.id(), beginning.at.unix);
         let name = match format {
             Format::Pcm16 => "wav-pcm16",
             Format::G711(media_relay::Codec::Pcma) => "wav-pcma",
             Format::G711(_) => "wav-pcmu",
         };
         let started = timestamp(beginning.at.unix);
+        let timeline = Timeline::new(&beginning.call, &beginning.line, name, beginning.channels.clone(), started);
         Self {
             session: Session::new(beginning.at.monotonic, beginning.channels.len()),
-            timeline: Timeline::new(&beginning.call, &beginning.line, name, beginning.channels.clone(), started),
+            timeline: Timeline { message: beginning.message.clone(), ..timeline },
             names,
             format,
             store: None,
@@ -232,6 +242,15 @@ impl Active {
         }
         let timeline = self.names.timeline();
         done.and(self.write_timeline(disk, &timeline)).and(disk.remove(&self.names.part(&timeline)))
+    }
+
+    /// Nothing of it stays.
+    pub(crate) fn discard(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        self.store = None;
+        let files = [self.names.audio(), self.names.timeline()].map(|file| self.names.part(&file));
+        let done = files.iter().map(|part| disk.remove(part)).fold(Ok(()), io::Result::and);
+        disk.remove_empty(&self.names.folder);
+        done
     }
 
     fn milliseconds(&self, bytes: u64) -> u64 {

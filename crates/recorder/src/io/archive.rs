@@ -40,9 +40,15 @@ impl Archive {
 
     /// Timelines without their details, the newest day first; at most so many.
     pub fn list(&self, limit: usize) -> Vec<Timeline> {
+        self.list_of(limit, |_| true)
+    }
+
+    /// The same of those that are wanted.
+    pub fn list_of(&self, limit: usize, wanted: impl Fn(&Timeline) -> bool) -> Vec<Timeline> {
         let mut list = Vec::new();
         for folder in self.folders() {
-            let mut day: Vec<Timeline> = entries(&folder).iter().filter_map(|path| read_timeline(path)).collect();
+            let mut day: Vec<Timeline> =
+                entries(&folder).iter().filter_map(|path| read_timeline(path)).filter(|it| wanted(it)).collect();
             day.sort_by(|a, b| b.started.cmp(&a.started));
             list.extend(day);
             if list.len() >= limit {

@@ -3,8 +3,9 @@
 use super::{
     active::{Active, Beginning},
     disk::Disk,
+    thread::Config,
 };
-use crate::{Flaws, timeline::Reason, wav::Format};
+use crate::{Flaws, Message, timeline::Reason};
 use clock::Monotonic;
 use media_relay::{Block, TapId};
 use std::{
@@ -29,6 +30,10 @@ pub enum Order {
     Resume(TapId, Monotonic),
     /// It ends.
     Finish(TapId, Monotonic),
+    /// A message ends, for this reason, and is kept.
+    Keep(TapId, Monotonic, String),
+    /// A message ends, and nothing of it is kept.
+    Discard(TapId),
     /// An event of a call; without a recording of that call it is nobody's.
     Event {
         /// Which call.
@@ -49,6 +54,17 @@ pub struct News {
     pub line: String,
     /// What.
     pub what: Outcome,
+    /// Of which message, and no recording of a call.
+    pub message: Option<Box<Left>>,
+}
+
+/// A message of which there are news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What it says of itself.
+    pub message: Message,
+    /// The audio's file; none when there is none.
+    pub file: Option<PathBuf>,
 }
 
 /// What came of a recording.
@@ -74,8 +90,7 @@ pub enum Outcome {
 
 /// All recordings that grow.
 pub struct Desk<D> {
-    directory: PathBuf,
-    format: Format,
+    config: Config,
     disk: D,
     active: BTreeMap<TapId, Active>,
     by_call: BTreeMap<String, TapId>,
@@ -90,11 +105,10 @@ pub struct Desk<D> {
 }
 
 impl<D: Disk> Desk<D> {
-    /// Files go below this directory.
-    pub fn new(directory: PathBuf, format: Format, disk: D) -> Self {
+    /// Files go where the configuration says.
+    pub fn new(config: Config, disk: D) -> Self {
         Self {
-            directory,
-            format,
+            config,
             disk,
             active: BTreeMap::new(),
             by_call: BTreeMap::new(),
@@ -115,8 +129,15 @@ impl<D: Disk> Desk<D> {
     pub fn order(&mut self, order: Order) {
         match order {
             Order::Start(tap, beginning) => {
-                self.by_call.insert(beginning.call.clone(), tap);
-                self.active.insert(tap, Active::new(&self.directory, self.format, *beginning));
+                let directory = match beginning.message {
+                    Some(_) => &self.config.messages,
+                    None => &self.config.directory,
+                };
+                let active = Active::new(directory, self.config.format, *beginning);
+                if active.beginning.message.is_none() {
+                    self.by_call.insert(active.beginning.call.clone(), tap);
+                }
+                self.active.insert(tap, active);
             }
             Order::Heard(tap, at, who) => {
                 let Some(active) = self.active.get_mut(&tap) else { return };
@@ -138,6 +159,20 @@ impl<D: Disk> Desk<D> {
             Order::Finish(tap, at) => {
                 if let Some(active) = self.active.get_mut(&tap) {
                     active.session.finish(at);
+                }
+            }
+            Order::Keep(tap, at, ended_by) => {
+                let Some(active) = self.active.get_mut(&tap) else { return };
+                active.session.finish(at);
+                if let Some(message) = &mut active.write_down().message {
+                    message.ended_by = Some(ended_by);
+                }
+            }
+            Order::Discard(tap) => {
+                let Some(mut active) = self.active.remove(&tap) else { return };
+                if let Err(error) = active.discard(&self.disk) {
+                    self.errors += 1;
+                    tracing::error!(%error, id = active.beginning.id(), "what was thrown away is still on the disk");
                 }
             }
             Order::Event { call, unix, what } => {
@@ -187,8 +222,7 @@ impl<D: Disk> Desk<D> {
 
     fn troubled(news: &mut VecDeque<News>, active: &mut Active) {
         if let Some(reason) = active.trouble.take() {
-            let Beginning { call, line, .. } = active.beginning.clone();
-            news.push_back(News { call, line, what: Outcome::Failed { reason } });
+            news.push_back(told(active, Outcome::Failed { reason }));
         }
     }
 
@@ -200,8 +234,10 @@ impl<D: Disk> Desk<D> {
             let before = active.timeline.flaws.write_errors;
             self.bytes += active.flush_rest(now, &self.disk);
             self.errors += active.timeline.flaws.write_errors - before;
-            let Beginning { call, line, .. } = active.beginning.clone();
-            self.by_call.remove(&call);
+            let call = active.beginning.call.clone();
+            if self.by_call.get(&call) == Some(&tap) {
+                self.by_call.remove(&call);
+            }
             if let Err(error) = active.publish(&self.disk) {
                 self.errors += 1;
                 tracing::error!(%error, %call, "a recording could not be closed; it will be when the daemon starts again");
@@ -218,7 +254,14 @@ impl<D: Disk> Desk<D> {
                 bytes: active.timeline.bytes,
                 flaws,
             };
-            self.news.push_back(News { call, line, what });
+            self.news.push_back(told(&active, what));
         }
     }
+}
+
+fn told(active: &Active, what: Outcome) -> News {
+    let Beginning { call, line, .. } = active.beginning.clone();
+    let file = active.timeline.audio.as_ref().map(|name| active.names.folder.join(name));
+    let message = active.timeline.message.clone().map(|message| Box::new(Left { message, file }));
+    News { call, line, what, message }
 }

@@ -18,6 +18,8 @@ pub trait Disk: Send + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// No longer there.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// A folder with nothing in it is no longer there; any other stays.
+    fn remove_empty(&self, folder: &Path);
 }
 
 /// An open file.
@@ -59,6 +61,10 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
         }
+    }
+
+    fn remove_empty(&self, folder: &Path) {
+        let _ = fs::remove_dir(folder);
     }
 }
 

@@ -11,6 +11,6 @@ mod thread;
 
 pub use active::Beginning;
 pub use archive::{Archive, ArchiveError};
-pub use desk::{Desk, News, Order, Outcome};
+pub use desk::{Desk, Left, News, Order, Outcome};
 pub use disk::{Disk, RealDisk, Store};
 pub use thread::{Config, Gauges, Handle, Recorder};

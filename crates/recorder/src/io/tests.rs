@@ -1,9 +1,9 @@
 //! What ends up in files: whole recordings, what a full or broken disk leaves of them, and what a kill leaves.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "files are looked at")]
 
-use super::{Archive, ArchiveError, Beginning, Desk, Disk, Order, Outcome, RealDisk, Store};
+use super::{Archive, ArchiveError, Beginning, Config, Desk, Disk, Order, Outcome, RealDisk, Store};
 use crate::{
-    Reason, State,
+    Message, Reason, State,
     wav::{self, Format},
 };
 use clock::{Monotonic, Now};
@@ -24,6 +24,8 @@ use std::{
 
 const CALL: &str = "c_01JDKQ2J8Z0000000000000000";
 const TAP: TapId = TapId(1);
+const MESSAGE: &str = "v_01JDKQ2J8Z0000000000000001";
+const MESSAGE_TAP: TapId = TapId(1 | 1 << 63);
 const PORT: PortId = PortId(1);
 
 /// A disk with a switch: 0 works, otherwise an errno.
@@ -61,6 +63,10 @@ impl Disk for Switched {
         Self::check(&self.0)?;
         RealDisk.remove(path)
     }
+
+    fn remove_empty(&self, folder: &Path) {
+        RealDisk.remove_empty(folder);
+    }
 }
 
 impl Store for SwitchedStore {
@@ -74,6 +80,10 @@ struct Nowhere;
 
 impl Wire for Nowhere {
     fn transmit(&mut self, _: Slot, _: Channel, _: SocketAddr, _: &[u8]) {}
+}
+
+fn config(folder: &Path, format: Format) -> Config {
+    Config { directory: folder.to_owned(), messages: folder.join("messages"), format }
 }
 
 /// A caller behind a port of a real relay worker, tapped; and the desk that writes what comes. The caller says its frame
@@ -101,14 +111,15 @@ impl House {
             Command::Open { port: PORT, call: CallKey(1) },
             Command::Describe { port: PORT, stream: Box::new(stream) },
             Command::Plan { call: CallKey(1), generation: 1, sources: vec![(PORT, Source::Silence)] },
-            Command::Tap { port: PORT, tap: Some(Tap { id: TAP, received: Some(0), sent: Some(1) }) },
+            Command::Tap { port: PORT, tap: Tap { id: TAP, received: Some(0), sent: Some(1) } },
         ] {
             worker.handle_command(now, command, &mut Nowhere);
         }
         let switch = Arc::new(AtomicU8::new(0));
-        let mut desk = Desk::new(folder.path().to_owned(), format, Switched(Arc::clone(&switch)));
+        let mut desk = Desk::new(config(folder.path(), format), Switched(Arc::clone(&switch)));
         let channels = vec!["caller".to_owned(), "heard".to_owned()];
-        let beginning = Beginning { call: CALL.to_owned(), line: "support".to_owned(), channels, at: now };
+        let beginning =
+            Beginning { call: CALL.to_owned(), line: "support".to_owned(), channels, at: now, message: None };
         desk.order(Order::Start(TAP, Box::new(beginning)));
         Self { worker, blocks, desk, switch, now, said: 0, folder }
     }
@@ -149,6 +160,12 @@ impl House {
         }
         assert_eq!(self.desk.active(), 0);
         std::iter::from_fn(|| self.desk.poll_news()).map(|news| news.what).collect()
+    }
+
+    /// What has been told so far, half a second later.
+    fn news(&mut self) -> Vec<super::News> {
+        self.speak(50);
+        std::iter::from_fn(|| self.desk.poll_news()).collect()
     }
 
     fn archive(&self) -> Archive {
@@ -214,6 +231,62 @@ fn a_recording_is_a_wav_file_with_its_timeline_beside_it_and_nothing_else() {
     assert_eq!(who, expected);
     assert_eq!(house.files().len(), 2, "{:?}", house.files());
     assert_eq!(archive.list(10).len(), 1);
+}
+
+/// A message begins now, on a tap of its own beside the recording's.
+fn message_begins(house: &mut House) {
+    let message = Message { id: MESSAGE.into(), mailbox: "sales".into(), from: Some("+4930".into()), ended_by: None };
+    let at = house.now;
+    let channels = vec!["caller".to_owned()];
+    let beginning = Beginning { call: CALL.into(), line: "support".into(), channels, at, message: Some(message) };
+    house.desk.order(Order::Start(MESSAGE_TAP, Box::new(beginning)));
+    let tap = Tap { id: MESSAGE_TAP, received: Some(0), sent: None };
+    house.worker.handle_command(at, Command::Tap { port: PORT, tap }, &mut Nowhere);
+}
+
+#[test]
+fn a_message_holds_what_the_caller_says_from_its_start_on_while_the_recording_goes_on() {
+    let mut house = House::new(Format::Pcm16);
+    house.speak(100);
+    message_begins(&mut house);
+    house.speak(150);
+    house.desk.order(Order::Keep(MESSAGE_TAP, house.now.monotonic, "silence".into()));
+    let news = house.news();
+    let [news] = &news[..] else { panic!("{news:?}") };
+    let left = news.message.clone().unwrap();
+    assert_eq!((left.message.mailbox.as_str(), left.message.ended_by.as_deref()), ("sales", Some("silence")));
+    let archive = Archive::new(house.folder.path().join("messages"));
+    assert_eq!(left.file, archive.audio(MESSAGE).ok());
+    let timeline = archive.timeline(MESSAGE).unwrap();
+    assert_eq!((timeline.channels, timeline.complete, timeline.duration_ms), (vec!["caller".to_owned()], true, 3_000));
+    assert_eq!(timeline.message.unwrap().from.as_deref(), Some("+4930"));
+    let bytes = std::fs::read(archive.audio(MESSAGE).unwrap()).unwrap();
+    let samples: Vec<i16> = bytes[wav::header_length(Format::Pcm16)..]
+        .chunks_exact(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
+    let said = |n: usize| Codec::Pcma.decode(word(u32::try_from(n).unwrap()));
+    let lacking = samples.chunks(160).zip(100..).find(|(frame, n)| frame.iter().any(|sample| *sample != said(*n)));
+    assert_eq!((lacking, samples.len()), (None, 150 * 160), "frames 100 to 249");
+    let news = house.finish();
+    assert!(matches!(news[..], [Outcome::Finished { duration_ms: 6_000, .. }]), "{news:?}");
+    assert_eq!(whole(&house.left(&house.archive().audio(CALL).unwrap())).len(), 300);
+    archive.delete(MESSAGE).unwrap();
+    assert_eq!(house.files().len(), 2, "the recording's: {:?}", house.files());
+}
+
+#[test]
+fn of_a_message_that_is_thrown_away_nothing_stays() {
+    let mut house = House::new(Format::Pcm16);
+    message_begins(&mut house);
+    house.speak(100);
+    assert!(house.files().iter().any(|file| file.to_string_lossy().contains(MESSAGE)), "{:?}", house.files());
+    house.desk.order(Order::Discard(MESSAGE_TAP));
+    // What was on its way when it was thrown away.
+    house.speak(20);
+    house.finish();
+    assert_eq!(house.files().len(), 2, "the recording's: {:?}", house.files());
+    assert!(matches!(Archive::new(house.folder.path().join("messages")).timeline(MESSAGE), Err(ArchiveError::Unknown)));
 }
 
 #[test]

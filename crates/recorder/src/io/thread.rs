@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Where.
     pub directory: PathBuf,
+    /// Where messages left in mailboxes are.
+    pub messages: PathBuf,
     /// In which form.
     pub format: Format,
 }
@@ -92,11 +94,12 @@ impl Recorder {
         let gauges = Arc::new(Gauges::default());
         let shown = Arc::clone(&gauges);
         std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            let recovered = Archive::new(config.directory.clone()).recover();
+            let folders = [&config.directory, &config.messages].into_iter();
+            let recovered: usize = folders.map(|folder| Archive::new(folder.clone()).recover()).sum();
             if recovered > 0 {
                 tracing::warn!(recordings = recovered, "recordings of an earlier life were closed");
             }
-            let mut desk = Desk::new(config.directory, config.format, RealDisk);
+            let mut desk = Desk::new(config, RealDisk);
             while work(&mut desk, &inbox, &blocks) {
                 show(&desk, &shown);
                 while let Some(news) = desk.poll_news() {

@@ -17,6 +17,7 @@ mod tree;
 mod trunks;
 mod types;
 mod values;
+mod voicemail;
 
 pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use sections::Places;
@@ -28,6 +29,7 @@ pub use types::{
     Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
+pub use voicemail::{Mailbox, Voicemail};
 
 pub(crate) use reader::duration;
 
@@ -136,12 +138,13 @@ fn places(path: &Path, environment: &Environment) -> Places {
     let base = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let base = fs::canonicalize(base).unwrap_or_else(|_| base.to_owned());
     let runtime = runtime_folder(environment);
+    let state = environment
+        .folder("STATE_DIRECTORY")
+        .unwrap_or_else(|| environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()));
     Places {
         base,
-        recordings: environment
-            .folder("STATE_DIRECTORY")
-            .unwrap_or_else(|| environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()))
-            .join("recordings"),
+        recordings: state.join("recordings"),
+        messages: state.join("voicemails"),
         records: environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()),
         runtime,
         credentials: environment.folder("CREDENTIALS_DIRECTORY"),

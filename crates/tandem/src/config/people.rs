@@ -358,10 +358,9 @@ fn refuge(text: &str, own: &str, names: &[String]) -> Result<Refuge, Wrong> {
     if let Some(prompt) = text.strip_prefix("announce:") {
         return values::clip(prompt).map(Refuge::Announce);
     }
-    if text == "voicemail" {
-        return Err(
-            Wrong::new("`voicemail` is not built yet").help("a destination of rules.yaml, `ai:PROFILE` or `end`")
-        );
+    if let Some(mailbox) = policy::mailbox_of(text) {
+        // Which mailboxes there are is compared when the rules are read, for a destination may be called so too.
+        return values::name(mailbox).map(|_| Refuge::Destination(text.to_owned()));
     }
     values::name(text).map(Refuge::Destination)
 }

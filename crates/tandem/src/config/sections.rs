@@ -31,6 +31,8 @@ pub struct Places {
     pub records: PathBuf,
     /// The recordings' folder.
     pub recordings: PathBuf,
+    /// The folder of messages left in mailboxes.
+    pub messages: PathBuf,
     /// systemd's folder of credentials, where relative `password_file`s lie.
     pub credentials: Option<PathBuf>,
 }
@@ -57,6 +59,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let control = control(root.section("control"), places);
     let cdr = cdr(root.section("cdr"), places);
     let recording = super::recording::recording(root.section("recording"), places);
+    let voicemail = super::voicemail::voicemail(root.section("voicemail"), places);
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
     let ways = reach::Ways::of(&sip.listeners);
@@ -87,6 +90,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         control,
         cdr,
         recording,
+        voicemail,
         logging,
         limits,
         warnings,

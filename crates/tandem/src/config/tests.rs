@@ -421,3 +421,17 @@ fn feature_codes_are_read_by_party_and_mistakes_about_them_told() {
         assert!(found.contains(told), "{codes}: {found}");
     }
 }
+
+#[test]
+fn mailboxes_have_limits_that_fit_one_another() {
+    let text = "voicemail: { mailboxes: { a: { max_length: 5s, min_length: 10s }, b: { greting: x }, \"c d\": {} } }\n";
+    let said = mistakes(text);
+    for mistake in ["every message of `a` is too short", "did you mean `greeting`?", "c d"] {
+        assert!(said.contains(mistake), "{said}");
+    }
+    let text = "voicemail: { directory: v, mailboxes: { a: {} } }\n";
+    let read = reading(&[("tandem.yaml", text)], &[]).expect("right");
+    let (name, mailbox) = &read.voicemail.mailboxes[0];
+    assert_eq!((name.as_str(), mailbox.longest, mailbox.greeting.is_none()), ("a", Duration::from_secs(180), true));
+    assert!(read.voicemail.directory.ends_with("v"));
+}

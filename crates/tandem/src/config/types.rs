@@ -40,6 +40,8 @@ pub struct Configuration {
     pub cdr: Cdr,
     /// Recordings.
     pub recording: Recording,
+    /// Messages that callers leave.
+    pub voicemail: super::voicemail::Voicemail,
     /// Logs.
     pub logging: Logging,
     /// Bounds.

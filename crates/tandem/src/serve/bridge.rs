@@ -5,8 +5,8 @@ use super::{
     process, recording,
 };
 use crate::{config::Configuration, rules};
-use calls::{CallId, Problem, Reply, Request, Time};
-use control::{BoxFuture, Readiness, ReloadRefused, Reloaded, Rules};
+use calls::{Problem, Reply, Request, Time};
+use control::{BoxFuture, Kept, Readiness, ReloadRefused, Reloaded, Rules};
 use metrics::Metrics;
 use policy::{Diagnostic, RuleSet};
 use serde_json::Value;
@@ -83,11 +83,11 @@ impl Bridge {
     /// Disks may be slow: nothing that waits for a socket waits for them.
     fn on_disk<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&crate::config::Recording) -> Result<T, Problem> + Send + 'static,
+        run: impl FnOnce(&Configuration) -> Result<T, Problem> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, Problem>> {
         let configuration = Arc::clone(&self.configuration);
         Box::pin(async move {
-            let done = tokio::task::spawn_blocking(move || run(&configuration.recording)).await;
+            let done = tokio::task::spawn_blocking(move || run(&configuration)).await;
             done.unwrap_or_else(|_| Err(Problem::new(500, "internal", "reading recordings failed")))
         })
     }
@@ -195,16 +195,20 @@ impl control::Engine for Bridge {
         self.on_disk(move |settings| recording::list(settings, limit))
     }
 
-    fn recording(&self, call: CallId) -> BoxFuture<'_, Result<Value, Problem>> {
-        self.on_disk(move |settings| recording::timeline(settings, call))
+    fn voicemails(&self, mailbox: Option<String>, limit: usize) -> BoxFuture<'_, Result<Value, Problem>> {
+        self.on_disk(move |settings| recording::messages(settings, mailbox.as_deref(), limit))
     }
 
-    fn recording_audio(&self, call: CallId) -> BoxFuture<'_, Result<std::fs::File, Problem>> {
-        self.on_disk(move |settings| recording::audio(settings, call))
+    fn recording(&self, which: Kept) -> BoxFuture<'_, Result<Value, Problem>> {
+        self.on_disk(move |settings| recording::timeline(settings, which))
     }
 
-    fn delete_recording(&self, call: CallId) -> BoxFuture<'_, Result<(), Problem>> {
-        self.on_disk(move |settings| recording::delete(settings, call))
+    fn recording_audio(&self, which: Kept) -> BoxFuture<'_, Result<control::Audio, Problem>> {
+        self.on_disk(move |settings| recording::audio(settings, which))
+    }
+
+    fn delete_recording(&self, which: Kept) -> BoxFuture<'_, Result<(), Problem>> {
+        self.on_disk(move |settings| recording::delete(settings, which))
     }
 
     fn metrics(&self) -> BoxFuture<'_, String> {

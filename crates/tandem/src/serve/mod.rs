@@ -106,7 +106,7 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     let counted = Arc::clone(&metrics);
     let records =
         cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
-    let recording = recording::Recording::start(&configuration.recording, &inbox)?;
+    let recording = recording::Recording::start(configuration, &inbox)?;
     if let Some(recording) = &recording {
         bridge.shows(recording.gauges());
     }
@@ -158,7 +158,7 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
 
 /// Everything that waits: the control socket, signals, the watchdog, the demo parties.
 async fn watch(
-    configuration: &Configuration,
+    configuration: &Arc<Configuration>,
     bridge: &Arc<Bridge>,
     engine: &Engine,
     events: &Arc<control::Events>,
@@ -185,7 +185,7 @@ async fn watch(
     tell_systemd(&[NotifyState::Ready, NotifyState::Status("taking calls")]);
     tracing::info!(socket = %configuration.control.socket.display(), "ready");
     let watchdog = tokio::spawn(feed_watchdog(engine.pulse()));
-    let sweeper = tokio::spawn(recording::expire(configuration.recording.clone()));
+    let sweeper = tokio::spawn(recording::expire(Arc::clone(configuration)));
     let ended = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),

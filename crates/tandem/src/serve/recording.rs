@@ -1,14 +1,15 @@
 //! The recorder, as the daemon sees it: started with the configuration, told by the engine, asked by the API.
 
 use super::inbox::{Inbox, Note};
-use crate::config::{Recording as Settings, RecordingFormat, RecordingWhen};
+use crate::config::{Configuration, RecordingFormat, RecordingWhen};
 use anyhow::Context as _;
-use calls::{CallId, Problem, RecordOrder, Recorded};
+use calls::{CallId, MessageEnd, MessageLeft, MessageOrder, Problem, RecordOrder, Recorded, VoicemailId};
 use clock::Now;
+use control::{Audio, Kept};
 use media_relay::{Codec, Taps};
 use metrics::Metrics;
 use recorder::{
-    io::{Archive, ArchiveError, Beginning, Config, Gauges, Handle, News, Order, Outcome, Recorder},
+    io::{Archive, ArchiveError, Beginning, Config, Gauges, Handle, Left, News, Order, Outcome, Recorder},
     wav::Format,
 };
 use serde_json::{Value, json};
@@ -29,12 +30,17 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Starts it where anything is to be recorded; a directory that cannot be made is a mistake of the configuration.
-    pub(crate) fn start(settings: &Settings, inbox: &Arc<Inbox>) -> anyhow::Result<Option<Self>> {
-        if settings.when == RecordingWhen::Never {
+    pub(crate) fn start(configuration: &Configuration, inbox: &Arc<Inbox>) -> anyhow::Result<Option<Self>> {
+        let (settings, voicemail) = (&configuration.recording, &configuration.voicemail);
+        let (calls, messages) = (settings.when != RecordingWhen::Never, !voicemail.mailboxes.is_empty());
+        if !calls && !messages {
             return Ok(None);
         }
-        std::fs::create_dir_all(&settings.directory)
-            .with_context(|| format!("cannot keep recordings in {}", settings.directory.display()))?;
+        let wanted = [(calls, "recordings", &settings.directory), (messages, "messages", &voicemail.directory)];
+        for (_, what, directory) in wanted.into_iter().filter(|(wanted, ..)| *wanted) {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot keep {what} in {}", directory.display()))?;
+        }
         let format = match settings.format {
             RecordingFormat::WavPcm16 => Format::Pcm16,
             RecordingFormat::WavPcma => Format::G711(Codec::Pcma),
@@ -42,11 +48,16 @@ impl Recording {
         };
         let inbox = Arc::clone(inbox);
         let report = move |news: News| {
-            if let Ok(call) = news.call.parse::<CallId>() {
-                let _ = inbox.put(Note::Recorded(call, news.line, recorded(news.what)));
+            let Ok(call) = news.call.parse::<CallId>() else { return };
+            let what = match news.message {
+                None => Some(recorded(news.what)),
+                Some(left) => message(*left, news.what),
+            };
+            if let Some(what) = what {
+                let _ = inbox.put(Note::Recorded(call, news.line, what));
             }
         };
-        let config = Config { directory: settings.directory.clone(), format };
+        let config = Config { directory: settings.directory.clone(), messages: voicemail.directory.clone(), format };
         let (recorder, taps) = Recorder::start(config, report).context("cannot start the recorder")?;
         Ok(Some(Self { recorder, taps }))
     }
@@ -81,13 +92,38 @@ fn recorded(what: Outcome) -> Recorded {
     }
 }
 
+fn message(left: Left, what: Outcome) -> Option<Recorded> {
+    let voicemail = left.message.id.parse::<VoicemailId>().ok()?;
+    Some(match what {
+        Outcome::Failed { reason } => Recorded::MessageFailed { voicemail, reason },
+        Outcome::Finished { duration_ms, bytes, flaws, .. } => Recorded::Message(Box::new(MessageLeft {
+            voicemail,
+            mailbox: left.message.mailbox,
+            from: left.message.from,
+            duration_ms,
+            bytes,
+            file: left.file.map(|file| file.display().to_string()),
+            ended_by: left.message.ended_by.as_deref().and_then(MessageEnd::named).unwrap_or(MessageEnd::Other),
+            complete: flaws.is_empty(),
+        })),
+    })
+}
+
 /// The engine's order, at the moment of its turn.
 pub(crate) fn order(now: Now, order: RecordOrder) -> Order {
     let at = now.monotonic;
     match order {
         RecordOrder::Start { tap, call, line, channels } => {
-            Order::Start(tap, Box::new(Beginning { call: call.to_string(), line, channels, at: now }))
+            Order::Start(tap, Box::new(Beginning { call: call.to_string(), line, channels, at: now, message: None }))
         }
+        RecordOrder::Message { tap, message } => {
+            let MessageOrder { id, mailbox, call, line, from } = *message;
+            let message = recorder::Message { id: id.to_string(), mailbox, from, ended_by: None };
+            let (call, channels) = (call.to_string(), vec!["caller".to_owned()]);
+            Order::Start(tap, Box::new(Beginning { call, line, channels, at: now, message: Some(message) }))
+        }
+        RecordOrder::Keep { tap, ended_by } => Order::Keep(tap, at, ended_by.name().to_owned()),
+        RecordOrder::Discard { tap } => Order::Discard(tap),
         RecordOrder::Heard { tap, who } => Order::Heard(tap, at, who),
         RecordOrder::Pause { tap } => Order::Pause(tap, at),
         RecordOrder::Resume { tap } => Order::Resume(tap, at),
@@ -113,54 +149,79 @@ pub(crate) fn show(gauges: &Gauges, metrics: &Metrics) {
     metrics.recording_lost_frames_total.at_least(gauges.lost_frames());
 }
 
-/// Removes recordings past their time, now and then.
-pub(crate) async fn expire(settings: Settings) {
-    if settings.retention.is_zero() {
+/// Removes recordings and messages past their time, now and then.
+pub(crate) async fn expire(configuration: Arc<Configuration>) {
+    let recordings = (configuration.recording.directory.clone(), configuration.recording.retention);
+    let messages = (configuration.voicemail.directory.clone(), configuration.voicemail.retention);
+    let kept: Vec<_> = [recordings, messages].into_iter().filter(|(_, age)| !age.is_zero()).collect();
+    if kept.is_empty() {
         return std::future::pending().await;
     }
     let mut sweeps = tokio::time::interval(SWEEP);
     loop {
         sweeps.tick().await;
-        let (archive, age) = (Archive::new(settings.directory.clone()), settings.retention);
-        let removed = tokio::task::spawn_blocking(move || archive.expire(age, SystemTime::now())).await.unwrap_or(0);
-        if removed > 0 {
-            tracing::info!(recordings = removed, "recordings past their time were deleted");
+        for (directory, age) in kept.clone() {
+            let expire = move || Archive::new(directory).expire(age, SystemTime::now());
+            let removed = tokio::task::spawn_blocking(expire).await.unwrap_or(0);
+            if removed > 0 {
+                tracing::info!(recordings = removed, "recordings past their time were deleted");
+            }
         }
     }
 }
 
 /// The newest recordings, without what happened in them.
-pub(crate) fn list(settings: &Settings, limit: usize) -> Result<Value, Problem> {
-    let list = Archive::new(settings.directory.clone()).list(limit);
-    let brief = |timeline: recorder::Timeline| {
-        let mut brief = serde_json::to_value(timeline).unwrap_or_default();
-        if let Some(fields) = brief.as_object_mut() {
-            for detail in ["segments", "gaps", "events"] {
-                fields.remove(detail);
-            }
-        }
-        brief
-    };
+pub(crate) fn list(configuration: &Configuration, limit: usize) -> Result<Value, Problem> {
+    let list = Archive::new(configuration.recording.directory.clone()).list(limit);
     Ok(json!({ "recordings": list.into_iter().map(brief).collect::<Vec<_>>() }))
 }
 
-/// A call's recording with its timeline.
-pub(crate) fn timeline(settings: &Settings, call: CallId) -> Result<Value, Problem> {
-    let timeline = Archive::new(settings.directory.clone()).timeline(&call.to_string());
-    Ok(serde_json::to_value(timeline.map_err(|error| problem(&error))?).unwrap_or_default())
+/// The newest messages, of one mailbox or all, in the same shape.
+pub(crate) fn messages(configuration: &Configuration, mailbox: Option<&str>, limit: usize) -> Result<Value, Problem> {
+    let wanted = |timeline: &recorder::Timeline| {
+        mailbox.is_none_or(|mailbox| timeline.message.as_ref().is_some_and(|message| message.mailbox == mailbox))
+    };
+    let list = Archive::new(configuration.voicemail.directory.clone()).list_of(limit, wanted);
+    Ok(json!({ "voicemails": list.into_iter().map(brief).collect::<Vec<_>>() }))
+}
+
+fn brief(timeline: recorder::Timeline) -> Value {
+    let mut brief = serde_json::to_value(timeline).unwrap_or_default();
+    if let Some(fields) = brief.as_object_mut() {
+        for detail in ["segments", "gaps", "events"] {
+            fields.remove(detail);
+        }
+    }
+    brief
+}
+
+/// Where it is, and what its files are called by.
+fn place(configuration: &Configuration, which: Kept) -> (Archive, String) {
+    match which {
+        Kept::Call(call) => (Archive::new(configuration.recording.directory.clone()), call.to_string()),
+        Kept::Message(message) => (Archive::new(configuration.voicemail.directory.clone()), message.to_string()),
+    }
+}
+
+/// A recording with its timeline.
+pub(crate) fn timeline(configuration: &Configuration, which: Kept) -> Result<Value, Problem> {
+    let (archive, id) = place(configuration, which);
+    Ok(serde_json::to_value(archive.timeline(&id).map_err(|error| problem(&error))?).unwrap_or_default())
 }
 
 /// Its audio.
-pub(crate) fn audio(settings: &Settings, call: CallId) -> Result<File, Problem> {
-    let path = Archive::new(settings.directory.clone()).audio(&call.to_string()).map_err(|error| problem(&error))?;
-    File::open(path).map_err(|error| problem(&error.into()))
+pub(crate) fn audio(configuration: &Configuration, which: Kept) -> Result<Audio, Problem> {
+    let (archive, id) = place(configuration, which);
+    let path = archive.audio(&id).map_err(|error| problem(&error))?;
+    let file = File::open(path).map_err(|error| problem(&error.into()))?;
+    Ok(Audio { file, media_type: "audio/wav" })
 }
 
 /// Removes everything of it.
-pub(crate) fn delete(settings: &Settings, call: CallId) -> Result<(), Problem> {
-    let deleted = Archive::new(settings.directory.clone()).delete(&call.to_string());
-    deleted.map_err(|error| problem(&error))?;
-    tracing::info!(%call, "recording deleted");
+pub(crate) fn delete(configuration: &Configuration, which: Kept) -> Result<(), Problem> {
+    let (archive, id) = place(configuration, which);
+    archive.delete(&id).map_err(|error| problem(&error))?;
+    tracing::info!(id, "recording deleted");
     Ok(())
 }
 

@@ -33,6 +33,8 @@ impl Relay {
     ) -> anyhow::Result<Self> {
         let media = &configuration.media;
         let mut library = Library::default();
+        // A file of this name takes its place.
+        library.insert("beep", media_relay::Clip::beep());
         read_clips(&mut library, &media.prompts, "");
         read_clips(&mut library, &media.music, "music/");
         let config = Config {

@@ -88,6 +88,16 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::RecordingFinished { duration_ms, bytes, complete, .. } => {
             info!(%call, duration_ms, bytes, complete, "recording finished");
         }
+        Happening::VoicemailStarted { mailbox } => info!(%call, mailbox, "caller may leave a message"),
+        Happening::VoicemailLeft { voicemail, mailbox, duration_ms, bytes, ended_by, complete, .. } => {
+            info!(%call, %voicemail, mailbox, duration_ms, bytes, complete, "message left: {}", ended_by.name());
+        }
+        Happening::VoicemailDiscarded { voicemail, mailbox, spoken_ms, .. } => {
+            info!(%call, %voicemail, mailbox, spoken_ms, "message thrown away: too short");
+        }
+        Happening::VoicemailFailed { voicemail, reason } => {
+            warn!(%call, %voicemail, reason, "the message cannot be written");
+        }
         Happening::AgentState { .. } | Happening::TrunkUp { .. } | Happening::TrunkDown { .. } => {
             tell_other(&event.what);
         }

@@ -123,6 +123,7 @@ pub(crate) const fn outcome(state: TransferState) -> &'static str {
         TransferState::Whisper => "whisper",
         TransferState::Bridged => "bridged",
         TransferState::Referred => "referred",
+        TransferState::Voicemail => "voicemail",
         TransferState::Failed => "failed",
         TransferState::Cancelled => "cancelled",
         TransferState::CallEnded => "call_ended",

@@ -171,6 +171,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
         user_to_user: configuration.sip.user_to_user,
         recording: recording(&configuration.recording),
         context_wait: CONTEXT_WAIT,
+        mailboxes: configuration.voicemail.mailboxes.iter().map(|(name, it)| (name.clone(), mailbox(it))).collect(),
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
@@ -195,6 +196,15 @@ fn recording(recording: &config::Recording) -> calls::Recording {
         },
         whisper: recording.whisper,
         pause: recording.pause,
+    }
+}
+
+fn mailbox(mailbox: &config::Mailbox) -> calls::Mailbox {
+    calls::Mailbox {
+        greeting: mailbox.greeting.as_deref().map(Arc::from),
+        longest: mailbox.longest,
+        shortest: mailbox.shortest,
+        silence: mailbox.silence,
     }
 }
 
