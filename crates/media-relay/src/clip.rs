@@ -6,7 +6,7 @@ use crate::{
     resample::{Doubling, Halving, WIDE_BLOCK},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{collections::BTreeMap, f32::consts::TAU, fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Deref, sync::Arc, time::Duration};
 
 /// Audio ready to be played in any codec: in both laws of G.711, and as it is for the others.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,39 +63,6 @@ impl Clip {
     pub fn encoded(&self, codec: Codec) -> &[u8] {
         if codec == Codec::Pcma { &self.a } else { &self.mu }
     }
-
-    /// One period of ringback: 425 Hz at -19 dBov, one second on, four seconds off (ETSI TR 101 041-2), with ramps of
-    /// 5 ms so that it does not click.
-    pub fn ringback() -> Self {
-        let tone = 8000u16;
-        let samples: Vec<i16> = (0..5 * 8000u16)
-            .map(|n| {
-                let ramp = f32::from(n.min(tone.saturating_sub(n)).min(40)) / 40.0;
-                let sine = (TAU * 425.0 * f32::from(n % 8000) / 8000.0).sin();
-                #[expect(clippy::cast_possible_truncation, reason = "within plus and minus 5200")]
-                let sample = (5200.0 * ramp * sine) as i16;
-                sample
-            })
-            .collect();
-        Self::from_pcm16(&samples)
-    }
-}
-
-impl Clip {
-    /// The tone after which a caller speaks: 1000 Hz at -19 dBov for 400 ms, with ramps of 5 ms so that it does not click.
-    pub fn beep() -> Self {
-        let length = 3_200u16;
-        let samples: Vec<i16> = (0..length)
-            .map(|n| {
-                let ramp = f32::from(n.min(length - n).min(40)) / 40.0;
-                let sine = (TAU * f32::from(n % 8) / 8.0).sin();
-                #[expect(clippy::cast_possible_truncation, reason = "within plus and minus 5200")]
-                let sample = (5200.0 * ramp * sine) as i16;
-                sample
-            })
-            .collect();
-        Self::from_pcm16(&samples)
-    }
 }
 
 impl fmt::Debug for Clip {
@@ -104,24 +71,37 @@ impl fmt::Debug for Clip {
     }
 }
 
-/// Clips by name.
+/// Clips by name, and the ringing tone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Library(BTreeMap<String, Arc<Clip>>);
+pub struct Library {
+    clips: BTreeMap<String, Arc<Clip>>,
+    ringback: Option<Arc<Clip>>,
+}
 
 impl Library {
     /// Adds a clip, or replaces the one of that name.
     pub fn insert(&mut self, name: &str, clip: Clip) {
-        self.0.insert(name.to_owned(), Arc::new(clip));
+        self.clips.insert(name.to_owned(), Arc::new(clip));
+    }
+
+    /// Callers hear this while a phone rings, over and over.
+    pub fn set_ringback(&mut self, clip: Clip) {
+        self.ringback = Some(Arc::new(clip));
+    }
+
+    /// What callers hear while a phone rings.
+    pub(crate) fn ringback(&self) -> Arc<Clip> {
+        self.ringback.clone().unwrap_or_else(|| Arc::new(Clip::ringback("")))
     }
 
     /// The clip of a name.
     pub fn clip(&self, name: &str) -> Option<&Arc<Clip>> {
-        self.0.get(name)
+        self.clips.get(name)
     }
 
     /// All names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.clips.keys().map(String::as_str)
     }
 }
 
@@ -146,31 +126,5 @@ impl Serialize for SharedLibrary {
 impl<'de> Deserialize<'de> for SharedLibrary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <()>::deserialize(deserializer).map(|()| Self::default())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_beep_is_heard_and_short_and_does_not_click() {
-        let clip = Clip::beep();
-        assert_eq!(clip.duration(), Duration::from_millis(400));
-        let samples = clip.samples(CLOCK_RATE);
-        assert!(samples[..4].iter().chain(&samples[3_196..]).all(|sample| sample.abs() < 700));
-        let loud = clip.encoded(Codec::Pcmu).chunks(160).filter(|it| Codec::Pcmu.mean_square(it) > 4_000_000).count();
-        assert_eq!(loud, 20);
-    }
-
-    #[test]
-    fn ringback_sounds_for_one_second_of_five() {
-        let clip = Clip::ringback();
-        assert_eq!(clip.duration(), Duration::from_secs(5));
-        let loud = |at: usize| {
-            Codec::Pcmu.mean_square(&clip.encoded(Codec::Pcmu)[at..at + 160]) > crate::codec::QUIET_MEAN_SQUARE
-        };
-        assert!((0..50).all(|frame| loud(frame * 160)));
-        assert!((50..250).all(|frame| !loud(frame * 160)));
     }
 }

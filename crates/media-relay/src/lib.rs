@@ -35,6 +35,7 @@ mod srtp;
 mod stats;
 mod stretch;
 mod tap;
+mod tones;
 mod wiring;
 mod worker;
 
@@ -53,6 +54,7 @@ pub use quality::Mos;
 pub use srtp::{CryptoSuite, SrtpKey, SrtpKeys};
 pub use stats::Stats;
 pub use tap::{Block, Frame, MOST_TAPS, Tap, TapId, Taps};
+pub use tones::countries;
 pub use worker::{Age, Channel, Slot, Wire, Worker};
 
 /// How many measurements may run on one port at once.

@@ -105,8 +105,8 @@ impl Worker {
             free: Vec::new(),
             by_id: FxHashMap::default(),
             calls: FxHashMap::default(),
+            ringback: library.ringback(),
             library,
-            ringback: Arc::new(Clip::ringback()),
             taps: Taps::default(),
             ticking: Vec::new(),
             next_tick: None,
@@ -230,7 +230,10 @@ impl Worker {
                 let taps = self.taps.clone();
                 self.with(port, wire, |port, _| port.tap(tap, &taps));
             }
-            Command::Library(library) => self.library = library.0,
+            Command::Library(library) => {
+                self.ringback = library.ringback();
+                self.library = library.0;
+            }
             Command::Close { port } => self.close(now, port, wire),
         }
     }

@@ -308,6 +308,7 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
     let srtp_suites = srtp::suites(&mut section);
     let rtcp_mux = section.flag("rtcp_mux", true);
     let in_band_digits = section.word("dtmf", true, &[("auto", true), ("events", false)]);
+    let ringback = section.or("ringback", "de".to_owned(), country);
     let hold_music = section.or("hold_music", "music/default".to_owned(), values::clip);
     let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
     section.done();
@@ -328,9 +329,19 @@ fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
         srtp_suites,
         rtcp_mux,
         in_band_digits,
+        ringback,
         hold_music,
         ai_lost,
     }
+}
+
+fn country(text: &str) -> Result<String, Wrong> {
+    if media_relay::countries().any(|known| known == text) {
+        return Ok(text.to_owned());
+    }
+    let known: Vec<&str> = media_relay::countries().collect();
+    Err(Wrong::new(format!("`{text}` is no country whose ringing tone is known"))
+        .help(format!("one of {}", known.join(", "))))
 }
 
 fn ports(text: &str) -> Result<(u16, u16), Wrong> {

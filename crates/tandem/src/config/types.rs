@@ -530,6 +530,8 @@ pub struct Media {
     pub rtcp_mux: bool,
     /// Whether digits of a peer without telephone-event are looked for in its audio, and sent to it as tones.
     pub in_band_digits: bool,
+    /// The country, by its ISO 3166 code, whose ringing tone callers hear.
+    pub ringback: String,
     /// What a waiting caller hears where the rules name nothing.
     pub hold_music: String,
     /// What a caller is told before the music when the AI is lost.

@@ -35,6 +35,7 @@ impl Relay {
         let mut library = Library::default();
         // A file of this name takes its place.
         library.insert("beep", media_relay::Clip::beep());
+        library.set_ringback(media_relay::Clip::ringback(&media.ringback));
         read_clips(&mut library, &media.prompts, "");
         read_clips(&mut library, &media.music, "music/");
         let config = Config {
