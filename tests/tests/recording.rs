@@ -253,7 +253,11 @@ impl Recording {
         let first = found - from_first(&packets[anchor]);
         for (number, packet) in packets.iter().enumerate() {
             let (at, samples) = (usize::try_from(first + from_first(packet))?, packet.samples());
+            // The call ends in a packet, or in the one whose time has not come: timestamps may run a packet ahead.
             let end = (at + samples.len()).min(self.right.len());
+            if at >= end && at < end + FRAME {
+                continue;
+            }
             let same = self.right.get(at..end).is_some_and(|there| *there == samples[..there.len()]);
             ensure!(same, "packet {number} of {} is not at sample {at} of {}", packets.len(), self.right.len());
         }

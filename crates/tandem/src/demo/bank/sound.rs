@@ -48,10 +48,14 @@ impl Recording {
             let distance = i64::from(timestamp.wrapping_sub(*anchor).cast_signed());
             usize::try_from(i64::try_from(found).unwrap_or(0) + distance).ok()
         };
-        // The recording ends when the caller hangs up, perhaps within a packet.
+        // The recording ends when the caller hangs up: within a packet, or in the one whose time has not come, for timestamps
+        // may run a packet ahead.
         let there = |(timestamp, samples): &&(u32, Vec<i16>)| {
-            let stretch = place(*timestamp).and_then(|at| self.right.get(at..));
-            stretch.is_some_and(|it| !it.is_empty() && it.iter().zip(samples).all(|(there, heard)| there == heard))
+            let Some(at) = place(*timestamp) else { return false };
+            match self.right.get(at..) {
+                Some(stretch) => stretch.iter().zip(samples).all(|(there, heard)| there == heard),
+                None => at < self.right.len() + FRAME,
+            }
         };
         packets.len() - packets.iter().filter(there).count()
     }
