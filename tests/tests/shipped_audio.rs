@@ -8,8 +8,9 @@ const TWENTY_MS: usize = RATE / 50;
 
 #[test]
 fn prompts_are_at_a_speakers_level_with_no_click_and_no_long_pause() {
-    let prompts = clips("prompts");
+    let mut prompts = clips("prompts");
     assert!(prompts.len() >= 5, "{}", prompts.len());
+    prompts.extend(clips("prompts/said"));
     for (name, samples) in prompts {
         let level = level(&samples);
         assert!((-22.0..=-19.0).contains(&level), "{name}: {level:.1} dBov");
@@ -49,10 +50,19 @@ fn what_the_shipped_rules_play_is_shipped_and_all_of_it_is_small() {
         .map(|(name, _)| name)
         .chain(clips("music").into_iter().map(|(name, _)| format!("music/{name}")))
         .collect();
+    let said: BTreeSet<String> = clips("prompts/said").into_iter().map(|(name, _)| name).collect();
+    for needed in
+        ["unknown-transaction", "card-stolen", "billing-dispute", "angry", "frustrated", "see-your-screen", "press-1"]
+    {
+        assert!(said.contains(needed), "said/{needed} is not shipped");
+    }
+    for digit in 0..=9 {
+        assert!(shipped.contains(&format!("digit-{digit}")), "digit-{digit} is not shipped");
+    }
     for needed in ["please-hold", "incoming-handoff", "we-are-closed", "ai-lost", "music/default"] {
         assert!(shipped.contains(needed), "{needed} is not shipped");
     }
-    let bytes: u64 = ["prompts", "music"].iter().map(|folder| size(folder)).sum();
+    let bytes: u64 = ["prompts", "prompts/said", "music"].iter().map(|folder| size(folder)).sum();
     assert!(bytes <= 3 << 20, "{bytes} bytes of audio");
 }
 

@@ -3,7 +3,11 @@
 
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 /// Everything `calls` needs to know of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -521,6 +525,8 @@ pub struct Media {
     pub srtp_suites: Vec<sdp::CryptoSuite>,
     /// Whether RTP and RTCP may share a port.
     pub rtcp_mux: bool,
+    /// The clips that can be played, by name.
+    pub clips: Arc<BTreeSet<String>>,
     /// Whether a leg may go over to another call: all ports live on one worker.
     pub joinable: bool,
 }
@@ -541,6 +547,7 @@ impl Default for Media {
             srtp: sdp::Srtp::Off,
             srtp_suites: sdp::CryptoSuite::ALL.to_vec(),
             rtcp_mux: false,
+            clips: Arc::default(),
             joinable: true,
         }
     }

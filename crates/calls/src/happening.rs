@@ -85,7 +85,17 @@ pub enum Happening {
     AgentAnswered { transfer: TransferId, attempt: u32, target: String },
     /// They alone hear what it is about.
     #[serde(rename = "whisper.started")]
-    WhisperStarted { transfer: TransferId, attempt: u32, prompt: String },
+    WhisperStarted {
+        transfer: TransferId,
+        attempt: u32,
+        by: WhisperedBy,
+        /// Clips, in the order of their being said.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        said: Vec<String>,
+        /// What the AI is to do: it hears the human alone, and they it, until it posts `ready`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<String>,
+    },
     /// They took the call.
     #[serde(rename = "agent.accepted")]
     AgentAccepted { transfer: TransferId, attempt: u32, target: String, by: AcceptedBy },
@@ -199,6 +209,18 @@ pub enum Happening {
     /// The end.
     #[serde(rename = "call.ended")]
     CallEnded { cause: EndCause, by: String, sip_code: Option<u16>, duration_ms: u64 },
+}
+
+/// Who whispers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhisperedBy {
+    /// A prompt.
+    Prompt,
+    /// Recorded words that tell what is known.
+    Context,
+    /// The AI.
+    Ai,
 }
 
 impl Happening {

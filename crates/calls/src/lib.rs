@@ -31,6 +31,7 @@ mod problem;
 mod record;
 mod redirect;
 mod relay;
+mod spoken;
 mod step;
 mod story;
 mod transfer;
@@ -52,7 +53,7 @@ pub use config::{
 };
 pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, Presence};
-pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome};
+pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome, WhisperedBy};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId, VoicemailId};
 pub use outputs::{Gauges, Input, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded};

@@ -92,6 +92,8 @@ pub(crate) enum Part {
     Ai,
     /// A human who has answered and does not have the caller yet, and what is whispered to them.
     Candidate(Option<Playing>),
+    /// A human who is told by the AI what it is about.
+    Briefed,
     /// The human who has the caller.
     Human,
     /// Somebody who watches over the call, and who is to hear them.
@@ -105,7 +107,7 @@ impl Part {
         match self {
             Self::Caller => Party::Caller,
             Self::Ai => Party::Ai,
-            Self::Candidate(_) | Self::Human => Party::Human,
+            Self::Candidate(_) | Self::Briefed | Self::Human => Party::Human,
             Self::Supervisor(_) => Party::Supervisor,
         }
     }
@@ -119,6 +121,7 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
     let caller = seats.iter().find(|seat| seat.part == Part::Caller);
     let ai = seats.iter().find(|seat| seat.part == Part::Ai);
     let human = seats.iter().find(|seat| seat.part == Part::Human);
+    let briefed = seats.iter().find(|seat| seat.part == Part::Briefed);
     // Supervisors who are to be heard by whoever hears those of this mode.
     let supervisors = |mode: SuperviseMode| {
         seats.iter().filter(move |seat| matches!(seat.part, Part::Supervisor(its) if its >= mode))
@@ -140,7 +143,10 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
                 human => voices(human.into_iter().chain(barging())),
             },
             (Part::Ai, Scene::WithAi) => voices(caller),
+            (Part::Ai, Scene::Waiting(_)) => voices(briefed),
             (Part::Ai, _) => Hears::Silence,
+            (Part::Briefed, Scene::Waiting(_)) => voices(ai),
+            (Part::Briefed, _) => Hears::Silence,
             (Part::Candidate(Some(whisper)), _) => Hears::Playing(whisper.clone()),
             (Part::Candidate(None), _) => Hears::Silence,
             (Part::Human, Scene::WithHuman { .. }) => {
@@ -225,7 +231,7 @@ mod tests {
     /// The design's table, section 5, row by row: state, seats, and what each of them hears in the order of the seats.
     #[test]
     fn the_table_of_who_hears_what() {
-        use Part::{Ai, Caller, Candidate, Human, Supervisor};
+        use Part::{Ai, Briefed, Caller, Candidate, Human, Supervisor};
         use SuperviseMode::{Barge, Listen, Whisper};
         let waiting = || Scene::Waiting(music());
         let with_human = || Scene::WithHuman { held: music() };
@@ -249,6 +255,11 @@ mod tests {
             ("waiting, warm",                           waiting(),         vec![c(), a()],                     &["hold music", "nothing"]),
             ("waiting, cold",                           waiting(),         vec![c()],                          &["hold music"]),
             ("whisper by prompt",                       waiting(),         vec![c(), a(), told()],             &["hold music", "nothing", "whisper"]),
+            ("whisper by AI",                           waiting(),         vec![c(), a(), seat(HUMAN, Briefed)],  &["hold music", "human", "AI"]),
+            ("whisper by AI, another human told",       waiting(),         vec![c(), a(), seat(HUMAN, Briefed), other()], &["hold music", "human", "AI", "whisper"]),
+            ("whisper by AI, which has not finished with the caller", Scene::LastWords, vec![c(), a(), seat(HUMAN, Briefed)], &["AI", "nothing", "nothing"]),
+            ("whisper by AI, the human holds us",       waiting(),         vec![c(), a(), holding(HUMAN, Briefed)], &["hold music", "nothing", "-"]),
+            ("whisper by an AI that is gone",           waiting(),         vec![c(), seat(HUMAN, Briefed)],    &["hold music", "nothing"]),
             ("two humans told at once",                 waiting(),         vec![c(), a(), told(), other()],    &["hold music", "nothing", "whisper", "whisper"]),
             ("human told, has yet to accept",           waiting(),         vec![c(), a(), untold()],           &["hold music", "nothing", "nothing"]),
             ("with human",                              with_human(),      vec![c(), seat(HUMAN, Human)],      &["human", "caller"]),
@@ -308,7 +319,12 @@ mod tests {
             ];
             for scene in &scenes {
                 for set in 0..32_u32 {
-                    for held in 0..32_u32 {
+                    for held in 0..64_u32 {
+                        // The fourth is told by a prompt, or by the AI.
+                        let mut parts = parts.clone();
+                        if held & 32 != 0 {
+                            parts[3].1 = Part::Briefed;
+                        }
                         let seats: Vec<_> = (0..5)
                             .filter(|i| set >> i & 1 == 1)
                             .map(|i| Seat { port: parts[i].0, part: parts[i].1.clone(), holds: held >> i & 1 == 1 })
@@ -337,6 +353,7 @@ mod tests {
                     Part::Supervisor(SuperviseMode::Listen) => panic!("nobody hears a supervisor who listens"),
                     Part::Supervisor(SuperviseMode::Whisper) => assert!(heard_by(Party::Human), "only the human"),
                     Part::Supervisor(SuperviseMode::Barge) => assert!(!heard_by(Party::Ai), "never the AI"),
+                    Part::Briefed => assert!(heard_by(Party::Ai), "only the AI hears whom it tells"),
                     _ => {}
                 }
             }
@@ -345,7 +362,10 @@ mod tests {
                 Party::Caller => {
                     assert!(!matches!(hears, Hears::Playing(p) if p.number == 2), "a caller never hears a whisper");
                 }
-                Party::Human => assert!(!heard.contains(&AI), "no human hears the AI in this table"),
+                Party::Human => {
+                    let told = seat.part == Part::Briefed && matches!(scene, Scene::Waiting(_));
+                    assert!(told || !heard.contains(&AI), "no human hears the AI but whom it tells");
+                }
                 Party::Supervisor => assert!(!matches!(hears, Hears::Playing(_) | Hears::Ringback), "no music either"),
             }
             assert_eq!(seat.holds, *hears == Hears::Nothing);

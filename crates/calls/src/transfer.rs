@@ -58,6 +58,9 @@ pub(crate) struct Transfer {
     /// Whether dialling of the first destination has begun.
     dialling: bool,
     referring: Referring,
+    /// An AI is there that could whisper.
+    #[serde(default)]
+    ai: bool,
     /// For the players of this transfer.
     player: u32,
     began: Monotonic,
@@ -101,6 +104,9 @@ struct Attempt {
     agent: Option<Arc<str>>,
     /// Trunks tried so far.
     tries: u32,
+    /// What is known of the caller, in clips, where that is whispered.
+    #[serde(default)]
+    said: Vec<Arc<str>>,
     whisper: Option<Whisper>,
 }
 
@@ -173,6 +179,7 @@ impl Transfer {
             last: None,
             dialling: false,
             referring: Referring::default(),
+            ai,
             player,
             began: step.now.monotonic,
             spec,
@@ -228,16 +235,26 @@ impl Transfer {
         acts
     }
 
-    /// The AI posted `ready`.
+    /// The AI posted `ready`: it has said its last words, or told the human what they should know.
     pub(crate) fn ai_ready(&mut self, step: &mut Step<'_>) -> Acts {
         let mut acts = Acts::new();
-        if matches!(self.side, Side::LastWords { .. }) && self.first.start == Start::OnReady {
-            self.caller_waits(step, &mut acts);
+        match self.side {
+            Side::LastWords { .. } if self.first.start == Start::OnReady => self.caller_waits(step, &mut acts),
+            Side::LastWords { .. } => {}
+            Side::Waiting { .. } => self.all_briefed(step, &mut acts),
         }
         acts
     }
 
-    /// The AI's leg is gone, or `drain_max` is over: the transfer goes on without its voice.
+    /// The AI's leg is gone: the transfer goes on without its voice.
+    pub(crate) fn ai_gone(&mut self, step: &mut Step<'_>) -> Acts {
+        self.ai = false;
+        let mut acts = self.last_words_over(step);
+        self.all_briefed(step, &mut acts);
+        acts
+    }
+
+    /// `drain_max` is over.
     pub(crate) fn last_words_over(&mut self, step: &mut Step<'_>) -> Acts {
         let mut acts = Acts::new();
         if matches!(self.side, Side::LastWords { .. }) {
@@ -256,11 +273,17 @@ impl Transfer {
         self.side = Side::Waiting { announced };
         self.record.waiting = Some(step.time());
         self.restate();
-        acts.push(Act::CallerWaits { release: self.spec.release_ai == ReleaseAi::AtOnce });
+        let release = self.spec.release_ai == ReleaseAi::AtOnce;
+        self.ai &= !release;
+        acts.push(Act::CallerWaits { release });
         match self.won {
             Some(leg) => acts.push(Act::Bridge { leg }),
             None if !self.dialling => self.reach(step, acts),
             None => {}
+        }
+        match release {
+            true => self.all_briefed(step, acts),
+            false => self.briefing_begins(step),
         }
     }
 

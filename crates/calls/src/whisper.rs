@@ -12,20 +12,23 @@ use signaling::LegId;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// A prompt that does not report its end by then has ended.
-const LONGEST_PROMPT: Duration = Duration::from_secs(60);
+/// A whisper that has not ended by then has ended.
+const LONGEST_WHISPER: Duration = Duration::from_secs(60);
 
 /// Telling one human, and waiting for their yes.
 ///
 /// ```text
-///            prompt                 prompt over, accept asked
+///            clips                  clips over, accept asked
 ///  answered ────────> Telling ─────────────────────────────────> Deciding ──digit, screen──> accepted
 ///     │                  │ ╲──digit, screen──> accepted             │
-///     │ no prompt,       │ prompt over, nothing asked               │ within
-///     │ nothing asked    └──────> accepted                          └─────> not accepted
+///     │                  │ clips over, nothing asked                │ within
+///     │                  └──────> accepted                          └─────> not accepted
+///     │ by the AI
+///     ├────────> Briefed ──the AI is ready or gone: as when clips are over; digit, screen──> accepted
+///     │ nothing to tell, nothing asked
 ///     └─────> accepted
 /// ```
-/// The timer is [`Timer::Whisper`]: the guard of a prompt in `Telling`, `within` in `Deciding`.
+/// The timer is [`Timer::Whisper`]: the guard in `Telling` and `Briefed`, `within` in `Deciding`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Whisper {
     accept: Option<Accept>,
@@ -34,9 +37,20 @@ pub(crate) struct Whisper {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
-    Telling { prompt: Arc<str>, number: u32 },
+    Telling { clips: SmallVec<[Arc<str>; 2]>, number: u32 },
+    Briefed,
     Deciding,
     Over,
+}
+
+/// How a human is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tell {
+    Nothing,
+    /// By these clips, one after the other.
+    Clips(SmallVec<[Arc<str>; 2]>),
+    /// By the AI.
+    Ai,
 }
 
 /// What a step of it came to.
@@ -51,28 +65,38 @@ pub(crate) enum Verdict {
 }
 
 impl Whisper {
-    /// The human of `leg` has answered; `number` is for the player of the prompt.
+    /// The human of `leg` has answered; `number` is for the player of the clips.
     pub(crate) fn begin(
         step: &mut Step<'_>,
         leg: LegId,
-        prompt: Option<Arc<str>>,
+        tell: Tell,
         accept: Option<Accept>,
         number: u32,
     ) -> (Self, Verdict) {
-        match prompt {
-            Some(prompt) => {
-                step.arm(Timer::Whisper(leg), LONGEST_PROMPT);
-                (Self { accept, state: State::Telling { prompt, number } }, Verdict::Pending)
-            }
-            None => {
+        let state = match tell {
+            Tell::Clips(clips) => State::Telling { clips, number },
+            Tell::Ai => State::Briefed,
+            Tell::Nothing => {
                 let mut whisper = Self { accept, state: State::Over };
                 let verdict = whisper.told(step, leg);
-                (whisper, verdict)
+                return (whisper, verdict);
             }
-        }
+        };
+        step.arm(Timer::Whisper(leg), LONGEST_WHISPER);
+        (Self { accept, state }, Verdict::Pending)
     }
 
-    /// The prompt has been played.
+    /// Whether the AI tells this human.
+    pub(crate) fn is_briefed(&self) -> bool {
+        self.state == State::Briefed
+    }
+
+    /// The AI has told them, or is gone.
+    pub(crate) fn briefed(&mut self, step: &mut Step<'_>, leg: LegId) -> Verdict {
+        if self.is_briefed() { self.told(step, leg) } else { Verdict::Pending }
+    }
+
+    /// The clips have been played.
     pub(crate) fn play_done(&mut self, step: &mut Step<'_>, leg: LegId, number: u32) -> Verdict {
         match &self.state {
             State::Telling { number: playing, .. } if *playing == number => self.told(step, leg),
@@ -108,7 +132,7 @@ impl Whisper {
     /// [`Timer::Whisper`] is due.
     pub(crate) fn timeout(&mut self, step: &mut Step<'_>, leg: LegId) -> Verdict {
         match self.state {
-            State::Telling { .. } => self.told(step, leg),
+            State::Telling { .. } | State::Briefed => self.told(step, leg),
             State::Deciding => self.over(step, leg, Verdict::NotAccepted),
             State::Over => Verdict::Pending,
         }
@@ -123,8 +147,8 @@ impl Whisper {
     /// What the human hears now.
     pub(crate) fn hears(&self) -> Option<Playing> {
         match &self.state {
-            State::Telling { prompt, number } => {
-                Some(Playing { number: *number, first: SmallVec::from_iter([Arc::clone(prompt)]), then: Then::Silence })
+            State::Telling { clips, number } => {
+                Some(Playing { number: *number, first: clips.clone(), then: Then::Silence })
             }
             _ => None,
         }

@@ -24,6 +24,7 @@ mod ruleset;
 mod test_run;
 mod text;
 mod transfer;
+mod whisper;
 mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};

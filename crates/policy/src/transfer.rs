@@ -1,6 +1,7 @@
 //! What a transfer is told: where to, how, what everybody hears meanwhile, and what follows a failure.
 
 use crate::duration;
+pub use crate::whisper::Whisper;
 use core::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -120,17 +121,6 @@ impl Default for CallerHears {
     fn default() -> Self {
         Self { say: None, say_if: SayIf::default(), then: default_hold() }
     }
-}
-
-/// What the human alone hears before the bridge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Whisper {
-    /// Nothing.
-    #[default]
-    None,
-    /// A prompt by name.
-    Prompt(Arc<str>),
 }
 
 /// How the human says yes before the bridge.

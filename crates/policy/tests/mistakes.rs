@@ -139,8 +139,9 @@ const MISTAKES: &[(&str, &str)] = &[
         "not built: recording",
         "…\nrules:\n  - id: card\n    when: { intent: pay_by_card }\n    recording: { pause: 3m }\n",
     ),
-    ("not built: a whisper by the AI", "…\ndefaults:\n  transfer:\n    whisper: { ai: brief }\n"),
-    ("not built: a whisper of the context", "…\ndefaults:\n  transfer:\n    whisper: { context: [intent] }\n"),
+    ("a whisper by the AI and by a prompt", "…\ndefaults:\n  transfer:\n    whisper: { ai: brief, prompt: hello }\n"),
+    ("a whisper of nothing", "…\ndefaults:\n  transfer:\n    whisper: { context: [] }\n"),
+    ("not built: a whisper by the caller's own words", "…\ndefaults:\n  transfer:\n    whisper: { clip: 5s }\n"),
     (
         "too high a priority",
         "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    transfer: { to: desk, priority: 1001 }\n",

@@ -157,9 +157,9 @@ fn what_is_wrong_in_a_request_is_told_with_its_field() {
             "unknown destination `plian`, did you mean `plain`?",
         ),
         (
-            json!({"to": "plain", "whisper": {"ai": "brief"}}),
-            "whisper.ai",
-            "a whisper by the AI is not built yet, remove it for now",
+            json!({"to": "plain", "whisper": {"clip": "5s"}}),
+            "whisper.clip",
+            "a whisper by the caller's own words is not built yet, remove it for now",
         ),
     ] {
         let error = rules.transfer_request(&body).unwrap_err();

@@ -201,7 +201,7 @@ impl Call {
                 let next = "the transfer goes on".to_owned();
                 step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
             }
-            return self.with_transfer(step, |transfer, step| transfer.last_words_over(step));
+            return self.with_transfer(step, |transfer, step| transfer.ai_gone(step));
         }
         self.ai_lost(step, loss, sip_code);
     }

@@ -74,7 +74,13 @@ impl Call {
             Party::Ai => (self.ai == Some(leg.id)).then_some(Part::Ai),
             Party::Human if self.human == Some(leg.id) => Some(Part::Human),
             Party::Human if self.parked == Some(leg.id) => Some(Part::Candidate(None)),
-            Party::Human => self.transfer.as_ref()?.candidate(leg.id).map(Part::Candidate),
+            Party::Human => {
+                let transfer = self.transfer.as_ref()?;
+                match transfer.briefs(leg.id) {
+                    true => Some(Part::Briefed),
+                    false => transfer.candidate(leg.id).map(Part::Candidate),
+                }
+            }
             Party::Supervisor => self.supervisors.mode_of(leg.id).map(Part::Supervisor),
         };
         let seat = |leg: &Leg| {

@@ -6,6 +6,7 @@ use crate::{
     dial::{self, Route, Sees},
     headers,
     leg::{Leg, Order},
+    spoken,
     step::{Step, Timer},
     transfer::{Act, Acts, Transfer},
 };
@@ -174,6 +175,12 @@ impl Call {
             }
         };
         let context = self.facts.learned();
+        if let policy::Whisper::Context { keys, .. } = &spec.whisper {
+            let clips = spoken::clips(&context, keys, &step.config.media.clips);
+            if let Some(transfer) = &mut self.transfer {
+                transfer.will_say(leg, clips);
+            }
+        }
         // The whole context is on the agent's screen before the INVITE leaves.
         let (dialled, target_text) = (target, target.to_string());
         let agent = self.transfer.as_ref().and_then(|transfer| transfer.agent(leg));

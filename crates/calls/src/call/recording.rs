@@ -243,6 +243,10 @@ fn wanted(
                 sent = Some(whisper_channel);
                 heard.push((whisper_channel, name(*port)));
             }
+            Part::Briefed if config.whisper && matches!(hears, Hears::Leg(_)) => {
+                sent = Some(whisper_channel);
+                heard.push((whisper_channel, name(*port)));
+            }
             // What the caller hears of a supervisor lies where what is played to them does, for nothing is then; what the human
             // alone hears, where whispers do. One at a time: a channel has one source.
             Part::Supervisor(mode) => {

@@ -2,9 +2,9 @@
 
 use super::{Act, Acts, Attempt, Side, Transfer};
 use crate::{
-    AttemptRecord, Happening, TransferState,
+    AttemptRecord, Happening, TransferState, WhisperedBy, spoken,
     step::{Step, Timer},
-    whisper::{self, Whisper},
+    whisper::{self, Tell, Whisper},
 };
 use policy::{Cause, Mode, Place, Ring};
 use signaling::LegId;
@@ -140,7 +140,15 @@ impl Transfer {
     ) {
         let number = self.next_attempt();
         let name = agent.as_deref().map(str::to_owned);
-        self.attempts.push(Attempt { number, leg, target: Arc::clone(target), agent, tries: 1, whisper: None });
+        self.attempts.push(Attempt {
+            number,
+            leg,
+            target: Arc::clone(target),
+            agent,
+            tries: 1,
+            said: Vec::new(),
+            whisper: None,
+        });
         self.note_attempt(step, number, target, name, format!("human-{number}"));
         step.arm(Timer::Ring(leg), self.spec.ring_timeout);
         acts.push(Act::Dial { leg, target: Arc::clone(target), phone, attempt: number });
@@ -219,30 +227,92 @@ impl Transfer {
         step.disarm(Timer::Ring(leg));
         step.publish(Happening::AgentAnswered { transfer: self.record.id, attempt: number, target });
         let accept = self.spec.accept.clone();
-        // A cold transfer introduces nobody: its prompt plays only to say which key takes the call.
-        let told = self.spec.mode == Mode::Warm || accept.is_some();
-        let prompt = match &self.spec.whisper {
-            policy::Whisper::Prompt(prompt) if told => Some(Arc::clone(prompt)),
-            _ => None,
-        };
-        if let Some(prompt) = &prompt {
-            let prompt = prompt.to_string();
-            step.publish(Happening::WhisperStarted { transfer: self.record.id, attempt: number, prompt });
-        }
+        let tell = self.tell(step, leg, accept.as_ref());
         if accept.is_none() {
             // Nothing more is asked: the first answer wins, whatever is whispered.
             self.drop_others(step, leg, &mut acts);
         }
-        let (whisper, verdict) = Whisper::begin(step, leg, prompt, accept, self.player + number);
+        let (whisper, verdict) = Whisper::begin(step, leg, tell, accept, self.player + number);
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == leg) {
             attempt.whisper = Some(whisper);
+        }
+        if matches!(self.side, Side::Waiting { .. }) {
+            self.briefing_begins(step);
         }
         self.restate();
         self.judge(step, leg, verdict, &mut acts);
         acts
     }
 
-    /// A human's prompt is over.
+    /// How the human of `leg` is told what it is about; what is said is published.
+    fn tell(&self, step: &mut Step<'_>, leg: LegId, accept: Option<&policy::Accept>) -> Tell {
+        // A cold transfer introduces nobody: its prompt plays only to say which key takes the call.
+        if self.spec.mode == Mode::Cold && accept.is_none() {
+            return Tell::Nothing;
+        }
+        let Some(attempt) = self.attempts.iter().find(|attempt| attempt.leg == leg) else { return Tell::Nothing };
+        let press = || accept.and_then(|accept| spoken::press(accept.press, &step.config.media.clips));
+        let briefed = |attempt: &Attempt| attempt.whisper.as_ref().is_some_and(Whisper::is_briefed);
+        let (by, clips): (_, SmallVec<[Arc<str>; 2]>) = match &self.spec.whisper {
+            policy::Whisper::None => return Tell::Nothing,
+            policy::Whisper::Prompt(prompt) => (WhisperedBy::Prompt, smallvec![Arc::clone(prompt)]),
+            policy::Whisper::Context { prompt: Some(prompt), .. } => {
+                (WhisperedBy::Context, [prompt].into_iter().chain(&attempt.said).cloned().collect())
+            }
+            policy::Whisper::Context { prompt: None, .. } => {
+                (WhisperedBy::Context, attempt.said.iter().cloned().chain(press()).collect())
+            }
+            // It has one voice: who answers first is told.
+            policy::Whisper::Ai(_) if self.ai && !self.attempts.iter().any(briefed) => return Tell::Ai,
+            policy::Whisper::Ai(_) => (WhisperedBy::Prompt, press().into_iter().collect()),
+        };
+        if clips.is_empty() {
+            return Tell::Nothing;
+        }
+        let said = clips.iter().map(ToString::to_string).collect();
+        let (transfer, attempt) = (self.record.id, attempt.number);
+        step.publish(Happening::WhisperStarted { transfer, attempt, by, said, task: None });
+        Tell::Clips(clips)
+    }
+
+    /// The AI has nobody else to speak to any more: it is told to tell the human who waits for that.
+    pub(super) fn briefing_begins(&self, step: &mut Step<'_>) {
+        let briefed = |attempt: &&Attempt| attempt.whisper.as_ref().is_some_and(Whisper::is_briefed);
+        let policy::Whisper::Ai(task) = &self.spec.whisper else { return };
+        if let Some(attempt) = self.attempts.iter().find(briefed) {
+            step.publish(Happening::WhisperStarted {
+                transfer: self.record.id,
+                attempt: attempt.number,
+                by: WhisperedBy::Ai,
+                said: Vec::new(),
+                task: Some(task.to_string()),
+            });
+        }
+    }
+
+    /// Whoever is told by the AI has been told, or will not be.
+    pub(super) fn all_briefed(&mut self, step: &mut Step<'_>, acts: &mut Acts) {
+        let briefed = |attempt: &&Attempt| attempt.whisper.as_ref().is_some_and(Whisper::is_briefed);
+        if let Some(leg) = self.attempts.iter().find(briefed).map(|attempt| attempt.leg) {
+            acts.extend(self.with_whisper(step, leg, |whisper, step| whisper.briefed(step, leg)));
+        }
+    }
+
+    /// Whether the AI tells the human of `leg` now.
+    pub(crate) fn briefs(&self, leg: LegId) -> bool {
+        let attempt = self.attempts.iter().find(|attempt| attempt.leg == leg);
+        matches!(self.side, Side::Waiting { .. })
+            && attempt.and_then(|attempt| attempt.whisper.as_ref()).is_some_and(Whisper::is_briefed)
+    }
+
+    /// What is known of the caller, for whoever answers `leg`.
+    pub(crate) fn will_say(&mut self, leg: LegId, clips: Vec<Arc<str>>) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == leg) {
+            attempt.said = clips;
+        }
+    }
+
+    /// A human's clips are over.
     pub(crate) fn play_done(&mut self, step: &mut Step<'_>, leg: LegId, number: u32) -> Acts {
         self.with_whisper(step, leg, |whisper, step| whisper.play_done(step, leg, number))
     }

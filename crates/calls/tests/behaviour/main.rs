@@ -25,4 +25,5 @@ mod supervisors;
 mod targets;
 mod trunks;
 mod voicemail;
+mod whispers;
 mod world;

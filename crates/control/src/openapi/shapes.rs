@@ -198,7 +198,7 @@ shapes! {
         mode: Option<String>,
         /// `bridge` or `refer`: who carries a cold transfer out, we or the trunk that brought the call.
         cold_by: Option<String>,
-        /// `"none"`, or `{"prompt": NAME}`: what the human alone hears first.
+        /// `"none"`, `{"prompt": NAME}`, `{"context": [KEY]}` or `{"ai": TASK}`: what the human alone hears first.
         whisper: Option<Value>,
         /// `"none"`, or `{"press": "1", "within": "10s"}`.
         accept: Option<Value>,

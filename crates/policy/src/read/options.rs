@@ -7,6 +7,7 @@ use crate::{
         ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Hold, Mode, OnFailure, ReleaseAi, SayIf, Start, Step,
         TransferOptions, Whisper,
     },
+    whisper::{LONGEST_TASK, MOST_WHISPERED},
 };
 use core::time::Duration;
 use std::sync::Arc;
@@ -74,19 +75,42 @@ impl Reader<'_> {
             return Some(Whisper::None);
         }
         if node.as_scalar().is_some() {
-            node.wrong(problems, "`{ prompt: NAME }` or `none`", None);
+            node.wrong(problems, "`{ prompt: NAME }`, `{ context: [KEY, ...] }`, `{ ai: brief }` or `none`", None);
             return None;
         }
         let mut fields = Fields::new(node, "key", problems)?;
-        for (key, what) in [("context", "a whisper of the context"), ("ai", "a whisper by the AI")] {
-            if let Some((at, _)) = fields.take_entry(key) {
-                problems.later(at.span, what);
-                return None;
-            }
+        if let Some((at, _)) = fields.take_entry("clip") {
+            problems.later(at.span, "a whisper by the caller's own words");
+            return None;
         }
-        let prompt = fields.need("prompt", problems).and_then(|it| self.prompt(it, problems));
+        let keys = fields.take("context", problems).map(|it| context_keys(it, problems));
+        let whisper = match fields.take("ai", problems) {
+            Some(ai) => {
+                if keys.is_some() || fields.has("prompt") {
+                    problems.error_with(ai.span, "either the AI whispers, or prompts do", "leave one of them away");
+                }
+                fields.take("prompt", problems);
+                ai.text(problems, LONGEST_TASK).map(|task| Whisper::Ai(task.into()))
+            }
+            None => match keys {
+                Some(keys) => {
+                    let prompt = fields.take("prompt", problems).and_then(|it| self.prompt(it, problems));
+                    if keys.is_empty() || keys.len() > MOST_WHISPERED {
+                        problems.error(
+                            node.span,
+                            format!("`context` tells 1 to {MOST_WHISPERED} keys, found {}", keys.len()),
+                        );
+                    }
+                    Some(Whisper::Context { keys, prompt })
+                }
+                None => {
+                    let prompt = fields.need("prompt", problems).and_then(|it| self.prompt(it, problems));
+                    prompt.map(Whisper::Prompt)
+                }
+            },
+        };
         fields.finish(problems);
-        prompt.map(Whisper::Prompt)
+        whisper
     }
 
     pub(super) fn on_failure(&mut self, node: &Node, problems: &mut Problems) -> Option<OnFailure> {

@@ -20,14 +20,17 @@ const SHIPPED_HUMANS: &str = "127.0.0.1:5090";
 /// Where they live here.
 pub(super) const HUMANS: u16 = 5091;
 /// What the fraud specialist is told.
-pub(super) const WHISPER: &[&str] = &["prompts/incoming-handoff.wav"];
+pub(super) const WHISPER: &[&str] = &["prompts/said/unknown-transaction.wav", "prompts/said/angry.wav"];
 
 /// The shipped files, so that the demonstration runs from anywhere.
-const SHIPPED: [(&str, &[u8]); 5] = [
+const SHIPPED: [(&str, &[u8]); 8] = [
     ("tandem.yaml", include_bytes!("../../../../etc/tandem.yaml")),
     ("rules.yaml", include_bytes!("../../../../etc/rules.yaml")),
     ("prompts/please-hold.wav", include_bytes!("../../../../etc/prompts/please-hold.wav")),
     ("prompts/incoming-handoff.wav", include_bytes!("../../../../etc/prompts/incoming-handoff.wav")),
+    ("prompts/said/unknown-transaction.wav", include_bytes!("../../../../etc/prompts/said/unknown-transaction.wav")),
+    ("prompts/said/angry.wav", include_bytes!("../../../../etc/prompts/said/angry.wav")),
+    ("prompts/said/press-1.wav", include_bytes!("../../../../etc/prompts/said/press-1.wav")),
     ("music/default.wav", include_bytes!("../../../../etc/music/default.wav")),
 ];
 

@@ -174,7 +174,7 @@ impl Turning {
         epoll.add(parts.inbox.bell().as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, INBOX))?;
         let relay = Relay::start(configuration, &parts.inbox, chance(), parts.taps)?;
         let now = clock::io::now();
-        let calls_config = Arc::new(wiring::calls(configuration, sockets.listeners()));
+        let calls_config = Arc::new(wiring::calls(configuration, sockets.listeners(), relay.clips()));
         Ok(Self {
             signaling: signaling::Core::new(wiring::signaling(configuration, sockets.listeners()), chance(), now),
             calls: calls::Core::new(calls_config, parts.rules, chance(), now).with_secret(secret()?),

@@ -10,6 +10,7 @@ use media_relay::{
 };
 use metrics::Metrics;
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -21,6 +22,7 @@ pub(crate) struct Relay {
     gauges: Gauges,
     external: Option<IpAddr>,
     overloaded: u64,
+    clips: Arc<BTreeSet<String>>,
 }
 
 impl Relay {
@@ -38,6 +40,11 @@ impl Relay {
         library.set_ringback(media_relay::Clip::ringback(&media.ringback));
         read_clips(&mut library, &media.prompts, "");
         read_clips(&mut library, &media.music, "music/");
+        let said = media.prompts.join("said");
+        if said.is_dir() {
+            read_clips(&mut library, &said, "said/");
+        }
+        let clips = Arc::new(library.names().map(str::to_owned).collect());
         let config = Config {
             address: media.address,
             ports: media.ports.0..=media.ports.1,
@@ -48,7 +55,12 @@ impl Relay {
             taps,
         };
         let relay = media_relay::io::Relay::start(config, inbox.bell()).context("cannot start the audio workers")?;
-        Ok(Self { gauges: relay.gauges(), relay, external: media.external_address, overloaded: 0 })
+        Ok(Self { gauges: relay.gauges(), relay, external: media.external_address, overloaded: 0, clips })
+    }
+
+    /// The names of what can be played.
+    pub(crate) fn clips(&self) -> &Arc<BTreeSet<String>> {
+        &self.clips
     }
 
     /// Opens a port of a call; its sockets are bound when this returns.

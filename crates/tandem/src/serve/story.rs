@@ -39,7 +39,8 @@ pub(crate) fn tell(event: &PublicEvent) {
             info!(%call, attempt, target, sip_code, "human rings");
         }
         Happening::AgentAnswered { attempt, target, .. } => info!(%call, attempt, target, "human answered"),
-        Happening::WhisperStarted { attempt, prompt, .. } => info!(%call, attempt, "human hears {prompt}"),
+        Happening::WhisperStarted { attempt, task: Some(_), .. } => info!(%call, attempt, "human hears the AI"),
+        Happening::WhisperStarted { attempt, said, .. } => info!(%call, attempt, "human hears {}", said.join(", ")),
         Happening::AgentAccepted { attempt, by, .. } => info!(%call, attempt, "human accepted by {}", word(by)),
         Happening::TransferBridged { transfer, destination, waited_ms, .. } => {
             info!(%call, %transfer, waited_ms, "caller <-> human {destination}");

@@ -2,7 +2,7 @@
 
 use super::sockets::Plan;
 use crate::config::{self, AfterHuman, Auth, CallerId, Configuration, Host, Refuge, Strangers};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 /// What is bound, and what peers are told of it.
 pub(crate) fn sockets(
@@ -138,7 +138,11 @@ fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> c
 /// How long a human's phone waits for readers of `/v1/events`, where the transfer does not say: a healthy one takes less than one.
 const CONTEXT_WAIT: Duration = Duration::from_millis(50);
 
-pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Listener]) -> calls::Config {
+pub(crate) fn calls(
+    configuration: &Configuration,
+    listeners: &[signaling::Listener],
+    clips: &Arc<BTreeSet<String>>,
+) -> calls::Config {
     let media = &configuration.media;
     calls::Config {
         listeners: listeners.to_vec(),
@@ -158,6 +162,7 @@ pub(crate) fn calls(configuration: &Configuration, listeners: &[signaling::Liste
             dead_before_first: media.dead_before_first,
             dead_after: media.dead_after,
             dead_on_hold: media.dead_on_hold,
+            clips: Arc::clone(clips),
             // A leg goes over to another call on the worker it lives on.
             joinable: media.workers == 1,
             ..calls::Media::default()

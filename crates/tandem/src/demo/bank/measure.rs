@@ -314,16 +314,23 @@ fn music_begins(heard: &[Received], scene: &Scene, after: Option<Duration>) -> a
 
 /// Whether the human alone heard the whisper; how much of it was at the human, the caller and the AI.
 fn whisper(scene: &Scene, bridge: Duration) -> (bool, [f64; 3]) {
-    // A second of it, from where it is spoken on.
-    let begins = scene.whisper.iter().position(|sample| sample.unsigned_abs() > 500).unwrap_or(0);
-    let probe = &scene.whisper[begins..(begins + RATE as usize).min(scene.whisper.len())];
+    // The best part of a second of each word, from where it is spoken on.
+    let probes = scene.whisper.iter().map(|word| {
+        let begins = word.iter().position(|sample| sample.unsigned_abs() > 500).unwrap_or(0);
+        &word[begins..(begins + RATE as usize * 4 / 5).min(word.len())]
+    });
+    let probes: Vec<&[i16]> = probes.collect();
     let until = bridge + Duration::from_secs(1);
     let meanwhile = |packets: &[Received]| {
         let heard = packets.iter().filter(|packet| packet.at >= scene.answered - Duration::from_millis(100));
         let heard: Vec<Received> = heard.filter(|packet| packet.at <= until).cloned().collect();
-        find_clip(&audio(&heard, 30), probe).correlation
+        let heard = audio(&heard, 30);
+        probes.iter().map(|probe| find_clip(&heard, probe).correlation).collect::<Vec<_>>()
     };
-    let found = [meanwhile(&scene.human), meanwhile(&scene.caller), meanwhile(&scene.ai)];
+    // At the specialist the word that is heard least counts, elsewhere the one that is heard most.
+    let least = |all: Vec<f64>| all.into_iter().fold(1.0, f64::min);
+    let most = |all: Vec<f64>| all.into_iter().fold(0.0, f64::max);
+    let found = [least(meanwhile(&scene.human)), most(meanwhile(&scene.caller)), most(meanwhile(&scene.ai))];
     (found[0] > HEARD && found[1] < NOT_HEARD && found[2] < NOT_HEARD, found)
 }
 

@@ -28,7 +28,7 @@ const HUMAN_SAYS: Signal = Signal::Noise(33);
 /// How long the caller and whoever has them talk.
 const TALK: Duration = Duration::from_millis(1_500);
 /// How long the specialist listens to the whisper before they press 1.
-const LISTENS: Duration = Duration::from_millis(1_700);
+const LISTENS: Duration = Duration::from_millis(4_000);
 
 /// What the parties kept.
 pub(super) struct Scene {
@@ -52,8 +52,8 @@ pub(super) struct Scene {
     hung_up: Duration,
     reinvites: u32,
     recording: sound::Recording,
-    /// What the human alone was to hear.
-    whisper: Vec<i16>,
+    /// What the human alone was to hear, word by word.
+    whisper: Vec<Vec<i16>>,
     /// What the daemon measured itself.
     daemon_silence_ms: Option<f64>,
     metric_silence_ms: Option<f64>,
@@ -193,7 +193,7 @@ async fn perform(
         hung_up,
         reinvites,
         recording,
-        whisper: sound::clips(stage::WHISPER)?,
+        whisper: stage::WHISPER.iter().map(|word| sound::clips(&[*word])).collect::<anyhow::Result<_>>()?,
         daemon_silence_ms: measured["data"]["handoff_silence_ms"].as_f64(),
         metric_silence_ms: metrics.body.as_str().and_then(silence_of),
     })
