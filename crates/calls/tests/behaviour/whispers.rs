@@ -16,6 +16,7 @@ fn whispering(whisper: Whisper, to: &str) -> (World, signaling::LegId) {
     world.event(json!({ "type": "intent", "name": "billing_dispute", "confidence": 0.9 }));
     world.event(json!({ "type": "sentiment", "score": -0.4, "label": "angry" }));
     world.transfer_as(TransferBody { whisper: Some(whisper), ..TransferBody::to(to) }).unwrap();
+    world.ms(500);
     let human = world.dialled(if to == "closer" { "tel:" } else { "100@" });
     (world, human)
 }

@@ -4,6 +4,7 @@ use super::{Said, Scene, sound};
 use crate::cli::Colour;
 use parties::{
     analysis::{Received, audio, continuity, correlation, find, find_clip, level_dbov, longest_silence},
+    io::Traced,
     signal::RATE,
 };
 use serde_json::{Map, Value, json};
@@ -60,10 +61,9 @@ impl Measured {
                 > human_heard * 9
                 && human_heard > 0
         };
-        let spoken = span(heard);
         let recorded = scene.recording.right.len() as f64 * 1_000.0 / f64::from(RATE);
-        let drift = (recorded - spoken).abs();
         let before_goodbye: Vec<Received> = heard.iter().filter(|packet| packet.at < scene.hung_up).cloned().collect();
+        let drift = (recorded - lasted(scene, &before_goodbye)).abs();
         let missing =
             scene.recording.missing(&before_goodbye) + scene.recording.unsaid(scene.caller_said, scene.hung_up);
         let off_timeline = (recorded - scene.recording.duration_ms as f64).abs();
@@ -334,12 +334,20 @@ fn whisper(scene: &Scene, bridge: Duration) -> (bool, [f64; 3]) {
     (found[0] > HEARD && found[1] < NOT_HEARD && found[2] < NOT_HEARD, found)
 }
 
-/// How much audio the timestamps of what was received stand for, in milliseconds.
-fn span(packets: &[Received]) -> f64 {
-    let audio: Vec<&Received> = packets.iter().filter(|packet| packet.law().is_some()).collect();
-    let (Some(first), Some(last)) = (audio.first(), audio.last()) else { return 0.0 };
-    let samples = last.timestamp.wrapping_sub(first.timestamp) as usize + last.payload.len();
-    samples as f64 * 1_000.0 / f64::from(RATE)
+/// How long a recording of the call should be by what the caller received, in milliseconds: from the 200 to the first packet by the
+/// clock, from there by the timestamps to the end of the last packet, and on to the BYE by the clock.
+fn lasted(scene: &Scene, packets: &[Received]) -> f64 {
+    let is_answer = |traced: &&Traced| {
+        let message = &traced.message;
+        !traced.sent && message.status() == Some(200) && message.cseq().is_some_and(|(_, method)| method == "INVITE")
+    };
+    let answered = scene.ladder.caller.iter().find(is_answer).map(|traced| traced.at);
+    let audio = || packets.iter().filter(|packet| packet.law().is_some());
+    let (Some(answered), Some(first), Some(last)) = (answered, audio().next(), audio().next_back()) else { return 0.0 };
+    let clock = |from: Duration, to: Duration| (to.as_secs_f64() - from.as_secs_f64()) * 1_000.0;
+    let playing = |samples: usize| samples as f64 * 1_000.0 / f64::from(RATE);
+    let spoken = playing(last.timestamp.wrapping_sub(first.timestamp) as usize);
+    clock(answered, first.at) + spoken + clock(last.at, scene.hung_up)
 }
 
 fn is_loud(packet: &Received) -> bool {
