@@ -63,7 +63,7 @@ impl Measured {
         };
         let recorded = scene.recording.right.len() as f64 * 1_000.0 / f64::from(RATE);
         let before_goodbye: Vec<Received> = heard.iter().filter(|packet| packet.at < scene.hung_up).cloned().collect();
-        let drift = (recorded - lasted(scene, &before_goodbye)).abs();
+        let drift = off(scene, &before_goodbye, recorded);
         let missing =
             scene.recording.missing(&before_goodbye) + scene.recording.unsaid(scene.caller_said, scene.hung_up);
         let off_timeline = (recorded - scene.recording.duration_ms as f64).abs();
@@ -208,7 +208,7 @@ impl Measured {
                 "recording against RTP",
                 json!(round(drift)),
                 "ms",
-                "its length, and that of what the caller got",
+                "shorter than what the caller got, or longer than the call",
                 drift <= ms(frame),
             ),
             row(
@@ -334,20 +334,21 @@ fn whisper(scene: &Scene, bridge: Duration) -> (bool, [f64; 3]) {
     (found[0] > HEARD && found[1] < NOT_HEARD && found[2] < NOT_HEARD, found)
 }
 
-/// How long a recording of the call should be by what the caller received, in milliseconds: from the 200 to the first packet by the
-/// clock, from there by the timestamps to the end of the last packet, and on to the BYE by the clock.
-fn lasted(scene: &Scene, packets: &[Received]) -> f64 {
+/// How much shorter the recording is than the audio that the caller received (by its timestamps, up to the last packet), or longer than
+/// the call (by the clock, from the 200 to the BYE), in milliseconds.
+fn off(scene: &Scene, packets: &[Received], recorded: f64) -> f64 {
     let is_answer = |traced: &&Traced| {
         let message = &traced.message;
         !traced.sent && message.status() == Some(200) && message.cseq().is_some_and(|(_, method)| method == "INVITE")
     };
     let answered = scene.ladder.caller.iter().find(is_answer).map(|traced| traced.at);
     let audio = || packets.iter().filter(|packet| packet.law().is_some());
-    let (Some(answered), Some(first), Some(last)) = (answered, audio().next(), audio().next_back()) else { return 0.0 };
-    let clock = |from: Duration, to: Duration| (to.as_secs_f64() - from.as_secs_f64()) * 1_000.0;
-    let playing = |samples: usize| samples as f64 * 1_000.0 / f64::from(RATE);
-    let spoken = playing(last.timestamp.wrapping_sub(first.timestamp) as usize);
-    clock(answered, first.at) + spoken + clock(last.at, scene.hung_up)
+    let (Some(answered), Some(first), Some(last)) = (answered, audio().next(), audio().next_back()) else {
+        return recorded;
+    };
+    let heard = f64::from(last.timestamp.wrapping_sub(first.timestamp)) * 1_000.0 / f64::from(RATE);
+    let call = (scene.hung_up.as_secs_f64() - answered.as_secs_f64()) * 1_000.0;
+    (heard - recorded).max(recorded - call).max(0.0)
 }
 
 fn is_loud(packet: &Received) -> bool {
