@@ -607,6 +607,9 @@ pub struct CallDetail {
     /// Its recording, when it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingRecord>,
+    /// Whether the caller agreed to be recorded, when that was asked or said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_consent: Option<bool>,
     /// The messages the caller left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub voicemails: Vec<crate::VoicemailRecord>,

@@ -79,6 +79,21 @@ pub struct Recording {
     pub whisper: bool,
     /// How long a pause lasts that does not say.
     pub pause: Duration,
+    /// How the caller is asked, before the AI, with [`RecordingWhen::Consent`]; none: the event alone says it.
+    pub consent: Option<ConsentPrompt>,
+}
+
+/// How a caller is asked whether they agree to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentPrompt {
+    /// What they are asked by.
+    pub prompt: Arc<str>,
+    /// The key that agrees.
+    pub yes: Option<char>,
+    /// The key that refuses.
+    pub no: Option<char>,
+    /// How long they may think after the prompt, where there is a key.
+    pub wait: Duration,
 }
 
 impl Default for Recording {
@@ -89,6 +104,7 @@ impl Default for Recording {
             channels: RecordingChannels::default(),
             whisper: false,
             pause: Duration::from_secs(300),
+            consent: None,
         }
     }
 }
@@ -103,6 +119,8 @@ pub enum RecordingWhen {
     Answer,
     /// From the event that says that the caller agrees.
     Consent,
+    /// From where a rule says so.
+    Rule,
 }
 
 /// What goes to which channel of a recording.

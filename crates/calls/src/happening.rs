@@ -167,6 +167,17 @@ pub enum Happening {
     /// The call is recorded from now on.
     #[serde(rename = "recording.started")]
     RecordingStarted { channels: Vec<String> },
+    /// The caller agreed to be recorded, or did not.
+    #[serde(rename = "recording.consent")]
+    RecordingConsent { granted: bool, by: ConsentBy },
+    /// A rule acted on the recording; `not_done` says why nothing came of it.
+    #[serde(rename = "recording.rule")]
+    RecordingRule {
+        rule: String,
+        action: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_done: Option<String>,
+    },
     /// Nothing is kept for so long.
     #[serde(rename = "recording.paused")]
     RecordingPaused { for_ms: u64 },
@@ -265,6 +276,8 @@ impl Happening {
             Self::OneWayAudio { .. } => "leg.one_way_audio",
             Self::AnnouncementStarted { .. } => "announcement.started",
             Self::RecordingStarted { .. } => "recording.started",
+            Self::RecordingConsent { .. } => "recording.consent",
+            Self::RecordingRule { .. } => "recording.rule",
             Self::RecordingPaused { .. } => "recording.paused",
             Self::RecordingResumed {} => "recording.resumed",
             Self::RecordingFailed { .. } => "recording.failed",
@@ -320,6 +333,16 @@ pub enum AiLoss {
     HungUp,
     /// It sent no RTP for its profile's `dead_after`.
     DeadMedia,
+}
+
+/// How a caller said whether they agree to be recorded.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentBy {
+    /// By the event `consent`.
+    Event,
+    /// By a key.
+    Digit,
 }
 
 /// How a human took a call.

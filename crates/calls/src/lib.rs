@@ -48,12 +48,12 @@ pub use api::{
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
-    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, FeatureCode, FeatureCodes, Limits, Mailbox, Media,
-    Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
+    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
+    Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, Presence};
-pub use happening::{AcceptedBy, AiLoss, Happening, PublicEvent, QueueOutcome, WhisperedBy};
+pub use happening::{AcceptedBy, AiLoss, ConsentBy, Happening, PublicEvent, QueueOutcome, WhisperedBy};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId, VoicemailId};
 pub use outputs::{Gauges, Input, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded};

@@ -49,6 +49,8 @@ pub(crate) enum Timer {
     Wait(RequestId),
     /// When a pause of the recording is over.
     RecordingPause,
+    /// When a caller who was asked whether they agree to be recorded has had time to press a key.
+    Consent,
     /// When a mailbox's greeting should have ended long ago, then when a message is as long as it may be.
     Voicemail,
     /// When a caller who leaves a message has been silent long enough.

@@ -169,6 +169,7 @@ impl RuleSet {
                     let value = |(key, given): &(Arc<str>, Given)| (Arc::clone(key), given.value(facts, now));
                     Act::Notify(fields.iter().map(value).collect())
                 }
+                RuleAct::Recording(act) => Act::Recording(*act),
                 RuleAct::Announce(prompt) => Act::Announce(Arc::clone(prompt)),
             };
             answer.actions.push(Action { rule: Arc::clone(&rule.id), act });

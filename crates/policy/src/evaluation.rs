@@ -2,6 +2,7 @@
 
 use crate::{evaluate::Reasons, transfer::TransferSpec};
 use clock::Monotonic;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -58,8 +59,36 @@ pub enum Act {
     Tag(Arc<str>),
     /// Tell whoever listens to the event stream, with these fields.
     Notify(BTreeMap<Arc<str>, Value>),
+    /// Do this with the call's recording.
+    Recording(RecordingAct),
     /// Say this prompt to the caller.
     Announce(Arc<str>),
+}
+
+/// What a rule does with a call's recording.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingAct {
+    /// Record from now on a call that is not recorded by itself.
+    Start,
+    /// Keep nothing for so long; `None`: as configured.
+    Pause(#[serde(with = "crate::duration::as_text::option")] Option<Duration>),
+    /// Keep everything again.
+    Resume,
+    /// End it for good.
+    Stop,
+}
+
+impl RecordingAct {
+    /// As written in a rule.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Pause(_) => "pause",
+            Self::Resume => "resume",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// What decides: the first rule that says one of these ends the evaluation.

@@ -28,7 +28,9 @@ mod whisper;
 mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
-pub use evaluation::{Act, Action, Comparison, Decision, Evaluation, Explanation, Phase, RuleVerdict, Verb, Verdict};
+pub use evaluation::{
+    Act, Action, Comparison, Decision, Evaluation, Explanation, Phase, RecordingAct, RuleVerdict, Verb, Verdict,
+};
 pub use event::{Event, EventError, LARGEST_DATA, LONGEST_NAME, LONGEST_TEXT, MOST_EVENTS, Posted, TYPES};
 pub use facts::{
     CallFact, CallStart, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS, MOST_DIGITS,

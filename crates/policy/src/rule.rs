@@ -1,6 +1,10 @@
 //! A rule as it was read: everything named is found, everything written is understood.
 
-use crate::{condition::Condition, evaluation::Phase, transfer::TransferOptions};
+use crate::{
+    condition::Condition,
+    evaluation::{Phase, RecordingAct},
+    transfer::TransferOptions,
+};
 use core::time::Duration;
 use serde_json::Value;
 use std::sync::Arc;
@@ -29,6 +33,7 @@ pub(crate) enum RuleAct {
     Set(Arc<str>, Given),
     Tag(Arc<str>),
     Notify(Vec<(Arc<str>, Given)>),
+    Recording(RecordingAct),
     Announce(Arc<str>),
 }
 

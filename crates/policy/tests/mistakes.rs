@@ -136,9 +136,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "…\nrules:\n  - id: odd\n    shadow: true\n    when: { ai_lost: true }\n    transfer: desk\n",
     ),
     (
-        "not built: recording",
-        "…\nrules:\n  - id: card\n    when: { intent: pay_by_card }\n    recording: { pause: 3m }\n",
+        "a pause without an end",
+        "…\nrules:\n  - id: card\n    when: { intent: pay_by_card }\n    recording: { pause: 3h }\n",
     ),
+    ("a recording that rewinds", "…\nrules:\n  - id: card\n    when: { intent: pay_by_card }\n    recording: resum\n"),
     ("a whisper by the AI and by a prompt", "…\ndefaults:\n  transfer:\n    whisper: { ai: brief, prompt: hello }\n"),
     ("a whisper of nothing", "…\ndefaults:\n  transfer:\n    whisper: { context: [] }\n"),
     ("not built: a whisper by the caller's own words", "…\ndefaults:\n  transfer:\n    whisper: { clip: 5s }\n"),

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{Call, rules, when};
-use policy::{Act, CallFact, Cause, Phase, Verb, Verdict};
+use policy::{Act, CallFact, Cause, Phase, RecordingAct, Verb, Verdict};
+use std::time::Duration;
 
 #[test]
 fn a_rule_acts_when_its_condition_becomes_true_and_not_while_it_stays_true() {
@@ -88,6 +89,7 @@ fn one_rules_acts_come_in_the_order_set_tag_notify_announce_and_then_its_decisio
             Act::Set { .. } => "set",
             Act::Tag(_) => "tag",
             Act::Notify(_) => "notify",
+            Act::Recording(_) => "recording",
             Act::Announce(_) => "announce",
         })
         .collect();
@@ -126,4 +128,29 @@ fn phases_are_named_as_written() {
     for phase in [Phase::Start, Phase::Ai, Phase::Waiting, Phase::Human] {
         assert_eq!(serde_json::to_value(phase).unwrap(), phase.name());
     }
+}
+
+#[test]
+fn a_rule_pauses_resumes_stops_and_starts_the_recording_and_evaluation_goes_on() {
+    let mut call = Call::new(rules(
+        "rules:
+  - { id: card, when: { intent: pay_by_card }, recording: { pause: 3m } }
+  - { id: paid, when: { intent: paid }, recording: resume }
+  - { id: no, when: { intent: do_not_record }, recording: stop }
+  - { id: yes, when: { intent: record_me }, recording: start }
+  - { id: both, when: { retries: { at_least: 1 } }, recording: pause, transfer: desk }
+",
+    ));
+    let mut acted = |intent: &str| {
+        call.event(&format!(r#"{{"type":"intent","name":"{intent}"}}"#));
+        call.last.as_ref().unwrap().actions.iter().map(|action| action.act.clone()).collect::<Vec<_>>()
+    };
+    let three_minutes = RecordingAct::Pause(Some(Duration::from_secs(180)));
+    assert_eq!(acted("pay_by_card"), [Act::Recording(three_minutes)]);
+    assert_eq!(acted("paid"), [Act::Recording(RecordingAct::Resume)]);
+    assert_eq!(acted("do_not_record"), [Act::Recording(RecordingAct::Stop)]);
+    assert_eq!(acted("record_me"), [Act::Recording(RecordingAct::Start)]);
+    assert_eq!(call.say("no_match").as_deref(), Some("both"), "it acts, and decides");
+    let written = serde_json::to_value(Act::Recording(three_minutes)).unwrap();
+    assert_eq!(serde_json::from_value::<Act>(written).unwrap(), Act::Recording(three_minutes));
 }

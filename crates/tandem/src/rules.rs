@@ -133,6 +133,8 @@ fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
         }
     }));
     let greetings = configuration.voicemail.mailboxes.iter().filter_map(|(_, mailbox)| mailbox.greeting.as_deref());
+    let asked = configuration.recording.consent.as_ref().map(|consent| ("recording.consent", consent.prompt.as_str()));
+    named.extend(asked);
     named.extend(greetings.map(|name| ("voicemail.mailboxes", name)));
     named
         .into_iter()

@@ -22,6 +22,7 @@ impl Call {
         if !step.config.limits.call_duration.is_zero() {
             step.arm(Timer::MaxDuration, step.config.limits.call_duration);
         }
+        self.ask_consent(step);
         self.run_rules(step, "start");
         if self.stage != Stage::Connecting {
             return;

@@ -205,6 +205,7 @@ impl Call {
             return;
         }
         match party {
+            Party::Caller if self.answers_consent(step, digit) => {}
             Party::Caller if digit == '#' && self.message.is_some() => {
                 self.message_over(step, crate::MessageEnd::Key);
             }
@@ -250,6 +251,9 @@ impl Call {
         step.disarm(Timer::Announcement);
         if let Stage::Announcing { cause, .. } = self.stage {
             return self.end(step, cause, "us", None);
+        }
+        if self.may_still_consent(step) {
+            return;
         }
         self.announcement = None;
         if self.stage == Stage::Connecting && self.ai.is_none() {

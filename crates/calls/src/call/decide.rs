@@ -63,6 +63,7 @@ impl Call {
                     let action = serde_json::to_value(&action.act).unwrap_or_default();
                     step.publish(Happening::PolicyNotified { rule, action });
                 }
+                Act::Recording(act) => self.recording_by_rule(step, &action.rule, *act),
                 Act::Announce(prompt) => self.announce(step, std::sync::Arc::clone(prompt)),
             }
         }
@@ -159,7 +160,7 @@ impl Call {
         let kind = posted.event.type_name();
         let folded = self.facts.fold(step.now, posted).map_err(|error| event_problem(&error, None))?;
         if let policy::Event::Consent { granted } = &posted.event {
-            self.recording.consent = *granted;
+            self.consented(step, *granted, crate::ConsentBy::Event);
         }
         let mut result = EventResult {
             event: posted.id.clone().unwrap_or_else(|| kind.to_owned()),

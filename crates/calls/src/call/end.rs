@@ -126,6 +126,7 @@ impl Call {
             decisions: step.story.decisions.iter().cloned().collect(),
             transfers,
             recording: self.recording.record.clone(),
+            recording_consent: self.recording.consent,
             voicemails: self.voicemails.clone(),
             transfer_source: self.transfer.as_ref().map(|transfer| transfer.record.source.clone()),
         }
@@ -164,6 +165,7 @@ impl Call {
             decisions: detail.decisions.clone(),
             transfers: detail.transfers.clone(),
             recording: detail.recording.clone(),
+            recording_consent: detail.recording_consent,
             voicemails: detail.voicemails.clone(),
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,

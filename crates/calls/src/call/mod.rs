@@ -18,6 +18,7 @@
 mod ai;
 mod audio;
 mod codes;
+mod consent;
 mod decide;
 mod end;
 mod handoff;
@@ -98,6 +99,8 @@ pub(crate) struct Call {
     counting: Vec<(PortId, String)>,
     first_media: Option<Time>,
     recording: recording::Recording,
+    /// The caller is being asked whether they agree to be recorded.
+    asked: bool,
     /// The message that is being left.
     message: Option<Box<voicemail::Message>>,
     voicemails: Vec<crate::VoicemailRecord>,
@@ -191,6 +194,7 @@ impl Call {
             counting: Vec::new(),
             first_media: None,
             recording: recording::Recording::default(),
+            asked: false,
             message: None,
             voicemails: Vec::new(),
             keys: VecDeque::new(),
@@ -282,6 +286,7 @@ impl Call {
             Timer::Measure => self.stop_measuring(step),
             Timer::Wait(id) => self.wait_over(step, id),
             Timer::RecordingPause => self.resume_recording(step),
+            Timer::Consent => self.consent_over(step),
             Timer::Voicemail => self.voicemail_timeout(step),
             Timer::VoicemailQuiet => self.message_over(step, crate::MessageEnd::Silence),
             Timer::Ending => self.give_up_ending(step),

@@ -1,4 +1,4 @@
-//! The call's recording: it begins with the caller's answer (or their consent), follows the audio plan through every handoff, and
+//! The call's recording: it begins with the caller's answer (or their consent, or where a rule says so), follows the audio plan through every handoff, and
 //! ends with the call. What is tapped, and who is said to be on which channel, follow from the plan as it is sent.
 //!
 //! ```text
@@ -15,6 +15,7 @@ use crate::{
 };
 use core::time::Duration;
 use media_relay::{Command, PortId, Tap, TapId};
+use policy::RecordingAct;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -23,8 +24,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Recording {
-    /// The caller agreed, by an event.
-    pub(super) consent: bool,
+    /// Whether the caller agreed; none: nobody has said so.
+    pub(super) consent: Option<bool>,
+    /// A rule wants the call to be recorded.
+    wanted: bool,
     pub(super) record: Option<RecordingRecord>,
     over: bool,
     paused: bool,
@@ -48,7 +51,7 @@ impl Call {
             return;
         }
         // Consent may be taken back: what was agreed to until then stays.
-        let agreed = self.recording.consent || step.config.recording.when != RecordingWhen::Consent;
+        let agreed = self.agreed(step);
         if self.stage == Stage::Ending || !agreed {
             return self.finish_recording(step);
         }
@@ -66,13 +69,55 @@ impl Call {
 
     fn is_to_be_recorded(&self, step: &Step<'_>) -> bool {
         let config = &step.config.recording;
-        let agreed = match config.when {
-            RecordingWhen::Never => return false,
-            RecordingWhen::Answer => true,
-            RecordingWhen::Consent => self.recording.consent,
-        };
         let line = config.lines.is_empty() || config.lines.iter().any(|line| **line == *self.about.line);
-        agreed && line && self.stage != Stage::Ending && self.caller_answered()
+        let wanted = match config.when {
+            RecordingWhen::Never => false,
+            RecordingWhen::Rule => self.recording.wanted,
+            RecordingWhen::Answer | RecordingWhen::Consent => line || self.recording.wanted,
+        };
+        wanted && !self.recording.over && self.agreed(step) && self.stage != Stage::Ending && self.caller_answered()
+    }
+
+    /// Who refused is not recorded, whatever asks for it; who was not asked only where nobody has to be.
+    fn agreed(&self, step: &Step<'_>) -> bool {
+        self.recording.consent.unwrap_or(step.config.recording.when != RecordingWhen::Consent)
+    }
+
+    /// Whether this call is recorded once the caller agrees.
+    pub(super) fn awaits_consent(&self, step: &Step<'_>) -> bool {
+        let config = &step.config.recording;
+        let line = config.lines.is_empty() || config.lines.iter().any(|line| **line == *self.about.line);
+        config.when == RecordingWhen::Consent && self.recording.consent.is_none() && line
+    }
+
+    /// What a rule does with the recording.
+    pub(super) fn recording_by_rule(&mut self, step: &mut Step<'_>, rule: &str, act: RecordingAct) {
+        let not_done = match act {
+            RecordingAct::Start if step.config.recording.when == RecordingWhen::Never => {
+                Some("nothing is recorded here (`recording.when: never`)".to_owned())
+            }
+            RecordingAct::Start if self.recording.over => Some("the recording of this call is over".to_owned()),
+            RecordingAct::Start if !self.agreed(step) => Some("the caller has not agreed".to_owned()),
+            RecordingAct::Start => {
+                self.recording.wanted = true;
+                None
+            }
+            RecordingAct::Pause(lasting) => self.refused(step, RecordingAction::Pause { lasting }),
+            RecordingAct::Resume => self.refused(step, RecordingAction::Resume),
+            // What has not begun must not begin.
+            RecordingAct::Stop if self.recording.record.is_none() => {
+                self.recording.over = true;
+                None
+            }
+            RecordingAct::Stop => self.refused(step, RecordingAction::Stop),
+        };
+        let (rule, action) = (rule.to_owned(), act.name().to_owned());
+        step.publish(Happening::RecordingRule { rule, action, not_done });
+    }
+
+    fn refused(&mut self, step: &mut Step<'_>, action: RecordingAction) -> Option<String> {
+        let refusal = self.recording_request(step, action).err()?;
+        Some(refusal.detail.unwrap_or(refusal.title))
     }
 
     fn begin_recording(&mut self, step: &mut Step<'_>) {

@@ -1,7 +1,7 @@
 //! One recording a call: from the caller's answer to the end, through every handoff, and nothing of a pause.
 
 use crate::world::{RULES, World, config};
-use calls::{Config, Input, RecordOrder, Recorded, Recording, RecordingAction, RecordingWhen, Request};
+use calls::{Config, ConsentPrompt, Input, RecordOrder, Recorded, Recording, RecordingAction, RecordingWhen, Request};
 use core::time::Duration;
 use media_relay::Tap;
 use serde_json::json;
@@ -184,4 +184,153 @@ fn whispers_have_a_channel_of_their_own_where_they_are_wanted() {
     assert_eq!((told.received, told.sent), (None, Some(2)));
     world.prompt_over(human);
     assert_eq!(world.taps.len(), 1, "once told, only what the caller says and hears is recorded");
+}
+
+fn by_rules(when: RecordingWhen) -> World {
+    let rules = format!(
+        "{RULES}  - {{ id: card, when: {{ intent: pay_by_card }}, recording: {{ pause: 3m }} }}
+  - {{ id: paid, when: {{ intent: paid }}, recording: resume }}
+  - {{ id: never-mind, when: {{ intent: do_not_record }}, recording: stop }}
+  - {{ id: complaint, when: {{ intent: complaint }}, recording: start }}
+"
+    );
+    let recording = Recording { when, ..Recording::default() };
+    let mut world = World::with(Config { recording, ..config() }, &rules, 7);
+    world.connect();
+    world
+}
+
+/// What the last rule's action came to.
+fn said_of_the_rule(world: &World) -> (String, Option<String>) {
+    let said = world.published.iter().rev().find_map(|event| match &event.what {
+        calls::Happening::RecordingRule { action, not_done, .. } => Some((action.clone(), not_done.clone())),
+        _ => None,
+    });
+    said.unwrap()
+}
+
+#[test]
+fn rules_pause_resume_and_stop_the_recording() {
+    let mut world = by_rules(RecordingWhen::Answer);
+    world.event(json!({ "type": "intent", "name": "pay_by_card" }));
+    assert!(world.taps.is_empty());
+    world.secs(179);
+    assert!(world.taps.is_empty());
+    world.secs(2);
+    assert_eq!(world.taps.len(), 1, "it resumes by itself");
+    world.event(json!({ "type": "intent", "name": "pay_by_card" }));
+    world.event(json!({ "type": "intent", "name": "paid" }));
+    assert_eq!((world.taps.len(), said_of_the_rule(&world)), (1, ("resume".to_owned(), None)));
+    world.event(json!({ "type": "intent", "name": "do_not_record" }));
+    assert_eq!((world.taps.len(), orders(&world).last().unwrap().as_str()), (0, "finish"));
+    world.event(json!({ "type": "intent", "name": "complaint" }));
+    assert!(said_of_the_rule(&world).1.unwrap().contains("over"), "what was stopped does not begin again");
+}
+
+#[test]
+fn a_rule_starts_the_recording_where_rules_may_and_says_so_where_it_cannot() {
+    let mut world = by_rules(RecordingWhen::Rule);
+    world.event(json!({ "type": "intent", "name": "pay_by_card" }));
+    assert!(world.orders.is_empty() && said_of_the_rule(&world).1.unwrap().contains("not recorded"));
+    world.event(json!({ "type": "intent", "name": "complaint" }));
+    assert_eq!((orders(&world), said_of_the_rule(&world).1), (vec!["start".into(), "0:caller 1:ai-1".into()], None));
+    let mut world = by_rules(RecordingWhen::Never);
+    world.event(json!({ "type": "intent", "name": "complaint" }));
+    assert!(world.orders.is_empty() && said_of_the_rule(&world).1.unwrap().contains("never"));
+    // Who refused is not recorded, whatever a rule says.
+    let mut world = by_rules(RecordingWhen::Rule);
+    world.event(json!({ "type": "consent", "granted": false }));
+    world.event(json!({ "type": "intent", "name": "complaint" }));
+    assert!(world.orders.is_empty() && said_of_the_rule(&world).1.unwrap().contains("not agreed"));
+    // And what is stopped before it began does not begin.
+    let mut world = by_rules(RecordingWhen::Consent);
+    world.event(json!({ "type": "intent", "name": "do_not_record" }));
+    world.event(json!({ "type": "consent", "granted": true }));
+    assert!(world.orders.is_empty());
+}
+
+fn asked() -> World {
+    let consent =
+        ConsentPrompt { prompt: "may-we-record".into(), yes: Some('1'), no: Some('2'), wait: Duration::from_secs(5) };
+    let recording = Recording { when: RecordingWhen::Consent, consent: Some(consent), ..Recording::default() };
+    let mut world = World::with(Config { recording, ..config() }, RULES, 7);
+    world.caller_comes(Some(crate::world::SDP));
+    let hears = matches!(world.caller_hears(), media_relay::Source::Play(play) if &*play.first[0] == "may-we-record");
+    assert!(hears && !world.is_dialled("bot@"), "asked before the AI");
+    world
+}
+
+fn consent(world: &World) -> Option<bool> {
+    world.published.iter().find_map(|event| match event.what {
+        calls::Happening::RecordingConsent { granted, .. } => Some(granted),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_caller_who_agrees_by_a_key_is_recorded_once_and_the_ai_comes_at_once() {
+    for in_the_prompt in [true, false] {
+        let mut world = asked();
+        if in_the_prompt {
+            world.press(world.caller, '7');
+            world.press(world.caller, '1');
+            assert!(!world.is_dialled("bot@"), "the prompt is heard to its end");
+            world.prompt_over(world.caller);
+        } else {
+            world.prompt_over(world.caller);
+            assert!(!world.is_dialled("bot@"), "time to think");
+            world.press(world.caller, '1');
+        }
+        assert!(world.is_dialled("bot@"));
+        let starts = orders(&world).iter().filter(|order| *order == "start").count();
+        assert_eq!((consent(&world), starts), (Some(true), 1));
+        world.answer(world.dialled("bot@"));
+        world.hang_up(world.caller);
+        assert_eq!(world.cdrs[0].recording_consent, Some(true));
+    }
+}
+
+#[test]
+fn a_caller_who_refuses_or_says_nothing_is_never_recorded_and_that_is_marked() {
+    let mut world = asked();
+    world.press(world.caller, '2');
+    world.prompt_over(world.caller);
+    assert!(world.is_dialled("bot@"));
+    world.answer(world.dialled("bot@"));
+    // A key means something else to the AI.
+    world.press(world.caller, '1');
+    assert!(world.orders.is_empty());
+    world.hang_up(world.caller);
+    assert_eq!((consent(&world), world.cdrs[0].recording_consent), (Some(false), Some(false)));
+    assert!(world.cdrs[0].recording.is_none());
+
+    let mut world = asked();
+    world.prompt_over(world.caller);
+    world.ms(4_900);
+    assert!(!world.is_dialled("bot@"));
+    world.ms(200);
+    world.answer(world.dialled("bot@"));
+    assert!(world.orders.is_empty());
+    // Said later, to the AI, it counts all the same.
+    world.event(json!({ "type": "consent", "granted": true }));
+    assert_eq!(orders(&world), ["start", "0:caller 1:ai-1"]);
+}
+
+#[test]
+fn an_event_is_an_answer_too_and_nobody_is_asked_who_is_not_to_be_recorded() {
+    let mut world = asked();
+    world.prompt_over(world.caller);
+    world.event(json!({ "type": "consent", "granted": false }));
+    assert!(world.is_dialled("bot@"), "nothing is waited for any more");
+    let consent = ConsentPrompt { prompt: "may-we-record".into(), yes: None, no: None, wait: Duration::from_secs(5) };
+    let here = Recording { when: RecordingWhen::Consent, consent: Some(consent), ..Recording::default() };
+    let elsewhere = Recording { lines: vec!["sales".into()], ..here.clone() };
+    let mut world = World::with(Config { recording: elsewhere, ..config() }, RULES, 7);
+    world.caller_comes(Some(crate::world::SDP));
+    assert!(world.is_dialled("bot@"), "another line's callers are asked");
+    // Without a key, the event says it: there is nothing to wait for after the prompt.
+    let mut world = World::with(Config { recording: here, ..config() }, RULES, 7);
+    world.caller_comes(Some(crate::world::SDP));
+    world.prompt_over(world.caller);
+    assert!(world.is_dialled("bot@"));
 }

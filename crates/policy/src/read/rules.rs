@@ -3,7 +3,7 @@
 use super::{MOST_RULES, Reader, Source, Written};
 use crate::{
     condition::Condition,
-    evaluation::Phase,
+    evaluation::{Phase, RecordingAct},
     event::free_value,
     rule::{Given, Path, Rule, RuleAct, RuleVerb},
     text::{Fields, Key, Kind, Node, Problems, Style, to_json},
@@ -46,14 +46,14 @@ impl Reader<'_> {
         let once = fields.take("once", problems).and_then(|it| it.boolean(problems)).unwrap_or(false);
         let day = Duration::from_secs(24 * 3600);
         let cooldown = fields.take("cooldown", problems).and_then(|it| it.duration(problems, Duration::ZERO, day));
-        fields.later(&["recording", "callback", "shadow", "priority", "percent"], problems);
-        let later = ["recording", "callback"].iter().any(|key| fields.has(key));
+        fields.later(&["callback", "shadow", "priority", "percent"], problems);
+        let later = ["callback"].iter().any(|key| fields.has(key));
         let acts = self.acts(&mut fields, problems);
         let verb = self.verb(&mut fields, phase, problems);
         let asks_nothing = acts.is_empty() && !fields.has("transfer") && !fields.has("voicemail") && !fields.has("end");
-        let acts_written = ["set", "tag", "notify", "announce"].iter().any(|key| fields.has(key));
+        let acts_written = ["set", "tag", "notify", "recording", "announce"].iter().any(|key| fields.has(key));
         if asks_nothing && !later && !acts_written {
-            let help = "add `transfer`, `voicemail`, `end`, `announce`, `tag`, `set` or `notify`";
+            let help = "add `transfer`, `voicemail`, `end`, `announce`, `recording`, `tag`, `set` or `notify`";
             problems.error_with(node.span, "this rule does nothing", help);
         }
         fields.finish(problems);
@@ -111,6 +111,7 @@ impl Reader<'_> {
                 _ => acts.push(RuleAct::Notify(self.given_map(node, problems))),
             }
         }
+        acts.extend(fields.take("recording", problems).and_then(|it| recording(it, problems)).map(RuleAct::Recording));
         if let Some(node) = fields.take("announce", problems) {
             acts.extend(self.prompt(node, problems).map(RuleAct::Announce));
         }
@@ -235,4 +236,22 @@ impl Reader<'_> {
         };
         Some(Given::Path(path))
     }
+}
+
+/// `start`, `stop`, `resume`, `pause`, or `{ pause: 3m }`.
+fn recording(node: &Node, problems: &mut Problems) -> Option<RecordingAct> {
+    if !matches!(node.kind, Kind::Map(_)) {
+        let words = [
+            ("start", RecordingAct::Start),
+            ("pause", RecordingAct::Pause(None)),
+            ("resume", RecordingAct::Resume),
+            ("stop", RecordingAct::Stop),
+        ];
+        return node.choice(problems, "thing to do with a recording", &words);
+    }
+    let mut fields = Fields::new(node, "key", problems)?;
+    let (shortest, longest) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    let lasting = fields.need("pause", problems).and_then(|it| it.duration(problems, shortest, longest));
+    fields.finish(problems);
+    lasting.map(|lasting| RecordingAct::Pause(Some(lasting)))
 }

@@ -435,3 +435,15 @@ fn mailboxes_have_limits_that_fit_one_another() {
     assert_eq!((name.as_str(), mailbox.longest, mailbox.greeting.is_none()), ("a", Duration::from_secs(180), true));
     assert!(read.voicemail.directory.ends_with("v"));
 }
+
+#[test]
+fn a_caller_is_asked_by_two_keys_and_only_where_consent_is_needed() {
+    let mut said = mistakes("recording: { when: answer, consent: { prompt: ask, yes: \"1\", no: \"1\" } }\n");
+    said.push_str(&mistakes("recording: { when: consent, consent: { yes: \"12\" } }\n"));
+    for mistake in ["one key says both", "nobody is asked", "`12` is no key", "prompt"] {
+        assert!(said.contains(mistake), "{said}");
+    }
+    let text = "recording: { when: consent, consent: { prompt: ask, yes: \"1\" } }\n";
+    let consent = reading(&[("tandem.yaml", text)], &[]).expect("right").recording.consent.expect("asked");
+    assert_eq!((consent.yes, consent.no, consent.wait), (Some('1'), None, Duration::from_secs(5)));
+}

@@ -582,6 +582,8 @@ pub struct Cdr {
 pub struct Recording {
     /// Which calls, and from when on.
     pub when: RecordingWhen,
+    /// How callers are asked.
+    pub consent: Option<ConsentPrompt>,
     /// Of which lines; empty: of all.
     pub lines: Vec<String>,
     /// Where.
@@ -607,6 +609,21 @@ pub enum RecordingWhen {
     Answer,
     /// From the event `consent`.
     Consent,
+    /// Where a rule says so.
+    Rule,
+}
+
+/// How callers are asked whether they agree to be recorded.
+#[derive(Clone, Debug)]
+pub struct ConsentPrompt {
+    /// What they are asked by.
+    pub prompt: String,
+    /// The key that agrees.
+    pub yes: Option<char>,
+    /// The key that refuses.
+    pub no: Option<char>,
+    /// How long they may think after the prompt.
+    pub wait: Duration,
 }
 
 /// In which form recordings are written.

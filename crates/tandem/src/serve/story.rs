@@ -81,6 +81,10 @@ pub(crate) fn tell(event: &PublicEvent) {
             warn!(%call, "one-way audio: {leg} says that nothing of ours arrives; look at NAT and firewalls, and at `media.external_address`");
         }
         Happening::RecordingStarted { .. } => info!(%call, "recording"),
+        Happening::RecordingConsent { granted, .. } => info!(%call, granted, "caller asked to be recorded"),
+        Happening::RecordingRule { rule, action, not_done } => {
+            info!(%call, rule, not_done, "recording by rule: {action}");
+        }
         Happening::RecordingPaused { for_ms } => info!(%call, for_ms, "recording paused"),
         Happening::RecordingResumed {} => info!(%call, "recording goes on"),
         Happening::RecordingFailed { reason } => {

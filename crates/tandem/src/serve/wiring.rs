@@ -193,6 +193,7 @@ fn recording(recording: &config::Recording) -> calls::Recording {
             config::RecordingWhen::Never => calls::RecordingWhen::Never,
             config::RecordingWhen::Answer => calls::RecordingWhen::Answer,
             config::RecordingWhen::Consent => calls::RecordingWhen::Consent,
+            config::RecordingWhen::Rule => calls::RecordingWhen::Rule,
         },
         lines: recording.lines.clone(),
         channels: match recording.channels {
@@ -201,6 +202,12 @@ fn recording(recording: &config::Recording) -> calls::Recording {
         },
         whisper: recording.whisper,
         pause: recording.pause,
+        consent: recording.consent.as_ref().map(|consent| calls::ConsentPrompt {
+            prompt: consent.prompt.as_str().into(),
+            yes: consent.yes,
+            no: consent.no,
+            wait: consent.wait,
+        }),
     }
 }
 
