@@ -11,6 +11,7 @@ use media_relay::{
     Age, CallKey, Channel, Codec, Command, PortId, Slot, Source, Stream, Tap, TapId, Taps, Wire, Worker,
 };
 use recorder::{
+    Form,
     io::{Beginning, Config, Desk, Order, RealDisk},
     wav::Format,
 };
@@ -49,7 +50,11 @@ fn run(recorded: bool) -> f64 {
     worker.set_taps(Taps::new(vec![reader]));
     let folder = tempfile::tempdir().unwrap();
     let mut desk = Desk::new(
-        Config { directory: folder.path().to_owned(), messages: folder.path().join("messages"), format: Format::Pcm16 },
+        Config {
+            directory: folder.path().to_owned(),
+            messages: folder.path().join("messages"),
+            form: Form::Wav(Format::Pcm16),
+        },
         RealDisk,
     );
     let mut wire = Nowhere(0);

@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod form;
+mod opus;
 mod session;
 mod timeline;
 pub mod wav;
@@ -18,6 +20,7 @@ pub mod wav;
 #[cfg(feature = "io")]
 pub mod io;
 
+pub use form::Form;
 pub use session::{Flaws, HOLD, Session};
 pub use timeline::{Event, Gap, Message, Moment, Reason, Segment, State, Timeline};
 

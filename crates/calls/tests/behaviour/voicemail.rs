@@ -25,6 +25,9 @@ rules:
     voicemail: sales
 "#;
 
+/// What a caller does after the beep.
+type Happens<'a> = &'a dyn Fn(&mut World);
+
 fn mailboxes() -> Config {
     let mailbox = Mailbox { greeting: Some("leave-a-message".into()), ..Mailbox::default() };
     let sales = Mailbox { silence: Duration::from_secs(3), ..Mailbox::default() };
@@ -125,7 +128,7 @@ fn silence_the_limit_and_a_key_end_a_message_and_the_call() {
         assert_eq!(world.state(), CallState::Voicemail);
         world.press(world.caller, '#');
     };
-    let ends: [(MessageEnd, u64, &dyn Fn(&mut World)); 3] = [
+    let ends: [(MessageEnd, u64, Happens<'_>); 3] = [
         (MessageEnd::Silence, 21_000, &silent),
         (MessageEnd::Limit, 180_000, &talkative),
         (MessageEnd::Key, 10_000, &pressed),

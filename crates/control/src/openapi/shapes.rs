@@ -87,7 +87,7 @@ shapes! {
         state: String,
         /// Name of the audio's file.
         audio: Option<String>,
-        /// `wav-pcm16`, `wav-pcma` or `wav-pcmu`.
+        /// `wav-pcm16`, `wav-pcma`, `wav-pcmu` or `ogg-opus`.
         format: String,
         /// Samples a second.
         sample_rate: u32,

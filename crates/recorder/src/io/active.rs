@@ -7,21 +7,21 @@ use super::{
 };
 use crate::{
     Message, RATE, Session, State, Timeline,
+    form::{Form, Writer},
     timeline::Reason,
-    wav::{self, Format},
 };
 use clock::{Monotonic, Now};
 use media_relay::Block;
 use std::{io, path::Path, time::Duration};
 
-/// Encoded audio that waits for the disk: some eight seconds in two channels of 16 bits.
-const WAITING: usize = 256 << 10;
+/// Samples that wait for the disk: some eight seconds in two channels.
+const WAITING: usize = 128 << 10;
 /// A disk that refused is asked again so often.
 const RETRY: Duration = Duration::from_secs(1);
 /// The timeline is written so often, when it changed.
 const TIMELINE: Duration = Duration::from_secs(1);
-/// Silence written at once.
-const SILENCE: usize = 64 << 10;
+/// Silence written at once, in samples a channel.
+const SILENCE: u64 = 16_000;
 
 /// What is recorded, from its first order on.
 #[derive(Clone, Debug)]
@@ -50,17 +50,22 @@ pub(crate) struct Active {
     pub(crate) session: Session,
     pub(crate) timeline: Timeline,
     pub(crate) names: Names,
-    format: Format,
+    writer: Writer,
     store: Option<Box<dyn Store>>,
     /// Bytes of audio in the file.
+    bytes: u64,
+    /// Samples that they hold, a channel.
     written: u64,
-    /// Bytes of silence that come next, in place of audio the disk did not take.
+    /// Encoded, and next to be written.
+    pending: Vec<u8>,
+    /// Samples that they hold, a channel.
+    encoded: u64,
+    /// Samples of silence that come after those, in place of audio the disk did not take, a channel.
     silence: u64,
-    /// Bytes after those.
-    waiting: Vec<u8>,
-    /// Bytes that became silence.
+    /// Samples after those, interleaved.
+    waiting: Vec<i16>,
+    /// Samples that became silence, a channel.
     lost: u64,
-    samples: Vec<i16>,
     /// When the disk is asked again.
     retry: Option<Monotonic>,
     timeline_changed: bool,
@@ -73,26 +78,28 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    pub(crate) fn new(directory: &Path, format: Format, beginning: Beginning) -> Self {
-        let names = Names::new(directory, beginning.id(), beginning.at.unix);
-        let name = match format {
-            Format::Pcm16 => "wav-pcm16",
-            Format::G711(media_relay::Codec::Pcma) => "wav-pcma",
-            Format::G711(_) => "wav-pcmu",
-        };
+    pub(crate) fn new(directory: &Path, form: Form, beginning: Beginning) -> Self {
+        // Streams of one time are told apart well enough.
+        let serial = u32::try_from(beginning.at.monotonic.as_nanos() & u64::from(u32::MAX)).unwrap_or(0);
+        let session = Session::new(beginning.at.monotonic, beginning.channels.len());
+        let writer = Writer::new(form, session.channels(), serial);
+        let names = Names::new(directory, beginning.id(), beginning.at.unix, writer.form().ending());
+        let name = writer.form().name();
         let started = timestamp(beginning.at.unix);
         let timeline = Timeline::new(&beginning.call, &beginning.line, name, beginning.channels.clone(), started);
         Self {
-            session: Session::new(beginning.at.monotonic, beginning.channels.len()),
+            session,
             timeline: Timeline { message: beginning.message.clone(), ..timeline },
             names,
-            format,
+            writer,
             store: None,
+            bytes: 0,
             written: 0,
+            pending: Vec::new(),
+            encoded: 0,
             silence: 0,
             waiting: Vec::new(),
             lost: 0,
-            samples: Vec::new(),
             retry: None,
             timeline_changed: true,
             timeline_written: None,
@@ -128,22 +135,24 @@ impl Active {
 
     /// Writes what is old enough; says how many bytes the disk took.
     pub(crate) fn flush(&mut self, now: Monotonic, disk: &dyn Disk) -> u64 {
-        self.samples.clear();
-        self.session.take(now, &mut self.samples);
+        self.session.take(now, &mut self.waiting);
         self.write(now, disk)
     }
 
     /// Writes everything that there is and will be.
     pub(crate) fn flush_rest(&mut self, now: Monotonic, disk: &dyn Disk) -> u64 {
-        self.samples.clear();
-        self.session.take_rest(&mut self.samples);
+        self.session.take_rest(&mut self.waiting);
         self.retry = None;
-        self.write(now, disk)
+        let written = self.write(now, disk);
+        if self.store.is_none() || self.retry.is_some() {
+            return written;
+        }
+        self.writer.finish(&mut self.pending);
+        written + self.write(now, disk)
     }
 
     fn write(&mut self, now: Monotonic, disk: &dyn Disk) -> u64 {
-        self.format.encode(&self.samples, &mut self.waiting);
-        let before = self.written;
+        let before = self.bytes;
         if self.retry.is_none_or(|retry| retry <= now) {
             match self.write_audio(disk) {
                 Ok(()) => {
@@ -155,14 +164,15 @@ impl Active {
             }
         }
         if self.waiting.len() > WAITING {
-            let at = self.milliseconds(self.written + self.silence);
+            let at = milliseconds(self.written + self.encoded + self.silence);
+            let frames = self.waiting_frames();
             self.timeline_changed = true;
             self.timeline.gap(at, Reason::Disk);
-            self.silence += self.waiting.len() as u64;
-            self.lost += self.waiting.len() as u64;
+            self.silence += frames;
+            self.lost += frames;
             self.waiting.clear();
-            self.timeline.gap_over(self.milliseconds(self.written + self.silence), Reason::Disk);
-            self.timeline.flaws.unwritten_ms = self.milliseconds(self.lost);
+            self.timeline.gap_over(milliseconds(self.written + self.encoded + self.silence), Reason::Disk);
+            self.timeline.flaws.unwritten_ms = milliseconds(self.lost);
         }
         let due = self.timeline_written.is_none_or(|written| now.since(written) >= TIMELINE);
         if self.timeline_changed && due && self.retry.is_none() {
@@ -173,34 +183,45 @@ impl Active {
                 Err(error) => self.refused(now, &error),
             }
         }
-        self.written - before
+        self.bytes - before
     }
 
     fn write_audio(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        let head = wav::header_length(self.format) as u64;
-        let channels = u16::try_from(self.session.channels()).unwrap_or(1);
+        let head = self.writer.head(0).len() as u64;
         let store = match &mut self.store {
             Some(store) => store,
             none => {
                 let mut store = disk.create(&self.names.part(&self.names.audio()))?;
-                store.write_at(&wav::header(self.format, channels, RATE, 0), 0)?;
+                store.write_at(&self.writer.head(0), 0)?;
                 none.insert(store)
             }
         };
-        let before = self.written;
-        while self.silence > 0 {
-            let some = SILENCE.min(usize::try_from(self.silence).unwrap_or(SILENCE));
-            store.write_at(&vec![self.format.silence(); some], head + self.written)?;
-            self.silence -= some as u64;
-            self.written += some as u64;
+        let (before, channels) = (self.bytes, self.session.channels());
+        loop {
+            // What was encoded once is never encoded again: encoders remember what they were given.
+            if !self.pending.is_empty() {
+                store.write_at(&self.pending, head + self.bytes)?;
+                self.bytes += self.pending.len() as u64;
+                self.pending.clear();
+            }
+            self.written += std::mem::take(&mut self.encoded);
+            if self.silence > 0 {
+                let some = self.silence.min(SILENCE);
+                self.silence -= some;
+                self.encoded = some;
+                let silence = vec![0; usize::try_from(some).unwrap_or(0) * channels];
+                self.writer.encode(&silence, &mut self.pending);
+            } else if !self.waiting.is_empty() {
+                self.encoded = (self.waiting.len() / channels) as u64;
+                self.writer.encode(&self.waiting, &mut self.pending);
+                self.waiting.clear();
+            } else {
+                break;
+            }
         }
-        if !self.waiting.is_empty() {
-            store.write_at(&self.waiting, head + self.written)?;
-            self.written += self.waiting.len() as u64;
-            self.waiting.clear();
-        }
-        if self.written > before {
-            store.write_at(&wav::header(self.format, channels, RATE, self.written), 0)?;
+        let head = self.writer.head(self.bytes);
+        if self.bytes > before && !head.is_empty() {
+            store.write_at(&head, 0)?;
         }
         Ok(())
     }
@@ -219,29 +240,32 @@ impl Active {
     fn note_flaws(&mut self) {
         self.timeline.flaws.late_frames = self.session.late_frames();
         self.timeline.flaws.dropped_frames = self.dropped.iter().map(|(_, dropped)| dropped).sum();
-        self.timeline.duration_ms = self.milliseconds(self.written);
-        self.timeline.bytes = self.written + wav::header_length(self.format) as u64;
+        self.timeline.duration_ms = milliseconds(self.written);
+        self.timeline.bytes = self.bytes + self.writer.head(0).len() as u64;
     }
 
     fn write_timeline(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
         disk.replace(path, &serde_json::to_vec(&self.timeline).unwrap_or_default())
     }
 
-    /// Under its own name, with its timeline beside it. To be called once [`Active::flush_rest`] has been.
+    /// Under its own name, with its timeline beside it, and on the medium: a power failure does not take back what was announced. To
+    /// be called once [`Active::flush_rest`] has been; it waits for the medium.
     pub(crate) fn publish(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let part = self.names.part(&self.names.audio());
-        let recorded = self.session.given() * 1_000 / u64::from(RATE);
-        self.timeline.flaws.unwritten_ms = self.milliseconds(self.lost + self.waiting.len() as u64);
+        let recorded = milliseconds(self.session.given());
+        self.timeline.flaws.unwritten_ms = milliseconds(self.lost + self.encoded + self.waiting_frames());
         self.note_flaws();
-        self.timeline.close(State::Finished, recorded.min(self.milliseconds(self.written)));
+        self.timeline.close(State::Finished, recorded.min(milliseconds(self.written)));
         let mut done = Ok(());
-        if self.store.is_some() {
+        if let Some(mut store) = self.store.take() {
             self.timeline.audio = self.names.audio().file_name().map(|name| name.to_string_lossy().into_owned());
-            // Not synced: other recordings wait for this thread, and a slow disk would make them wait long.
-            done = disk.rename(&part, &self.names.audio());
+            done = store.sync().and_then(|()| disk.rename(&part, &self.names.audio()));
         }
         let timeline = self.names.timeline();
-        done.and(self.write_timeline(disk, &timeline)).and(disk.remove(&self.names.part(&timeline)))
+        let text = serde_json::to_vec(&self.timeline).unwrap_or_default();
+        done.and(disk.replace_for_good(&timeline, &text))
+            .and(disk.remove(&self.names.part(&timeline)))
+            .and(disk.sync_folder(&self.names.folder))
     }
 
     /// Nothing of it stays.
@@ -253,8 +277,12 @@ impl Active {
         done
     }
 
-    fn milliseconds(&self, bytes: u64) -> u64 {
-        let block = u64::from(self.format.width()) * self.session.channels() as u64;
-        bytes / block * 1_000 / u64::from(RATE)
+    fn waiting_frames(&self) -> u64 {
+        (self.waiting.len() / self.session.channels()) as u64
     }
+}
+
+/// How long so many samples of a channel last.
+fn milliseconds(samples: u64) -> u64 {
+    samples * 1_000 / u64::from(RATE)
 }

@@ -118,7 +118,7 @@ impl Archive {
         let mut recovered = 0;
         for folder in self.folders() {
             for call in orphans(&folder) {
-                let names = Names { folder: folder.clone(), call };
+                let names = Names::as_they_are(&folder, &call);
                 match close(&names) {
                     Ok(()) => recovered += 1,
                     Err(error) => {
@@ -144,7 +144,7 @@ impl Archive {
         if !is_plain(call) {
             return Err(ArchiveError::Unknown);
         }
-        let names = |folder| Names { folder, call: call.to_owned() };
+        let names = |folder: PathBuf| Names::as_they_are(&folder, call);
         let there = |names: &Names| ALL.iter().any(|ending| names.with(ending).exists());
         self.folders().into_iter().map(names).find(there).ok_or(ArchiveError::Unknown)
     }
@@ -183,16 +183,11 @@ fn close(names: &Names) -> io::Result<()> {
     let source = if audio_part.exists() { &audio_part } else { &audio };
     let mut duration = 0;
     if let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(source)
-        && let Some((described, bytes)) = length_of(&file)
+        && let Some((bytes, samples)) = mend(&file, names)?
     {
-        let block = u64::from(described.channels * described.format.width());
-        let whole = bytes - bytes % block.max(1);
-        let head = wav::header(described.format, described.channels, described.rate, whole);
-        file.write_all_at(&head, 0)?;
-        file.set_len(head.len() as u64 + whole)?;
-        duration = whole / block.max(1) * 1_000 / u64::from(RATE);
+        duration = samples * 1_000 / u64::from(RATE);
         said.audio = audio.file_name().map(|name| name.to_string_lossy().into_owned());
-        said.bytes = head.len() as u64 + whole;
+        said.bytes = bytes;
     }
     if audio_part.exists() {
         fs::rename(&audio_part, &audio)?;
@@ -203,6 +198,25 @@ fn close(names: &Names) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Cuts a file after the last sample that is whole; its bytes and samples then. `None`: it is no file of ours.
+fn mend(file: &File, names: &Names) -> io::Result<Option<(u64, u64)>> {
+    if names.ending == "opus" {
+        let mut bytes = Vec::new();
+        let mut reader = file;
+        reader.read_to_end(&mut bytes)?;
+        let Some(whole) = crate::opus::whole(&bytes) else { return Ok(None) };
+        file.set_len(whole.bytes)?;
+        return Ok(Some((whole.bytes, whole.samples)));
+    }
+    let Some((described, bytes)) = length_of(file) else { return Ok(None) };
+    let block = u64::from(described.channels * described.format.width()).max(1);
+    let whole = bytes - bytes % block;
+    let head = wav::header(described.format, described.channels, described.rate, whole);
+    file.write_all_at(&head, 0)?;
+    file.set_len(head.len() as u64 + whole)?;
+    Ok(Some((head.len() as u64 + whole, whole / block)))
 }
 
 /// What a file of ours is, and how many bytes of audio are in it.

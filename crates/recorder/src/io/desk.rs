@@ -2,6 +2,7 @@
 
 use super::{
     active::{Active, Beginning},
+    closer::Closer,
     disk::Disk,
     thread::Config,
 };
@@ -10,6 +11,7 @@ use clock::Monotonic;
 use media_relay::{Block, TapId};
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     path::PathBuf,
     time::Duration,
 };
@@ -96,6 +98,7 @@ pub struct Desk<D> {
     by_call: BTreeMap<String, TapId>,
     flushed: Option<Monotonic>,
     news: VecDeque<News>,
+    closer: Option<Closer>,
     /// Bytes of audio written.
     pub bytes: u64,
     /// Times the disk refused something.
@@ -114,15 +117,26 @@ impl<D: Disk> Desk<D> {
             by_call: BTreeMap::new(),
             flushed: None,
             news: VecDeque::new(),
+            closer: None,
             bytes: 0,
             errors: 0,
             lost_frames: 0,
         }
     }
 
+    /// Recordings that ended are closed by this thread: the medium keeps none waiting that still grow.
+    pub fn close_by(&mut self, closer: Closer) {
+        self.closer = Some(closer);
+    }
+
     /// How many recordings grow.
     pub fn active(&self) -> usize {
         self.active.len()
+    }
+
+    /// How many ended and are being closed.
+    pub fn closing(&self) -> usize {
+        self.closer.as_ref().map_or(0, Closer::open)
     }
 
     /// Carries an order out.
@@ -133,7 +147,7 @@ impl<D: Disk> Desk<D> {
                     Some(_) => &self.config.messages,
                     None => &self.config.directory,
                 };
-                let active = Active::new(directory, self.config.format, *beginning);
+                let active = Active::new(directory, self.config.form, *beginning);
                 if active.beginning.message.is_none() {
                     self.by_call.insert(active.beginning.call.clone(), tap);
                 }
@@ -198,6 +212,9 @@ impl<D: Disk> Desk<D> {
             return;
         }
         self.flushed = Some(now);
+        while let Some((active, done)) = self.closer.as_mut().and_then(Closer::poll) {
+            self.closed(*active, done);
+        }
         for active in self.active.values_mut() {
             let before = active.timeline.flaws.write_errors;
             self.bytes += active.flush(now, &self.disk);
@@ -238,24 +255,45 @@ impl<D: Disk> Desk<D> {
             if self.by_call.get(&call) == Some(&tap) {
                 self.by_call.remove(&call);
             }
-            if let Err(error) = active.publish(&self.disk) {
-                self.errors += 1;
-                tracing::error!(%error, %call, "a recording could not be closed; it will be when the daemon starts again");
-                if !std::mem::replace(&mut active.told, true) {
-                    active.trouble = Some(error.to_string());
-                }
-            }
-            Self::troubled(&mut self.news, &mut active);
-            let flaws = active.timeline.flaws;
-            self.lost_frames += flaws.dropped_frames + flaws.late_frames;
-            let what = Outcome::Finished {
-                duration_ms: active.timeline.duration_ms,
-                paused_ms: active.timeline.paused_ms(),
-                bytes: active.timeline.bytes,
-                flaws,
+            let active = match &mut self.closer {
+                Some(closer) => match closer.close(Box::new(active)) {
+                    Ok(()) => continue,
+                    Err(active) => *active,
+                },
+                None => active,
             };
-            self.news.push_back(told(&active, what));
+            let mut active = active;
+            let done = active.publish(&self.disk);
+            self.closed(active, done);
         }
+    }
+
+    /// Waits for those that are being closed.
+    pub fn wait_for_closing(&mut self) {
+        while let Some((active, done)) = self.closer.as_mut().and_then(Closer::wait) {
+            self.closed(*active, done);
+        }
+    }
+
+    fn closed(&mut self, mut active: Active, done: io::Result<()>) {
+        if let Err(error) = done {
+            self.errors += 1;
+            let call = active.beginning.call.clone();
+            tracing::error!(%error, %call, "a recording could not be closed; it will be when the daemon starts again");
+            if !std::mem::replace(&mut active.told, true) {
+                active.trouble = Some(error.to_string());
+            }
+        }
+        Self::troubled(&mut self.news, &mut active);
+        let flaws = active.timeline.flaws;
+        self.lost_frames += flaws.dropped_frames + flaws.late_frames;
+        let what = Outcome::Finished {
+            duration_ms: active.timeline.duration_ms,
+            paused_ms: active.timeline.paused_ms(),
+            bytes: active.timeline.bytes,
+            flaws,
+        };
+        self.news.push_back(told(&active, what));
     }
 }
 

@@ -14,6 +14,10 @@ pub trait Disk: Send + 'static {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Store>>;
     /// This file holds these bytes from now on: all or none of them.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// The same, and it is on the medium when this returns.
+    fn replace_for_good(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// The names in a folder are on the medium when this returns.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Another name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// No longer there.
@@ -26,6 +30,8 @@ pub trait Disk: Send + 'static {
 pub trait Store: Send {
     /// Writes all of it at this place.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// All of it is on the medium when this returns.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// The real one. Its files are readable by owner and group alone.
@@ -42,14 +48,15 @@ impl Disk for RealDisk {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut fresh = path.as_os_str().to_owned();
-        fresh.push(".new");
-        let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh);
-        let done = written.and_then(|file| file.write_all_at(bytes, 0)).and_then(|()| fs::rename(&fresh, path));
-        if done.is_err() {
-            let _ = fs::remove_file(&fresh);
-        }
-        done
+        replace(path, bytes, |_| Ok(()))
+    }
+
+    fn replace_for_good(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        replace(path, bytes, File::sync_all)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -68,8 +75,24 @@ impl Disk for RealDisk {
     }
 }
 
+fn replace(path: &Path, bytes: &[u8], sync: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh);
+    let write = |file: File| file.write_all_at(bytes, 0).and_then(|()| sync(&file));
+    let done = written.and_then(write).and_then(|()| fs::rename(&fresh, path));
+    if done.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    done
+}
+
 impl Store for File {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
     }
 }

@@ -2,6 +2,7 @@
 
 mod active;
 mod archive;
+mod closer;
 mod desk;
 mod disk;
 mod names;
@@ -11,6 +12,7 @@ mod thread;
 
 pub use active::Beginning;
 pub use archive::{Archive, ArchiveError};
+pub use closer::Closer;
 pub use desk::{Desk, Left, News, Order, Outcome};
 pub use disk::{Disk, RealDisk, Store};
 pub use thread::{Config, Gauges, Handle, Recorder};

@@ -8,23 +8,35 @@ use std::{
 /// What files have at their end while the recording grows.
 pub(crate) const PART: &str = "part";
 /// Endings of every file a recording can have.
-pub(crate) const ALL: [&str; 7] = ["wav", "json", "wav.part", "json.part", "json.new", "json.part.new", "wav.fixed"];
+pub(crate) const ALL: [&str; 8] =
+    ["wav", "opus", "json", "wav.part", "opus.part", "json.part", "json.new", "json.part.new"];
+/// Endings of audio.
+pub(crate) const AUDIO: [&str; 2] = ["wav", "opus"];
 
 /// The files of one recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     pub(crate) folder: PathBuf,
     pub(crate) call: String,
+    /// The audio's ending.
+    pub(crate) ending: &'static str,
 }
 
 impl Names {
     /// By the day, in UTC, on which it started.
-    pub(crate) fn new(directory: &Path, call: &str, started: Duration) -> Self {
-        Self { folder: directory.join(&timestamp(started)[..10]), call: call.to_owned() }
+    pub(crate) fn new(directory: &Path, call: &str, started: Duration, ending: &'static str) -> Self {
+        Self { folder: directory.join(&timestamp(started)[..10]), call: call.to_owned(), ending }
     }
 
     pub(crate) fn audio(&self) -> PathBuf {
-        self.with("wav")
+        self.with(self.ending)
+    }
+
+    /// The same recording, by the ending that its audio, or what there is of it, has.
+    pub(crate) fn as_they_are(folder: &Path, call: &str) -> Self {
+        let names = |ending| Self { folder: folder.to_owned(), call: call.to_owned(), ending };
+        let there = |names: &Self| names.audio().exists() || names.part(&names.audio()).exists();
+        AUDIO.into_iter().map(names).find(there).unwrap_or_else(|| names(AUDIO[0]))
     }
 
     pub(crate) fn timeline(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 
 use super::{Archive, ArchiveError, Beginning, Config, Desk, Disk, Order, Outcome, RealDisk, Store};
 use crate::{
-    Message, Reason, State,
+    Form, Message, Reason, State,
     wav::{self, Format},
 };
 use clock::{Monotonic, Now};
@@ -28,11 +28,11 @@ const MESSAGE: &str = "v_01JDKQ2J8Z0000000000000001";
 const MESSAGE_TAP: TapId = TapId(1 | 1 << 63);
 const PORT: PortId = PortId(1);
 
-/// A disk with a switch: 0 works, otherwise an errno.
+/// A disk with a switch: 0 works, otherwise an errno; and a count of what was put on the medium.
 #[derive(Clone)]
-struct Switched(Arc<AtomicU8>);
+struct Switched(Arc<AtomicU8>, Arc<AtomicU8>);
 
-struct SwitchedStore(Box<dyn Store>, Arc<AtomicU8>);
+struct SwitchedStore(Box<dyn Store>, Arc<AtomicU8>, Arc<AtomicU8>);
 
 impl Switched {
     fn check(switch: &AtomicU8) -> io::Result<()> {
@@ -46,12 +46,23 @@ impl Switched {
 impl Disk for Switched {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Store>> {
         Self::check(&self.0)?;
-        Ok(Box::new(SwitchedStore(RealDisk.create(path)?, Arc::clone(&self.0))))
+        Ok(Box::new(SwitchedStore(RealDisk.create(path)?, Arc::clone(&self.0), Arc::clone(&self.1))))
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         Self::check(&self.0)?;
         RealDisk.replace(path, bytes)
+    }
+
+    fn replace_for_good(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        Self::check(&self.0)?;
+        RealDisk.replace_for_good(path, bytes)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        Self::check(&self.0)?;
+        self.1.fetch_add(1, Ordering::Relaxed);
+        RealDisk.sync_folder(folder)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -74,6 +85,12 @@ impl Store for SwitchedStore {
         Switched::check(&self.1)?;
         self.0.write_at(bytes, offset)
     }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Switched::check(&self.1)?;
+        self.2.fetch_add(1, Ordering::Relaxed);
+        self.0.sync()
+    }
 }
 
 struct Nowhere;
@@ -82,8 +99,8 @@ impl Wire for Nowhere {
     fn transmit(&mut self, _: Slot, _: Channel, _: SocketAddr, _: &[u8]) {}
 }
 
-fn config(folder: &Path, format: Format) -> Config {
-    Config { directory: folder.to_owned(), messages: folder.join("messages"), format }
+fn config(folder: &Path, form: Form) -> Config {
+    Config { directory: folder.to_owned(), messages: folder.join("messages"), form }
 }
 
 /// A caller behind a port of a real relay worker, tapped; and the desk that writes what comes. The caller says its frame
@@ -93,6 +110,7 @@ struct House {
     blocks: Receiver<Box<Block>>,
     desk: Desk<Switched>,
     switch: Arc<AtomicU8>,
+    synced: Arc<AtomicU8>,
     now: Now,
     said: u32,
     folder: tempfile::TempDir,
@@ -100,6 +118,10 @@ struct House {
 
 impl House {
     fn new(format: Format) -> Self {
+        Self::formed(Form::Wav(format))
+    }
+
+    fn formed(form: Form) -> Self {
         let now =
             Now { monotonic: Monotonic::from_nanos(5_000_000_000), unix: Duration::from_millis(1_795_000_000_000) };
         let folder = tempfile::tempdir().unwrap();
@@ -115,13 +137,13 @@ impl House {
         ] {
             worker.handle_command(now, command, &mut Nowhere);
         }
-        let switch = Arc::new(AtomicU8::new(0));
-        let mut desk = Desk::new(config(folder.path(), format), Switched(Arc::clone(&switch)));
+        let (switch, synced) = (Arc::new(AtomicU8::new(0)), Arc::new(AtomicU8::new(0)));
+        let mut desk = Desk::new(config(folder.path(), form), Switched(Arc::clone(&switch), Arc::clone(&synced)));
         let channels = vec!["caller".to_owned(), "heard".to_owned()];
         let beginning =
             Beginning { call: CALL.to_owned(), line: "support".to_owned(), channels, at: now, message: None };
         desk.order(Order::Start(TAP, Box::new(beginning)));
-        Self { worker, blocks, desk, switch, now, said: 0, folder }
+        Self { worker, blocks, desk, switch, synced, now, said: 0, folder }
     }
 
     /// The caller speaks for so many frames of 20 ms.
@@ -287,6 +309,72 @@ fn of_a_message_that_is_thrown_away_nothing_stays() {
     house.finish();
     assert_eq!(house.files().len(), 2, "the recording's: {:?}", house.files());
     assert!(matches!(Archive::new(house.folder.path().join("messages")).timeline(MESSAGE), Err(ArchiveError::Unknown)));
+}
+
+#[test]
+fn what_is_announced_as_finished_is_on_the_medium_and_a_slow_medium_keeps_nobody_waiting() {
+    let mut house = House::new(Format::Pcm16);
+    house.desk.close_by(super::Closer::start(Switched(Arc::clone(&house.switch), Arc::clone(&house.synced))).unwrap());
+    house.speak(100);
+    assert_eq!(house.synced.load(Ordering::Relaxed), 0);
+    house.desk.order(Order::Finish(TAP, house.now.monotonic));
+    house.speak(60);
+    assert_eq!(house.desk.active(), 0, "the writer has done its part");
+    house.desk.wait_for_closing();
+    assert_eq!(house.synced.load(Ordering::Relaxed), 2, "the audio, and the folder with its names");
+    let news = house.desk.poll_news().unwrap().what;
+    assert!(matches!(news, Outcome::Finished { duration_ms: 2_000, .. }), "{news:?}");
+    assert_eq!((house.desk.closing(), house.files().len()), (0, 2));
+}
+
+#[test]
+fn an_opus_recording_is_as_long_as_the_call_and_plays_after_a_kill_at_any_moment() {
+    for frames in [60, 333] {
+        let mut house = House::formed(Form::OggOpus);
+        house.speak(frames);
+        let folder = tempfile::tempdir().unwrap();
+        for file in house.files() {
+            let to = folder.path().join(file.strip_prefix(house.folder.path()).unwrap());
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(&file, &to).unwrap();
+            if file.to_string_lossy().ends_with(".opus.part") {
+                // In the middle of a page.
+                let whole = std::fs::read(&to).unwrap();
+                std::fs::write(&to, &whole[..whole.len() - 7]).unwrap();
+            }
+        }
+        let archive = Archive::new(folder.path().to_owned());
+        assert_eq!(archive.recover(), 1);
+        let timeline = archive.timeline(CALL).unwrap();
+        assert_eq!((timeline.state, timeline.format.as_str()), (State::Interrupted, "ogg-opus"));
+        let lasted = u64::from(frames) * 20;
+        assert!(timeline.duration_ms + 1_200 >= lasted, "{} ms of {lasted} ms", timeline.duration_ms);
+        assert!(archive.audio(CALL).unwrap().to_string_lossy().ends_with(".opus"));
+        let news = house.finish();
+        assert!(matches!(news[..], [Outcome::Finished { duration_ms, .. }] if duration_ms == lasted), "{news:?}");
+        let bytes = std::fs::read(house.archive().audio(CALL).unwrap()).unwrap();
+        let whole = crate::opus::whole(&bytes).unwrap();
+        assert_eq!((whole.bytes, whole.samples), (bytes.len() as u64, lasted * 8), "to the sample");
+        let archive = house.archive();
+        archive.delete(CALL).unwrap();
+        assert!(house.files().is_empty());
+    }
+}
+
+#[test]
+fn fault_21_what_the_disk_did_not_take_is_silence_of_equal_length_in_opus_too() {
+    let mut house = House::formed(Form::OggOpus);
+    house.speak(200);
+    house.fails_with(28);
+    house.speak(1_000);
+    house.fails_with(0);
+    house.speak(300);
+    let news = house.finish();
+    let Outcome::Finished { duration_ms, flaws, .. } = &news[1] else { panic!("{news:?}") };
+    assert_eq!((*duration_ms, news.len()), (30_000, 2));
+    assert!(flaws.unwritten_ms > 1_000, "{flaws:?}");
+    let bytes = std::fs::read(house.archive().audio(CALL).unwrap()).unwrap();
+    assert_eq!(crate::opus::whole(&bytes).unwrap().samples, 240_000);
 }
 
 #[test]

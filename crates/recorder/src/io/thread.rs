@@ -1,7 +1,7 @@
 //! The thread that writes. Whoever gives it orders never waits for it.
 
-use super::{Archive, Desk, News, Order, RealDisk};
-use crate::wav::Format;
+use super::{Archive, Closer, Desk, News, Order, RealDisk};
+use crate::Form;
 use clock::io::monotonic;
 use media_relay::{Block, Taps};
 use std::{
@@ -35,7 +35,7 @@ pub struct Config {
     /// Where messages left in mailboxes are.
     pub messages: PathBuf,
     /// In which form.
-    pub format: Format,
+    pub form: Form,
 }
 
 /// Counts that any thread may read.
@@ -91,6 +91,7 @@ impl Recorder {
         let (orders, inbox) = sync_channel(ORDERS);
         let (audio, blocks) = sync_channel(BLOCKS);
         let (last, over) = sync_channel(1);
+        let closer = Closer::start(RealDisk)?;
         let gauges = Arc::new(Gauges::default());
         let shown = Arc::clone(&gauges);
         std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
@@ -100,6 +101,7 @@ impl Recorder {
                 tracing::warn!(recordings = recovered, "recordings of an earlier life were closed");
             }
             let mut desk = Desk::new(config, RealDisk);
+            desk.close_by(closer);
             while work(&mut desk, &inbox, &blocks) {
                 show(&desk, &shown);
                 while let Some(news) = desk.poll_news() {
@@ -107,6 +109,7 @@ impl Recorder {
                 }
             }
             desk.finish_all(monotonic());
+            desk.wait_for_closing();
             show(&desk, &shown);
             while let Some(news) = desk.poll_news() {
                 report(news);
@@ -169,7 +172,7 @@ impl Handle {
 
 /// One round; false when nobody gives orders any more.
 fn work(desk: &mut Desk<RealDisk>, inbox: &Receiver<Order>, blocks: &Receiver<Box<Block>>) -> bool {
-    let first = match desk.active() {
+    let first = match desk.active() + desk.closing() {
         0 => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         _ => inbox.recv_timeout(TICK),
     };

@@ -25,6 +25,7 @@ pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording 
         ("wav-pcm16", RecordingFormat::WavPcm16),
         ("wav-pcma", RecordingFormat::WavPcma),
         ("wav-pcmu", RecordingFormat::WavPcmu),
+        ("ogg-opus", RecordingFormat::OggOpus),
     ];
     let format = section.word("format", RecordingFormat::WavPcm16, &words);
     let words = [("stereo", RecordingChannels::Stereo), ("parties", RecordingChannels::Parties)];

@@ -635,6 +635,8 @@ pub enum RecordingFormat {
     WavPcma,
     /// WAV of G.711 mu-law.
     WavPcmu,
+    /// Ogg Opus.
+    OggOpus,
 }
 
 /// What goes to which channel.

@@ -9,6 +9,7 @@ use control::{Audio, Kept};
 use media_relay::{Codec, Taps};
 use metrics::Metrics;
 use recorder::{
+    Form,
     io::{Archive, ArchiveError, Beginning, Config, Gauges, Handle, Left, News, Order, Outcome, Recorder},
     wav::Format,
 };
@@ -41,10 +42,11 @@ impl Recording {
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("cannot keep {what} in {}", directory.display()))?;
         }
-        let format = match settings.format {
-            RecordingFormat::WavPcm16 => Format::Pcm16,
-            RecordingFormat::WavPcma => Format::G711(Codec::Pcma),
-            RecordingFormat::WavPcmu => Format::G711(Codec::Pcmu),
+        let form = match settings.format {
+            RecordingFormat::WavPcm16 => Form::Wav(Format::Pcm16),
+            RecordingFormat::WavPcma => Form::Wav(Format::G711(Codec::Pcma)),
+            RecordingFormat::WavPcmu => Form::Wav(Format::G711(Codec::Pcmu)),
+            RecordingFormat::OggOpus => Form::OggOpus,
         };
         let inbox = Arc::clone(inbox);
         let report = move |news: News| {
@@ -57,7 +59,7 @@ impl Recording {
                 let _ = inbox.put(Note::Recorded(call, news.line, what));
             }
         };
-        let config = Config { directory: settings.directory.clone(), messages: voicemail.directory.clone(), format };
+        let config = Config { directory: settings.directory.clone(), messages: voicemail.directory.clone(), form };
         let (recorder, taps) = Recorder::start(config, report).context("cannot start the recorder")?;
         Ok(Some(Self { recorder, taps }))
     }
@@ -213,8 +215,9 @@ pub(crate) fn timeline(configuration: &Configuration, which: Kept) -> Result<Val
 pub(crate) fn audio(configuration: &Configuration, which: Kept) -> Result<Audio, Problem> {
     let (archive, id) = place(configuration, which);
     let path = archive.audio(&id).map_err(|error| problem(&error))?;
+    let ogg = path.extension().is_some_and(|ending| ending == "opus");
     let file = File::open(path).map_err(|error| problem(&error.into()))?;
-    Ok(Audio { file, media_type: "audio/wav" })
+    Ok(Audio { file, media_type: if ogg { "audio/ogg" } else { "audio/wav" } })
 }
 
 /// Removes everything of it.
