@@ -372,7 +372,8 @@ fn srtp_is_inherited_from_media_by_everything_that_says_nothing_itself() {
     let text = "trunks: { t: { allowed: [192.0.2.0/24], srtp: required } }\nai: { a: { uri: \"sip:a@192.0.2.9\", srtp: optional } }\n\
                 routes: [{ number: \"*\", line: l, ai: a }]\nagents: { domains: [d.example], accounts: { anna: { password: x-y-z-12 } }, srtp: required }\n\
                 media: { address: 127.0.0.1, srtp: optional, srtp_suites: [AES_CM_128_HMAC_SHA1_80], rtcp_mux: false }\n";
-    let told = crate::serve::wiring::calls(&reading(&[("tandem.yaml", text)], &[]).unwrap(), &[]);
+    let told =
+        crate::serve::wiring::calls(&reading(&[("tandem.yaml", text)], &[]).unwrap(), &[], &std::sync::Arc::default());
     assert_eq!((told.trunks["t"].srtp, told.ai["a"].srtp), (Required, Some(Optional)));
     assert_eq!((told.agents.caller.srtp, told.media.srtp), (Required, Optional));
     assert_eq!(
