@@ -1,6 +1,7 @@
 //! Requests and replies of the control API, typed. `crates/control` only carries them over HTTP.
 
 mod agents;
+mod options;
 mod supervise;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
 };
 pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, QueueSummary};
 use core::time::Duration;
+pub use options::{AcceptBody, AcceptWord, ContextBody, IntroduceBody, OnFailureBody};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 pub use supervise::{SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary};
@@ -193,6 +195,12 @@ pub struct TransferBody {
     /// `bridge` or `refer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_by: Option<policy::ColdBy>,
+    /// `at_once`, `at_bridge` or `stay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_ai: Option<policy::ReleaseAi>,
+    /// `"none"` or `{within, press}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introduce: Option<IntroduceBody>,
     /// `"none"` or `{prompt: NAME}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whisper: Option<policy::Whisper>,
@@ -232,6 +240,8 @@ impl TransferBody {
             to: to.into(),
             mode: None,
             cold_by: None,
+            release_ai: None,
+            introduce: None,
             whisper: None,
             accept: None,
             caller_hears: None,
@@ -251,11 +261,21 @@ impl TransferBody {
             Some(AcceptBody::Press(accept)) => Some(accept.within),
             _ => None,
         };
+        let introduced = match &self.introduce {
+            Some(IntroduceBody::Within(introduce)) => Some(introduce),
+            _ => None,
+        };
+        if let Some(press) = introduced.and_then(|introduce| introduce.press)
+            && !matches!(press.to_ascii_uppercase(), '0'..='9' | '*' | '#' | 'A'..='D')
+        {
+            return Err(Problem::invalid("introduce.press", "expected one key of a telephone: 0 to 9, *, #, A to D"));
+        }
         // The ranges of the rules.
         for (field, found, low, high, expected) in [
             ("ring_timeout", self.ring_timeout, 1, 600, "expected 1s to 10m"),
             ("drain_max", self.drain_max, 0, 60, "expected 0s to 60s"),
             ("accept.within", within, 1, 120, "expected 1s to 2m"),
+            ("introduce.within", introduced.map(|introduce| introduce.within), 1, 300, "expected 1s to 5m"),
         ] {
             let (low, high) = (Duration::from_secs(low), Duration::from_secs(high));
             if found.is_some_and(|found| found < low || found > high) {
@@ -277,7 +297,11 @@ impl TransferBody {
                 AcceptBody::Press(accept) => Some(accept.clone()),
                 AcceptBody::Word(AcceptWord::None) => None,
             }),
-            release_ai: None,
+            introduce: self.introduce.as_ref().map(|introduce| match introduce {
+                IntroduceBody::Within(introduce) => Some(introduce.clone()),
+                IntroduceBody::Word(AcceptWord::None) => None,
+            }),
+            release_ai: self.release_ai,
             cold_by: self.cold_by,
             context_wait: None,
             priority: self.priority,
@@ -287,67 +311,6 @@ impl TransferBody {
             },
             on_failure: self.on_failure.as_ref().map(OnFailureBody::options).transpose()?,
         })
-    }
-}
-
-/// `accept` of a transfer request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum AcceptBody {
-    /// Ask for a digit.
-    Press(policy::Accept),
-    /// Ask for nothing, whatever the destination says.
-    Word(AcceptWord),
-}
-
-/// The one word `accept` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AcceptWord {
-    /// The answer is the acceptance.
-    None,
-}
-
-/// `context` of a transfer request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ContextBody {
-    /// Only these keys travel.
-    Keys(Vec<String>),
-    /// Merged into the call's context first.
-    Values(BTreeMap<String, serde_json::Value>),
-}
-
-/// `on_failure` of a transfer request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OnFailureBody {
-    /// Whatever the cause.
-    Always(Vec<policy::Step>),
-    /// By cause, and `else`.
-    ByCause(BTreeMap<String, Vec<policy::Step>>),
-}
-
-impl OnFailureBody {
-    fn options(&self) -> Result<policy::OnFailure, Problem> {
-        match self {
-            Self::Always(steps) => Ok(policy::OnFailure::always(steps.clone())),
-            Self::ByCause(lists) => {
-                let mut on_failure = policy::OnFailure::default();
-                for (name, steps) in lists {
-                    if name == "else" {
-                        on_failure.otherwise = Some(steps.clone());
-                    } else if let Ok(cause) = name.parse() {
-                        on_failure.by_cause.insert(cause, steps.clone());
-                    } else {
-                        let known = policy::Cause::ALL.map(policy::Cause::name).join(", ");
-                        let detail = format!("there is no such cause; there are {known} and else");
-                        return Err(Problem::invalid(format!("on_failure.{name}"), detail));
-                    }
-                }
-                Ok(on_failure)
-            }
-        }
     }
 }
 

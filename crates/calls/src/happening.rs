@@ -99,6 +99,18 @@ pub enum Happening {
     /// They took the call.
     #[serde(rename = "agent.accepted")]
     AgentAccepted { transfer: TransferId, attempt: u32, target: String, by: AcceptedBy },
+    /// The AI introduces the caller: it, the caller and the human hear one another, for so long at the most.
+    #[serde(rename = "introduction.started")]
+    IntroductionStarted { transfer: TransferId, attempt: u32, target: String, within_ms: u64 },
+    /// The introduction is over.
+    #[serde(rename = "introduction.ended")]
+    IntroductionEnded { transfer: TransferId, by: IntroductionEnd, lasted_ms: u64 },
+    /// The AI stays with caller and human: it hears both, and is heard by nobody.
+    #[serde(rename = "copilot.started")]
+    CopilotStarted { transfer: TransferId, profile: String },
+    /// What a co-pilot has to say to the agent's screen: a `summary`, `transcript` or `custom` event, as it was posted.
+    #[serde(rename = "copilot.event")]
+    CopilotEvent { leg: String, event: serde_json::Value },
     /// Caller and human hear each other.
     #[serde(rename = "transfer.bridged")]
     TransferBridged { transfer: TransferId, attempt: u32, destination: String, target: String, waited_ms: u64 },
@@ -256,6 +268,10 @@ impl Happening {
             Self::AgentAnswered { .. } => "agent.answered",
             Self::WhisperStarted { .. } => "whisper.started",
             Self::AgentAccepted { .. } => "agent.accepted",
+            Self::IntroductionStarted { .. } => "introduction.started",
+            Self::IntroductionEnded { .. } => "introduction.ended",
+            Self::CopilotStarted { .. } => "copilot.started",
+            Self::CopilotEvent { .. } => "copilot.event",
             Self::TransferBridged { .. } => "transfer.bridged",
             Self::TransferFailed { .. } => "transfer.failed",
             Self::TransferReferred { .. } => "transfer.referred",
@@ -317,6 +333,24 @@ impl QueueOutcome {
             Self::Cancelled => "cancelled",
         }
     }
+}
+
+/// What ended an introduction.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntroductionEnd {
+    /// The AI posted `ready`.
+    Ready,
+    /// The human pressed the key.
+    Digit,
+    /// The screen of the human accepted.
+    Command,
+    /// It had lasted as long as it may.
+    Timeout,
+    /// The AI's leg ended.
+    AiLost,
+    /// The human hung up or declined, or the transfer was cancelled: there was no bridge.
+    GivenUp,
 }
 
 /// How an AI was lost.

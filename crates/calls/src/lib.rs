@@ -42,9 +42,9 @@ pub use agents::{AGENTS, Agents};
 pub use api::{
     AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
     CallSummary, ContextBody, ContextReply, DecisionReply, DoneReply, EvaluateBody, EvaluationReply, EventResult,
-    EventsReply, Guidance, HandbackBody, OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply, Request,
-    SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary, TransferBody, TransferReply,
-    TrunkList, TrunkSummary,
+    EventsReply, Guidance, HandbackBody, IntroduceBody, OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply,
+    Request, SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary, TransferBody,
+    TransferReply, TrunkList, TrunkSummary,
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
@@ -53,7 +53,9 @@ pub use config::{
 };
 pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, Presence};
-pub use happening::{AcceptedBy, AiLoss, ConsentBy, Happening, PublicEvent, QueueOutcome, WhisperedBy};
+pub use happening::{
+    AcceptedBy, AiLoss, ConsentBy, Happening, IntroductionEnd, PublicEvent, QueueOutcome, WhisperedBy,
+};
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId, VoicemailId};
 pub use outputs::{Gauges, Input, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded};

@@ -65,6 +65,8 @@ pub(crate) enum Scene {
     LastWords,
     /// The caller waits: for a human, or for an AI that is dialled again.
     Waiting(Playing),
+    /// The AI introduces the caller to the human: all three hear one another.
+    Introducing,
     /// Caller and human are joined; what plays while one of them holds the other.
     WithHuman { held: Playing },
     /// The caller is told something, and the call ends.
@@ -90,6 +92,8 @@ pub(crate) enum Part {
     Caller,
     /// The AI; what the caller hears while it holds us.
     Ai,
+    /// The AI that has stayed with them: it hears, and is heard by nobody.
+    Copilot,
     /// A human who has answered and does not have the caller yet, and what is whispered to them.
     Candidate(Option<Playing>),
     /// A human who is told by the AI what it is about.
@@ -106,7 +110,7 @@ impl Part {
         use crate::Party;
         match self {
             Self::Caller => Party::Caller,
-            Self::Ai => Party::Ai,
+            Self::Ai | Self::Copilot => Party::Ai,
             Self::Candidate(_) | Self::Briefed | Self::Human => Party::Human,
             Self::Supervisor(_) => Party::Supervisor,
         }
@@ -138,13 +142,19 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
             (Part::Caller, Scene::Waiting(playing) | Scene::Announcing(playing) | Scene::Voicemail(playing)) => {
                 Hears::Playing(playing.clone())
             }
+            (Part::Caller, Scene::Introducing) => voices(ai.into_iter().chain(human).chain(barging())),
             (Part::Caller, Scene::WithHuman { held }) => match human {
                 Some(human) if human.holds => Hears::Playing(held.clone()),
                 human => voices(human.into_iter().chain(barging())),
             },
             (Part::Ai, Scene::WithAi) => voices(caller),
             (Part::Ai, Scene::Waiting(_)) => voices(briefed),
-            (Part::Ai, _) => Hears::Silence,
+            (Part::Ai, Scene::Introducing) => voices(caller.into_iter().chain(human)),
+            // While one of them holds the other there is no conversation to follow.
+            (Part::Copilot, Scene::WithHuman { .. }) if !caller.into_iter().chain(human).any(|seat| seat.holds) => {
+                voices(caller.into_iter().chain(human))
+            }
+            (Part::Ai | Part::Copilot, _) => Hears::Silence,
             (Part::Briefed, Scene::Waiting(_)) => voices(ai),
             (Part::Briefed, _) => Hears::Silence,
             (Part::Candidate(Some(whisper)), _) => Hears::Playing(whisper.clone()),
@@ -152,10 +162,13 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
             (Part::Human, Scene::WithHuman { .. }) => {
                 voices(caller.into_iter().chain(supervisors(SuperviseMode::Whisper)))
             }
+            (Part::Human, Scene::Introducing) => {
+                voices(caller.into_iter().chain(ai).chain(supervisors(SuperviseMode::Whisper)))
+            }
             (Part::Human, _) => Hears::Silence,
             // Whoever has part in the conversation, nothing that is played, and nobody who is told what it is about.
             (Part::Supervisor(_), scene) => {
-                let ai = ai.filter(|_| matches!(scene, Scene::WithAi | Scene::LastWords));
+                let ai = ai.filter(|_| matches!(scene, Scene::WithAi | Scene::LastWords | Scene::Introducing));
                 let others = barging().filter(|other| other.port != seat.port);
                 voices(caller.into_iter().chain(ai).chain(human).chain(others))
             }
@@ -231,7 +244,7 @@ mod tests {
     /// The design's table, section 5, row by row: state, seats, and what each of them hears in the order of the seats.
     #[test]
     fn the_table_of_who_hears_what() {
-        use Part::{Ai, Briefed, Caller, Candidate, Human, Supervisor};
+        use Part::{Ai, Briefed, Caller, Candidate, Copilot, Human, Supervisor};
         use SuperviseMode::{Barge, Listen, Whisper};
         let waiting = || Scene::Waiting(music());
         let with_human = || Scene::WithHuman { held: music() };
@@ -242,7 +255,7 @@ mod tests {
         let told = || seat(HUMAN, Candidate(Some(whisper())));
         let untold = || seat(HUMAN, Candidate(None));
         let other = || seat(OTHER, Candidate(Some(whisper())));
-        let h = || seat(HUMAN, Human);
+        let (h, p) = (|| seat(HUMAN, Human), || seat(AI, Copilot));
         let s = |mode| seat(SUPERVISOR, Supervisor(mode));
         #[rustfmt::skip]
         let table: Vec<(&str, Scene, Vec<Seat>, &[&str])> = vec![
@@ -271,6 +284,18 @@ mod tests {
             ("AI holds us",                             Scene::WithAi,     vec![c(), holding(AI, Ai)],         &["nothing", "-"]),
             ("AI lost",                                 waiting(),         vec![c()],                          &["hold music"]),
             ("announcement before the end",             announcing(),      vec![c()],                          &["announcement"]),
+            ("introduction",                            Scene::Introducing, vec![c(), a(), h()],                   &["AI + human", "caller + human", "caller + AI"]),
+            ("introduction, supervisor listening",      Scene::Introducing, vec![c(), a(), h(), s(Listen)],        &["AI + human", "caller + human", "caller + AI", "caller + AI + human"]),
+            ("introduction, supervisor whispering",     Scene::Introducing, vec![c(), a(), h(), s(Whisper)],       &["AI + human", "caller + human", "caller + AI + supervisor", "caller + AI + human"]),
+            ("introduction, supervisor barging",        Scene::Introducing, vec![c(), a(), h(), s(Barge)],         &["AI + human + supervisor", "caller + human", "caller + AI + supervisor", "caller + AI + human"]),
+            ("introduction, caller holds us",           Scene::Introducing, vec![holding(CALLER, Caller), a(), h()], &["-", "human", "AI"]),
+            ("introduction, human holds us",            Scene::Introducing, vec![c(), a(), holding(HUMAN, Human)], &["AI", "caller", "-"]),
+            ("with human, AI co-pilot",                 with_human(),      vec![c(), p(), h()],                    &["human", "caller + human", "caller"]),
+            ("co-pilot, supervisor barging",            with_human(),      vec![c(), p(), h(), s(Barge)],          &["human + supervisor", "caller + human", "caller + supervisor", "caller + human"]),
+            ("co-pilot, human holds the caller",        with_human(),      vec![c(), p(), holding(HUMAN, Human)],  &["hold music", "nothing", "-"]),
+            ("co-pilot, caller holds us",               with_human(),      vec![holding(CALLER, Caller), p(), h()], &["-", "nothing", "nothing"]),
+            ("co-pilot holds us",                       with_human(),      vec![c(), holding(AI, Copilot), h()],   &["human", "-", "caller"]),
+            ("human transfers on, co-pilot waits",      waiting(),         vec![c(), p(), untold()],               &["hold music", "nothing", "nothing"]),
             ("with human, supervisor listening",        with_human(),      vec![c(), h(), s(Listen)],              &["human", "caller", "caller + human"]),
             ("with human, supervisor whispering",       with_human(),      vec![c(), h(), s(Whisper)],             &["human", "caller + supervisor", "caller + human"]),
             ("with human, supervisor barging",          with_human(),      vec![c(), h(), s(Barge)],               &["human + supervisor", "caller + supervisor", "caller + human"]),
@@ -304,15 +329,17 @@ mod tests {
             Scene::WithAi,
             Scene::LastWords,
             Scene::Waiting(music()),
+            Scene::Introducing,
             Scene::WithHuman { held: music() },
             Scene::Announcing(player(3, Then::Silence)),
             Scene::Voicemail(player(4, Then::Silence)),
             Scene::Over,
         ];
-        for mode in [SuperviseMode::Listen, SuperviseMode::Whisper, SuperviseMode::Barge] {
+        let modes = [SuperviseMode::Listen, SuperviseMode::Whisper, SuperviseMode::Barge];
+        for (mode, ai) in modes.into_iter().flat_map(|mode| [(mode, Part::Ai), (mode, Part::Copilot)]) {
             let parts = [
                 (CALLER, Part::Caller),
-                (AI, Part::Ai),
+                (AI, ai),
                 (HUMAN, Part::Human),
                 (OTHER, Part::Candidate(Some(whisper()))),
                 (SUPERVISOR, Part::Supervisor(mode)),
@@ -350,6 +377,7 @@ mod tests {
                 assert!(!matches!(other.part, Part::Candidate(_)), "nobody hears a human who has not accepted");
                 let heard_by = |party| seat.part.party() == party;
                 match other.part {
+                    Part::Copilot => panic!("nobody hears a co-pilot"),
                     Part::Supervisor(SuperviseMode::Listen) => panic!("nobody hears a supervisor who listens"),
                     Part::Supervisor(SuperviseMode::Whisper) => assert!(heard_by(Party::Human), "only the human"),
                     Part::Supervisor(SuperviseMode::Barge) => assert!(!heard_by(Party::Ai), "never the AI"),
@@ -364,7 +392,8 @@ mod tests {
                 }
                 Party::Human => {
                     let told = seat.part == Part::Briefed && matches!(scene, Scene::Waiting(_));
-                    assert!(told || !heard.contains(&AI), "no human hears the AI but whom it tells");
+                    let introduced = *scene == Scene::Introducing;
+                    assert!(told || introduced || !heard.contains(&AI), "no human hears the AI but whom it tells");
                 }
                 Party::Supervisor => assert!(!matches!(hears, Hears::Playing(_) | Hears::Ringback), "no music either"),
             }

@@ -207,6 +207,8 @@ pub enum TransferState {
     Ringing,
     /// A human answered and is being told, or has yet to accept.
     Whisper,
+    /// The AI introduces the caller to the human; all three hear one another.
+    Introduction,
     /// Caller and human hear each other.
     Bridged,
     /// The caller's trunk has called them away, as it was asked to by REFER.

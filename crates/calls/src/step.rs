@@ -35,6 +35,8 @@ pub(crate) enum Timer {
     Quiet,
     /// When a human was told, or has not accepted `within` the time.
     Whisper(LegId),
+    /// When the AI has introduced the caller for as long as it may.
+    Introduction,
     /// When a supervisor's phones have rung long enough.
     Supervisor(u32),
     /// When a verdict of the rules could change without an event.

@@ -25,9 +25,9 @@ impl Story {
         Self { line, ..Self::default() }
     }
 
-    /// Keeps what happened. A digit stays out: callers type secrets.
+    /// Keeps what happened. A digit stays out: callers type secrets; so does what a co-pilot writes down of their talk.
     pub(crate) fn note(&mut self, time: Time, what: &Happening, limit: usize) {
-        if matches!(what, Happening::Dtmf { .. } | Happening::FactsChanged { .. }) {
+        if matches!(what, Happening::Dtmf { .. } | Happening::FactsChanged { .. } | Happening::CopilotEvent { .. }) {
             return;
         }
         if self.timeline.len() >= limit {

@@ -1,11 +1,12 @@
 //! The machine that carries one decision out: attempts, last words, whisper, acceptance, fallback.
 
 mod human;
+mod introduction;
 mod queueing;
 mod refer;
 
 use crate::{
-    Happening, Observation, QueueOutcome, Source, Time, TransferId, TransferRecord, TransferState,
+    Happening, IntroductionEnd, Observation, QueueOutcome, Source, Time, TransferId, TransferRecord, TransferState,
     plan::{Playing, Then},
     redirect::Redirections,
     step::{Step, Timer},
@@ -25,9 +26,9 @@ use std::{collections::VecDeque, sync::Arc};
 /// ```text
 /// caller's side   LastWords ──quiet · ready · drain_max · AI gone──> Waiting ───────────────┐
 ///                 (start: now, or no AI: begins here)                 hold music            │
-///                                                                                           ├──> bridge
+///                                                                                           ├──> bridge, by way of an
 /// human's side    ┌──> Dialling ──answer──> Whisper ──accepted──> won ──────────────────────┘
-///                 │       │ busy, declined, timeout …  │ hung up, not accepted
+///                 │       │ busy, declined, timeout …  │ hung up, not accepted              introduction where asked
 ///                 │       v                            v
 ///                 └── next target ── next destination (hours!) ── back to the AI ── end
 /// ```
@@ -35,7 +36,7 @@ use std::{collections::VecDeque, sync::Arc};
 /// where they do not take the call the caller waits on at the old place.
 ///
 /// Without `predial` the human's side begins when the caller waits. Timers: [`Timer::LastWords`] (`drain_max`),
-/// [`Timer::Quiet`] (a quiet AI gets its chance to begin a sentence), [`Timer::Ring`] per attempt, [`Timer::Whisper`] per
+/// [`Timer::Introduction`], [`Timer::Quiet`] (a quiet AI gets its chance to begin a sentence), [`Timer::Ring`] per attempt, [`Timer::Whisper`] per
 /// attempt. The machine acts through the [`Act`]s it answers; the call owns the legs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Transfer {
@@ -93,6 +94,8 @@ enum Side {
     LastWords { until: Monotonic, quiet: bool, spoke: bool },
     /// The caller waits.
     Waiting { announced: bool },
+    /// The AI introduces the caller to the human who was won.
+    Introducing { since: Monotonic },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -125,6 +128,8 @@ pub(crate) enum Act {
     Voicemail { mailbox: Arc<str> },
     /// Give `leg` up.
     Drop { leg: LegId },
+    /// Let the AI introduce the caller to `leg`, or join them where there is no AI; the answer is [`Transfer::introducing`].
+    Introduce { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.
     Bridge { leg: LegId },
     /// Give the caller to the AI; the transfer is over.
@@ -242,6 +247,7 @@ impl Transfer {
             Side::LastWords { .. } if self.first.start == Start::OnReady => self.caller_waits(step, &mut acts),
             Side::LastWords { .. } => {}
             Side::Waiting { .. } => self.all_briefed(step, &mut acts),
+            Side::Introducing { .. } => acts = self.introduced(step, IntroductionEnd::Ready),
         }
         acts
     }
@@ -249,7 +255,8 @@ impl Transfer {
     /// The AI's leg is gone: the transfer goes on without its voice.
     pub(crate) fn ai_gone(&mut self, step: &mut Step<'_>) -> Acts {
         self.ai = false;
-        let mut acts = self.last_words_over(step);
+        let mut acts = self.introduced(step, IntroductionEnd::AiLost);
+        acts.extend(self.last_words_over(step));
         self.all_briefed(step, &mut acts);
         acts
     }
@@ -277,7 +284,7 @@ impl Transfer {
         self.ai &= !release;
         acts.push(Act::CallerWaits { release });
         match self.won {
-            Some(leg) => acts.push(Act::Bridge { leg }),
+            Some(leg) => acts.push(self.joining(leg)),
             None if !self.dialling => self.reach(step, acts),
             None => {}
         }
@@ -306,7 +313,7 @@ impl Transfer {
     pub(crate) fn speak_until(&self) -> Option<Monotonic> {
         match self.side {
             Side::LastWords { until, .. } => Some(until),
-            Side::Waiting { .. } => None,
+            Side::Waiting { .. } | Side::Introducing { .. } => None,
         }
     }
 
@@ -338,6 +345,7 @@ impl Transfer {
     pub(crate) fn finish(&mut self, step: &mut Step<'_>, state: TransferState) -> SmallVec<[LegId; 4]> {
         step.disarm(Timer::LastWords);
         step.disarm(Timer::Quiet);
+        self.not_introduced(step);
         self.leave_queue(
             step,
             match state {

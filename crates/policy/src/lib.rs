@@ -43,6 +43,7 @@ pub use queue::{
 pub use ruleset::{Environment, Loaded, RuleSet, SourceFile, SourceKind, To, UnknownDestination};
 pub use test_run::TestReport;
 pub use transfer::{
-    ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Destination, Dial, FailureChain, Hold, Mode, Next, OnFailure,
-    Place, ReleaseAi, Ring, SayIf, Start, Step, TransferOptions, TransferSpec, Whisper,
+    ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Destination, Dial, FailureChain, Hold, INTRODUCE_WITHIN,
+    Introduce, Mode, Next, OnFailure, Place, ReleaseAi, Ring, SayIf, Start, Step, TransferOptions, TransferSpec,
+    Whisper,
 };

@@ -49,6 +49,8 @@ pub enum ReleaseAi {
     AtOnce,
     /// When caller and human are joined.
     AtBridge,
+    /// Not at all: as their co-pilot it hears both from then on, and is heard by nobody.
+    Stay,
 }
 
 /// Who carries a cold transfer out.
@@ -139,6 +141,25 @@ pub const ACCEPT_WITHIN: Duration = Duration::from_secs(10);
 
 fn default_accept_within() -> Duration {
     ACCEPT_WITHIN
+}
+
+/// The three of them together, after the human's yes and before the AI falls silent: it introduces the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Introduce {
+    /// How long, unless the AI posts `ready` before.
+    #[serde(with = "duration::as_text", default = "default_introduce_within")]
+    pub within: Duration,
+    /// The key by which the human ends it: one of `0`-`9`, `*`, `#`, `A`-`D`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub press: Option<char>,
+}
+
+/// How long `introduce` lasts where `within` is not given.
+pub const INTRODUCE_WITHIN: Duration = Duration::from_secs(20);
+
+fn default_introduce_within() -> Duration {
+    INTRODUCE_WITHIN
 }
 
 /// Why a destination could not take the caller. The machine's mapping from SIP to these lives in `calls`.
@@ -315,6 +336,9 @@ pub struct TransferOptions {
     /// How the human says yes; `Some(None)` asks for nothing although a level below does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<Option<Accept>>,
+    /// Whether the AI introduces the caller; `Some(None)`: it does not although a level below says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introduce: Option<Option<Introduce>>,
     /// When the AI's leg ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release_ai: Option<ReleaseAi>,
@@ -348,6 +372,7 @@ impl TransferOptions {
             caller_hears: self.caller_hears.clone().or_else(|| below.caller_hears.clone()),
             whisper: self.whisper.clone().or_else(|| below.whisper.clone()),
             accept: self.accept.clone().or_else(|| below.accept.clone()),
+            introduce: self.introduce.clone().or_else(|| below.introduce.clone()),
             release_ai: self.release_ai.or(below.release_ai),
             cold_by: self.cold_by.or(below.cold_by),
             context: self.context.clone().or_else(|| below.context.clone()),
@@ -434,6 +459,9 @@ pub struct TransferSpec {
     pub whisper: Whisper,
     /// How the human says yes, if asked.
     pub accept: Option<Accept>,
+    /// How the AI introduces the caller, if it does.
+    #[serde(default)]
+    pub introduce: Option<Introduce>,
     /// When the AI's leg ends.
     pub release_ai: ReleaseAi,
     /// Who carries it out when it is cold.
@@ -475,6 +503,7 @@ impl TransferSpec {
             caller_hears: merged.caller_hears.unwrap_or_default(),
             whisper: merged.whisper.unwrap_or_default(),
             accept: merged.accept.flatten(),
+            introduce: merged.introduce.flatten(),
             release_ai: merged.release_ai.unwrap_or(match mode {
                 Mode::Warm => ReleaseAi::AtBridge,
                 Mode::Cold => ReleaseAi::AtOnce,

@@ -5,7 +5,8 @@ mod common;
 use common::{Call, whole};
 use core::time::Duration;
 use policy::{
-    Accept, CallerHears, Hold, Mode, Place, ReleaseAi, Ring, SayIf, Start, To, TransferOptions, TransferSpec, Whisper,
+    Accept, CallerHears, Hold, Introduce, Mode, Place, ReleaseAi, Ring, SayIf, Start, To, TransferOptions,
+    TransferSpec, Whisper,
 };
 use serde_json::json;
 
@@ -24,6 +25,7 @@ destinations:
     whisper: none
     accept: { press: \"#\" }
     release_ai: at_bridge
+    introduce: { within: 15s, press: \"*\" }
     context: [intent]
   number: { dial: \"tel:+15550199\", trunk: carrier }
   robot: { ai: sales }
@@ -59,7 +61,7 @@ fn what_nobody_says_has_a_value_all_the_same() {
     assert_eq!(spec.whisper, Whisper::None);
     assert_eq!(spec.accept, None);
     assert_eq!(spec.release_ai, ReleaseAi::AtBridge);
-    assert_eq!(spec.context, None);
+    assert_eq!((spec.context, spec.introduce), (None, None));
 }
 
 #[test]
@@ -79,6 +81,7 @@ fn a_destination_speaks_over_the_defaults() {
     assert_eq!(rich.whisper, Whisper::None);
     assert_eq!(rich.accept, Some(Accept { press: '#', within: Duration::from_secs(10) }));
     assert_eq!(rich.release_ai, ReleaseAi::AtBridge);
+    assert_eq!(rich.introduce, Some(Introduce { within: Duration::from_secs(15), press: Some('*') }));
     assert_eq!(rich.context, Some(vec!["intent".into()]));
     let Place::Dial(dial) = rich.place else { panic!() };
     assert_eq!((dial.targets.len(), dial.ring), (2, Ring::Simultaneous));
@@ -117,6 +120,28 @@ fn cold_lets_the_ai_go_at_once_and_warm_at_the_bridge() {
         spec(&json!({"to": "plain", "mode": "cold", "release_ai": "at_bridge"})).release_ai,
         ReleaseAi::AtBridge
     );
+}
+
+#[test]
+fn the_ai_may_introduce_the_caller_and_may_stay() {
+    let stays = spec(&json!({"to": "plain", "release_ai": "stay", "introduce": {}}));
+    assert_eq!(stays.release_ai, ReleaseAi::Stay);
+    assert_eq!(stays.introduce, Some(Introduce { within: Duration::from_secs(20), press: None }));
+    assert_eq!(spec(&json!({"to": "rich", "introduce": "none"})).introduce, None, "over the destination");
+    // Levels that differ: whoever comes first counts, and an AI that has left introduces nobody.
+    assert_eq!(spec(&json!({"to": "rich", "mode": "cold"})).release_ai, ReleaseAi::AtBridge);
+    let rules = whole(RULES);
+    for (body, field, message) in [
+        (json!({"to": "plain", "introduce": "20s"}), "introduce", "expected `{ within: 20s }` or `none`"),
+        (json!({"to": "plain", "introduce": {"within": "6m"}}), "introduce.within", "5m"),
+        (json!({"to": "plain", "introduce": {"press": "11"}}), "introduce.press", "one key of a telephone"),
+        (json!({"to": "plain", "mode": "cold", "introduce": {}}), "introduce", "the AI has left"),
+        (json!({"to": "plain", "release_ai": "at_once", "introduce": {}}), "introduce", "add `release_ai: at_bridge`"),
+    ] {
+        let error = rules.transfer_request(&body).unwrap_err();
+        assert_eq!(error.field, field, "{body}: {error:?}");
+        assert!(error.message.contains(message), "{body}: {}", error.message);
+    }
 }
 
 #[test]

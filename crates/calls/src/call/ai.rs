@@ -6,6 +6,7 @@ use crate::{
     identity,
     leg::{Leg, Order, Peer},
     step::{Step, Timer},
+    transfer::Transfer,
 };
 use policy::{CallFact, To, TransferOptions};
 use rand::seq::IndexedRandom as _;
@@ -202,7 +203,11 @@ impl Call {
                 let next = "the transfer goes on".to_owned();
                 step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
             }
-            return self.with_transfer(step, |transfer, step| transfer.ai_gone(step));
+            return self.with_transfer(step, Transfer::ai_gone);
+        }
+        if matches!(self.stage, Stage::WithHuman { .. }) {
+            let next = "the human has the caller".to_owned();
+            return step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
         }
         self.ai_lost(step, loss, sip_code);
     }

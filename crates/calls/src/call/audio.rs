@@ -56,6 +56,7 @@ impl Call {
         match &self.stage {
             Stage::Connecting => Scene::Connecting,
             Stage::WithAi => Scene::WithAi,
+            Stage::Transferring if self.introduced_leg().is_some() => Scene::Introducing,
             Stage::Transferring => match self.transfer.as_ref().and_then(|transfer| transfer.caller_hears()) {
                 Some(playing) => Scene::Waiting(playing),
                 None => Scene::LastWords,
@@ -71,8 +72,10 @@ impl Call {
     pub(super) fn seats(&self) -> SmallVec<[Seat; 4]> {
         let part = |leg: &Leg| match leg.party() {
             Party::Caller => (self.caller == leg.id).then_some(Part::Caller),
-            Party::Ai => (self.ai == Some(leg.id)).then_some(Part::Ai),
-            Party::Human if self.human == Some(leg.id) => Some(Part::Human),
+            Party::Ai if self.ai != Some(leg.id) => None,
+            Party::Ai if matches!(self.stage, Stage::WithHuman { .. }) => Some(Part::Copilot),
+            Party::Ai => Some(Part::Ai),
+            Party::Human if [self.human, self.introduced_leg()].contains(&Some(leg.id)) => Some(Part::Human),
             Party::Human if self.parked == Some(leg.id) => Some(Part::Candidate(None)),
             Party::Human => {
                 let transfer = self.transfer.as_ref()?;
@@ -90,6 +93,11 @@ impl Call {
         self.legs.iter().filter_map(seat).collect()
     }
 
+    /// The human to whom the AI introduces the caller.
+    fn introduced_leg(&self) -> Option<LegId> {
+        self.transfer.as_ref().and_then(|transfer| transfer.introducing())
+    }
+
     fn watch(&self, step: &Step<'_>, leg: &Leg) -> Watch {
         let media = &step.config.media;
         let profile = step.config.ai.get(&self.profile);
@@ -103,6 +111,8 @@ impl Call {
             // Whoever only listens may send nothing at all.
             Party::Supervisor => (Duration::ZERO, Duration::ZERO),
             _ if leg.holds => (media.dead_on_hold, media.dead_on_hold),
+            // A co-pilot has nothing to say.
+            Party::Ai if matches!(self.stage, Stage::WithHuman { .. }) => (Duration::ZERO, Duration::ZERO),
             Party::Ai => profile.map(|profile| (profile.dead_after, profile.dead_after)).unwrap_or_default(),
             _ => (media.dead_before_first, media.dead_after),
         };

@@ -176,6 +176,11 @@ impl Call {
         step.story.events += 1;
         step.observe(Observation::Event { kind });
         step.publish(Happening::FactsChanged { event: kind.to_owned() });
+        if self.has_copilot() && matches!(kind, "summary" | "transcript" | "custom") {
+            let leg = self.human.and_then(|human| self.leg(human)).map(|leg| leg.record.name.clone());
+            let event = serde_json::to_value(&posted.event).unwrap_or_default();
+            step.publish(Happening::CopilotEvent { leg: leg.unwrap_or_default(), event });
+        }
         if decided {
             result.notes.push("only folded: an earlier event of this request decided".to_owned());
             return Ok(result);
@@ -193,6 +198,7 @@ impl Call {
     fn guidance(&self, step: &Step<'_>) -> (Guidance, Option<u64>) {
         match (&self.stage, &self.transfer) {
             (Stage::WithAi | Stage::Connecting | Stage::Reconnecting { .. }, _) => (Guidance::Continue, None),
+            (Stage::Transferring, Some(transfer)) if transfer.introducing().is_some() => (Guidance::Continue, None),
             (Stage::Transferring, Some(transfer)) => match transfer.speak_until() {
                 Some(until) => {
                     let left = until.since(step.now.monotonic);

@@ -12,7 +12,7 @@ use crate::{
 };
 use core::time::Duration;
 use media_relay::{Command, MeasureId};
-use policy::{CallFact, Cause, To, TransferSpec};
+use policy::{CallFact, Cause, ReleaseAi, To, TransferSpec};
 use signaling::LegId;
 use std::{collections::VecDeque, sync::Arc};
 
@@ -49,7 +49,8 @@ impl Call {
         self.facts.note(step.now, &CallFact::TransferStarted { rule: spec.rule.clone() });
         // An AI that is only being reached is not needed any more; a human who has the caller leaves now.
         let ai = self.stage == Stage::WithAi && self.ai_is_up();
-        if let Some(leg) = self.ai.take_if(|_| !ai) {
+        let copilot = self.has_copilot();
+        if let Some(leg) = self.ai.take_if(|_| !ai && !copilot) {
             self.drop_leg(step, leg);
         }
         if let Some(human) = self.human.take() {
@@ -103,6 +104,7 @@ impl Call {
                     let more = self.wait_for_agent(step);
                     queue.extend(more);
                 }
+                Act::Introduce { leg } => self.introduce(step, leg),
                 Act::Bridge { leg } => self.bridge(step, leg),
                 Act::Voicemail { mailbox } => self.greet(step, &mailbox),
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
@@ -250,6 +252,20 @@ impl Call {
         self.legs.push(leg);
     }
 
+    /// All three hear one another, where there is an AI.
+    fn introduce(&mut self, step: &mut Step<'_>, leg: LegId) {
+        let three = self.ai_is_up() && self.caller_answered() && self.leg(leg).is_some_and(Leg::is_up);
+        match &mut self.transfer {
+            Some(transfer) if three => transfer.introduce(step, leg),
+            _ => self.bridge(step, leg),
+        }
+    }
+
+    /// Whether the AI has stayed with caller and human.
+    pub(super) fn has_copilot(&self) -> bool {
+        matches!(self.stage, Stage::WithHuman { .. }) && self.ai_is_up()
+    }
+
     /// Caller and human hear each other, by one command to the relay; whoever is not needed any more leaves after it.
     fn bridge(&mut self, step: &mut Step<'_>, leg: LegId) {
         let codec = self.leg(leg).and_then(Leg::codec);
@@ -257,19 +273,24 @@ impl Call {
             return;
         }
         let held = self.hold_music(step, None);
+        let stays = self.transfer.as_ref().is_some_and(|transfer| transfer.spec.release_ai == ReleaseAi::Stay);
+        let leaving = self.ai.take_if(|_| !stays);
         self.human = Some(leg);
         self.stage = Stage::WithHuman { held };
         self.replan(step);
         step.shared.directory.taken(leg, self.about.from.as_deref(), step.now.monotonic);
         let winner = self.transfer.as_ref().and_then(|transfer| transfer.winner(leg));
         let Some(record) = self.finish_transfer(step, TransferState::Bridged) else { return };
-        if let Some(ai) = self.ai.take() {
+        if let Some(ai) = leaving {
             self.drop_leg(step, ai);
         }
         self.release_parked(step);
         if let Some((attempt, destination, target)) = winner {
             let waited_ms = step.time().ms_since(record.1);
             step.publish(Happening::TransferBridged { transfer: record.0, attempt, destination, target, waited_ms });
+        }
+        if self.has_copilot() {
+            step.publish(Happening::CopilotStarted { transfer: record.0, profile: self.profile.clone() });
         }
         step.story.first_bridge.get_or_insert(step.now.into());
         self.refuge = super::Refuge::default();

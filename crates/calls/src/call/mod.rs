@@ -277,6 +277,9 @@ impl Call {
                 }
             }
             Timer::Quiet => self.with_transfer(step, Transfer::quiet_long_enough),
+            Timer::Introduction => {
+                self.with_transfer(step, |transfer, step| transfer.introduced(step, crate::IntroductionEnd::Timeout));
+            }
             Timer::Supervisor(number) => self.supervisor_rang(step, number),
             Timer::Policy => {
                 self.run_rules(step, "timer");

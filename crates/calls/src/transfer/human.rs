@@ -319,6 +319,10 @@ impl Transfer {
 
     /// A human pressed a key.
     pub(crate) fn digit(&mut self, step: &mut Step<'_>, leg: LegId, digit: char) -> Acts {
+        let ends = self.spec.introduce.as_ref().and_then(|introduce| introduce.press);
+        if self.won == Some(leg) && ends.is_some_and(|press| press.eq_ignore_ascii_case(&digit)) {
+            return self.introduced(step, crate::IntroductionEnd::Digit);
+        }
         self.with_whisper(step, leg, |whisper, step| whisper.digit(step, leg, digit))
     }
 
@@ -329,6 +333,9 @@ impl Transfer {
 
     /// The screen of a human says yes. `None`: nobody is there to accept.
     pub(crate) fn accept(&mut self, step: &mut Step<'_>, number: Option<u32>) -> Option<Acts> {
+        if self.introducing().is_some() {
+            return Some(self.introduced(step, crate::IntroductionEnd::Command));
+        }
         let waiting = |attempt: &&Attempt| {
             attempt.whisper.is_some() && Some(attempt.leg) != self.won && number.is_none_or(|it| it == attempt.number)
         };
@@ -445,7 +452,7 @@ impl Transfer {
                 self.won = Some(leg);
                 self.drop_others(step, leg, acts);
                 if matches!(self.side, Side::Waiting { .. }) {
-                    acts.push(Act::Bridge { leg });
+                    acts.push(self.joining(leg));
                 }
             }
         }
@@ -473,6 +480,9 @@ impl Transfer {
         let Some(attempt) = self.close_attempt(step, leg, Some(cause), sip_code) else { return };
         if self.won == Some(leg) {
             self.won = None;
+            if self.not_introduced(step) {
+                acts.push(Act::CallerWaits { release: false });
+            }
         }
         self.last = Some((cause, sip_code));
         let destination = self.spec.to.to_string();
@@ -574,6 +584,7 @@ impl Transfer {
     pub(super) fn restate(&mut self) {
         self.record.state = match self.side {
             Side::LastWords { .. } => TransferState::LastWords,
+            Side::Introducing { .. } => TransferState::Introduction,
             Side::Waiting { .. } if self.attempts.iter().any(|attempt| attempt.whisper.is_some()) => {
                 TransferState::Whisper
             }

@@ -12,6 +12,7 @@ mod dialogs;
 mod feature_codes;
 mod handoff;
 mod human_fails;
+mod introduction;
 mod limits;
 mod pains;
 mod queues;

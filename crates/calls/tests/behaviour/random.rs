@@ -2,7 +2,7 @@
 //! is left. A seed that ever failed stays in the list.
 
 use crate::world::{RULES, SDP, World, config, targets};
-use calls::{Request, SuperviseBody, SuperviseMode, TransferBody};
+use calls::{IntroduceBody, Request, SuperviseBody, SuperviseMode, TransferBody};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use signaling::{EndedBy, LegId};
@@ -27,6 +27,7 @@ fn run(seed: u64) {
         config.ai.get_mut("main").unwrap().after_human = calls::AfterHuman::Ai;
     }
     let mut world = World::with(config, RULES, seed);
+    world.together = true;
     world.caller_comes(Some(SDP));
     for _ in 0..chance.random_range(1..60) {
         if world.legs[&world.caller].ended {
@@ -71,11 +72,19 @@ fn step(world: &mut World, chance: &mut StdRng) {
         }
         (9, _) => {
             let to = ["frontdesk", "retention", "team", "closer", "night", "plain", "named", "sip:x@192.0.2.50"];
-            let body = Box::new(TransferBody::to(to[chance.random_range(0..to.len())]));
+            let mut body = Box::new(TransferBody::to(to[chance.random_range(0..to.len())]));
+            if chance.random_bool(0.3) {
+                body.release_ai = Some(policy::ReleaseAi::Stay);
+            }
+            if chance.random_bool(0.3) {
+                let within = std::time::Duration::from_secs(chance.random_range(1..20));
+                body.introduce = Some(IntroduceBody::Within(policy::Introduce { within, press: Some('5') }));
+            }
             world.ask(Request::Transfer { call, body, idempotency_key: None, wait: None });
         }
         (10, _) => {
-            let events = policy::Posted::list_from_json(&json!({"type": "no_match"})).unwrap();
+            let kind = ["no_match", "ready"][chance.random_range(0..2)];
+            let events = policy::Posted::list_from_json(&json!({"type": kind})).unwrap();
             world.ask(Request::Events { call, events });
         }
         (11, _) => {

@@ -198,6 +198,10 @@ shapes! {
         mode: Option<String>,
         /// `bridge` or `refer`: who carries a cold transfer out, we or the trunk that brought the call.
         cold_by: Option<String>,
+        /// `at_once`, `at_bridge` or `stay`: when the AI leaves; where it stays it hears both and is heard by nobody.
+        release_ai: Option<String>,
+        /// `"none"`, or `{"within": "20s", "press": "#"}`: before the AI falls silent all three talk with one another.
+        introduce: Option<Value>,
         /// `"none"`, `{"prompt": NAME}`, `{"context": [KEY]}` or `{"ai": TASK}`: what the human alone hears first.
         whisper: Option<Value>,
         /// `"none"`, or `{"press": "1", "within": "10s"}`.
@@ -234,7 +238,7 @@ shapes! {
         to: String,
         /// `warm` or `cold`.
         mode: String,
-        /// `last_words`, `queued`, `ringing`, `whisper`, `bridged`, `referred`, `failed`, `cancelled` or `call_ended`.
+        /// `last_words`, `queued`, `ringing`, `whisper`, `introduction`, `bridged`, `referred`, `failed`, `cancelled` or `call_ended`.
         state: String,
         /// The decision (RFC 3339).
         started: String,

@@ -4,8 +4,8 @@ use super::Reader;
 use crate::{
     text::{Fields, Kind, Node, Problems},
     transfer::{
-        ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Hold, Mode, OnFailure, ReleaseAi, SayIf, Start, Step,
-        TransferOptions, Whisper,
+        ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Hold, INTRODUCE_WITHIN, Introduce, Mode, OnFailure,
+        ReleaseAi, SayIf, Start, Step, TransferOptions, Whisper,
     },
     whisper::{LONGEST_TASK, MOST_WHISPERED},
 };
@@ -20,11 +20,12 @@ impl Reader<'_> {
     pub(super) fn options(&mut self, fields: &mut Fields<'_>, problems: &mut Problems) -> TransferOptions {
         let modes = [("warm", Mode::Warm), ("cold", Mode::Cold)];
         let starts = [("after_speech", Start::AfterSpeech), ("now", Start::Now), ("on_ready", Start::OnReady)];
-        let releases = [("at_once", ReleaseAi::AtOnce), ("at_bridge", ReleaseAi::AtBridge)];
+        let releases = [("at_once", ReleaseAi::AtOnce), ("at_bridge", ReleaseAi::AtBridge), ("stay", ReleaseAi::Stay)];
         let carriers = [("bridge", ColdBy::Bridge), ("refer", ColdBy::Refer)];
         let take = |fields: &mut Fields<'_>, key, problems: &mut Problems| fields.take(key, problems).cloned();
         let long = Duration::from_secs(600);
-        TransferOptions {
+        let introduction = take(fields, "introduce", problems);
+        let options = TransferOptions {
             mode: take(fields, "mode", problems).and_then(|it| it.choice(problems, "mode", &modes)),
             ring_timeout: take(fields, "ring_timeout", problems).and_then(|it| it.duration(problems, SECOND, long)),
             start: take(fields, "start", problems).and_then(|it| it.choice(problems, "start", &starts)),
@@ -34,6 +35,7 @@ impl Reader<'_> {
             caller_hears: take(fields, "caller_hears", problems).and_then(|it| self.caller_hears(&it, problems)),
             whisper: take(fields, "whisper", problems).and_then(|it| self.whisper(&it, problems)),
             accept: take(fields, "accept", problems).and_then(|it| accept(&it, problems)),
+            introduce: introduction.as_ref().and_then(|it| introduce(it, problems)),
             release_ai: take(fields, "release_ai", problems).and_then(|it| it.choice(problems, "moment", &releases)),
             cold_by: take(fields, "cold_by", problems).and_then(|it| it.choice(problems, "way", &carriers)),
             context: take(fields, "context", problems).map(|it| context_keys(&it, problems)),
@@ -41,7 +43,13 @@ impl Reader<'_> {
                 .and_then(|it| it.duration(problems, Duration::ZERO, Duration::from_millis(500))),
             priority: take(fields, "priority", problems).and_then(|it| it.whole(problems, 0..=MOST_PRIORITY)),
             on_failure: take(fields, "on_failure", problems).and_then(|it| self.on_failure(&it, problems)),
+        };
+        let released = options.release_ai.or((options.mode == Some(Mode::Cold)).then_some(ReleaseAi::AtOnce));
+        if let (Some(node), Some(Some(_)), Some(ReleaseAi::AtOnce)) = (introduction, &options.introduce, released) {
+            let help = "add `release_ai: at_bridge` or `release_ai: stay`";
+            problems.error_with(node.span, "the AI has left before it could introduce anybody", help);
         }
+        options
     }
 
     fn caller_hears(&mut self, node: &Node, problems: &mut Problems) -> Option<CallerHears> {
@@ -185,6 +193,29 @@ fn accept(node: &Node, problems: &mut Problems) -> Option<Option<Accept>> {
     };
     fields.finish(problems);
     Some(Some(Accept { press: press?, within: within? }))
+}
+
+/// `{ within: 20s, press: "#" }`, or `none` where a level below asks for it.
+#[expect(clippy::option_option, reason = "absent, none, and an introduction are three answers")]
+fn introduce(node: &Node, problems: &mut Problems) -> Option<Option<Introduce>> {
+    if matches!(node.as_scalar(), Some(("none", _))) {
+        return Some(None);
+    }
+    if node.as_scalar().is_some() {
+        node.wrong(problems, "`{ within: 20s }` or `none`", None);
+        return None;
+    }
+    let mut fields = Fields::new(node, "key", problems)?;
+    let within = match fields.take("within", problems) {
+        Some(node) => node.duration(problems, SECOND, Duration::from_secs(300)),
+        None => Some(INTRODUCE_WITHIN),
+    };
+    let press = fields.take("press", problems).map(|it| digit(it, problems));
+    fields.finish(problems);
+    if press == Some(None) {
+        return None;
+    }
+    Some(Some(Introduce { within: within?, press: press.flatten() }))
 }
 
 fn digit(node: &Node, problems: &mut Problems) -> Option<char> {

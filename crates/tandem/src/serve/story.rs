@@ -42,6 +42,14 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::WhisperStarted { attempt, task: Some(_), .. } => info!(%call, attempt, "human hears the AI"),
         Happening::WhisperStarted { attempt, said, .. } => info!(%call, attempt, "human hears {}", said.join(", ")),
         Happening::AgentAccepted { attempt, by, .. } => info!(%call, attempt, "human accepted by {}", word(by)),
+        Happening::IntroductionStarted { transfer, attempt, within_ms, .. } => {
+            info!(%call, %transfer, attempt, within_ms, "caller <-> ai <-> human");
+        }
+        Happening::IntroductionEnded { transfer, by, lasted_ms } => {
+            info!(%call, %transfer, lasted_ms, "introduction over: {}", word(by));
+        }
+        Happening::CopilotStarted { transfer, profile } => info!(%call, %transfer, "ai {profile} stays as co-pilot"),
+        Happening::CopilotEvent { .. } => tracing::debug!(%call, "co-pilot event"),
         Happening::TransferBridged { transfer, destination, waited_ms, .. } => {
             info!(%call, %transfer, waited_ms, "caller <-> human {destination}");
         }

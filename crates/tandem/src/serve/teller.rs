@@ -121,6 +121,7 @@ pub(crate) const fn outcome(state: TransferState) -> &'static str {
         TransferState::Queued => "queued",
         TransferState::Ringing => "ringing",
         TransferState::Whisper => "whisper",
+        TransferState::Introduction => "introduction",
         TransferState::Bridged => "bridged",
         TransferState::Referred => "referred",
         TransferState::Voicemail => "voicemail",

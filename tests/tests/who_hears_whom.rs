@@ -1,0 +1,237 @@
+//! Who hears what when several talk: a tone a party, looked for in the packets that each is sent.
+
+use anyhow::{Context, Result, ensure};
+use parties::{
+    analysis::{Received, audio},
+    io::{Call, Party, Voice},
+    signal::Signal,
+};
+use serde_json::{Value, json};
+use std::{f64::consts::TAU, process::Command, time::Duration};
+use tests::{Stage, Talk, is_hung_up, own_address};
+
+/// Ends of waits, generous: other tests share the machine.
+const LONG: Duration = Duration::from_secs(20);
+const CALLER: f64 = 400.0;
+const AI: f64 = 700.0;
+const HUMAN: f64 = 1100.0;
+const SUPERVISOR: f64 = 1700.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_supervisor_listens_whispers_and_barges_and_the_ai_never_hears_them() -> Result<()> {
+    let (stage, mut talk) = stage().await?;
+    let boss = Party::bind("boss", own_address().into(), Voice::of(Signal::Tone(SUPERVISOR))).await?;
+    let path = format!("/v1/calls/{}/supervise", talk.id);
+    let to = format!("sip:boss@{}", boss.address());
+
+    let asked = stage.control.post(&path, &json!({ "to": to, "mode": "listen" })).await?;
+    ensure!(asked.status == 202 && asked.body["supervisor"] == "supervisor-1", "{asked:?}");
+    let watching = boss.incoming(LONG).await.context("the supervisor was not called")?;
+    ensure!(watching.header("X-Tandem-Call-Id") == Some(talk.id.as_str()), "{:?}", watching.invite());
+    watching.ring(180);
+    watching.answer();
+    event(&mut talk, "supervisor.joined").await?;
+    hears_just("supervisor, with the AI", &watching, &[CALLER, AI]).await?;
+    hears_just("caller", &talk.caller, &[AI]).await?;
+    hears_just("AI", &talk.ai, &[CALLER]).await?;
+
+    mode(&stage, &path, "barge").await?;
+    hears_just("caller, barged in on", &talk.caller, &[AI, SUPERVISOR]).await?;
+    hears_just("AI, barged in on", &talk.ai, &[CALLER]).await?;
+
+    mode(&stage, &path, "listen").await?;
+    stage.transfer(&talk.id, json!({ "to": "frontdesk" })).await?;
+    let human = stage.human.incoming(LONG).await.context("no human was called")?;
+    human.answer();
+    event(&mut talk, "transfer.bridged").await?;
+    hears_just("supervisor, with the human", &watching, &[CALLER, HUMAN]).await?;
+    hears_just("caller", &talk.caller, &[HUMAN]).await?;
+    hears_just("human", &human, &[CALLER]).await?;
+
+    mode(&stage, &path, "whisper").await?;
+    hears_just("human, whispered to", &human, &[CALLER, SUPERVISOR]).await?;
+    hears_just("caller, beside a whisper", &talk.caller, &[HUMAN]).await?;
+    hears_just("supervisor who whispers", &watching, &[CALLER, HUMAN]).await?;
+
+    // By the command line this time.
+    let cli = Command::new(tests::binary()?)
+        .args(["supervise", &talk.id, &to, "--mode", "barge", "--socket"])
+        .arg(stage.daemon.control())
+        .output()?;
+    ensure!(cli.status.success() && String::from_utf8_lossy(&cli.stdout).contains("(barge): joined"), "{cli:?}");
+    hears_just("caller, barged in on", &talk.caller, &[HUMAN, SUPERVISOR]).await?;
+    hears_just("human, barged in on", &human, &[CALLER, SUPERVISOR]).await?;
+
+    // Hold music is for the caller alone, and nobody hears what the human's phone plays meanwhile.
+    ensure!(human.change("sendonly", LONG).await? == 200);
+    hears_just("supervisor, while the human holds", &watching, &[CALLER]).await?;
+    ensure!(human.change("sendrecv", LONG).await? == 200);
+    hears_just("caller again", &talk.caller, &[HUMAN, SUPERVISOR]).await?;
+
+    let back = stage.control.post(&format!("/v1/calls/{}/handback", talk.id), &json!({})).await?;
+    ensure!(back.status == 200, "{back:?}");
+    let ai = stage.ai.incoming(LONG).await.context("the AI was not called")?;
+    ai.answer();
+    hears_just("supervisor, with the AI again", &watching, &[CALLER, AI]).await?;
+    hears_just("AI, handed back to", &ai, &[CALLER]).await?;
+    hears_just("caller, handed back", &talk.caller, &[AI, SUPERVISOR]).await?;
+
+    ensure!(stage.control.delete(&format!("{path}/supervisor-1")).await?.status == 200);
+    is_hung_up(&watching).await?;
+    event(&mut talk, "supervisor.left").await?;
+    hears_just("caller, alone with the AI", &talk.caller, &[AI]).await?;
+    ensure!(talk.caller.changes() == 0, "the caller was sent a re-INVITE");
+
+    talk.caller.hang_up();
+    is_hung_up(&ai).await?;
+    event(&mut talk, "call.ended").await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, LONG).await?;
+    stage.until_metric("tandem_supervisors_total", 1.0, LONG).await?;
+    let record = record(&stage).await?;
+    let leg = record["legs"].as_array().and_then(|legs| legs.iter().find(|leg| leg["party"] == "supervisor"));
+    let leg = leg.with_context(|| format!("no supervisor in {record}"))?;
+    ensure!(leg["name"] == "supervisor-1" && leg["media"]["packets_sent"].as_u64() > Some(100), "{leg}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_goes_on_when_its_supervisor_declines_and_ends_theirs_when_it_ends() -> Result<()> {
+    let (stage, mut talk) = stage().await?;
+    let boss = Party::bind("boss", own_address().into(), Voice::of(Signal::Tone(SUPERVISOR))).await?;
+    let path = format!("/v1/calls/{}/supervise", talk.id);
+    let body = json!({ "to": format!("sip:boss@{}", boss.address()), "mode": "barge" });
+    ensure!(stage.control.post(&path, &body).await?.status == 202);
+    boss.incoming(LONG).await.context("the supervisor was not called")?.refuse(486);
+    let failed = event(&mut talk, "supervisor.failed").await?;
+    ensure!(failed["data"]["cause"] == "busy" && failed["data"]["sip_code"] == 486, "{failed}");
+    hears_just("caller", &talk.caller, &[AI]).await?;
+    hears_just("AI", &talk.ai, &[CALLER]).await?;
+
+    ensure!(stage.control.post(&path, &body).await?.status == 202);
+    let watching = boss.incoming(LONG).await.context("the supervisor was not called again")?;
+    watching.answer();
+    event(&mut talk, "supervisor.joined").await?;
+    talk.caller.hang_up();
+    is_hung_up(&watching).await?;
+    let left = event(&mut talk, "supervisor.left").await?;
+    ensure!(left["data"]["by"] == "us", "{left}");
+    stage.until_metric("tandem_ports_in_use", 0.0, LONG).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ai_introduces_the_caller_stays_as_co_pilot_and_takes_them_back_without_being_dialled() -> Result<()> {
+    let (stage, mut talk) = stage().await?;
+    let body = json!({ "to": "frontdesk", "introduce": { "within": "5m", "press": "#" }, "release_ai": "stay" });
+    stage.transfer(&talk.id, body).await?;
+    let human = stage.human.incoming(LONG).await.context("no human was called")?;
+    human.answer();
+    event(&mut talk, "introduction.started").await?;
+    hears_just("caller, introduced", &talk.caller, &[AI, HUMAN]).await?;
+    hears_just("AI that introduces", &talk.ai, &[CALLER, HUMAN]).await?;
+    hears_just("human, introduced", &human, &[CALLER, AI]).await?;
+
+    stage.post_event(&talk.id, json!({ "type": "ready" })).await?;
+    let ended = event(&mut talk, "introduction.ended").await?;
+    ensure!(ended["data"]["by"] == "ready", "{ended}");
+    event(&mut talk, "copilot.started").await?;
+    hears_just("caller, with the human", &talk.caller, &[HUMAN]).await?;
+    hears_just("human, with the caller", &human, &[CALLER]).await?;
+    hears_just("co-pilot", &talk.ai, &[CALLER, HUMAN]).await?;
+    ensure!(human.change("sendonly", LONG).await? == 200);
+    hears_just("co-pilot, while the human holds", &talk.ai, &[]).await?;
+    ensure!(human.change("sendrecv", LONG).await? == 200);
+    hears_just("co-pilot again", &talk.ai, &[CALLER, HUMAN]).await?;
+
+    stage.post_event(&talk.id, json!({ "type": "summary", "text": "Wants a refund." })).await?;
+    let told = event(&mut talk, "copilot.event").await?;
+    ensure!(told["data"]["event"]["text"] == "Wants a refund." && told["data"]["leg"] == "human-1", "{told}");
+
+    let back = stage.control.post(&format!("/v1/calls/{}/handback", talk.id), &json!({})).await?;
+    ensure!(back.status == 200, "{back:?}");
+    is_hung_up(&human).await?;
+    hears_just("caller, handed back", &talk.caller, &[AI]).await?;
+    hears_just("AI, handed back to", &talk.ai, &[CALLER]).await?;
+    talk.caller.hang_up();
+    is_hung_up(&talk.ai).await?;
+    event(&mut talk, "call.ended").await?;
+    let record = record(&stage).await?;
+    let ais = record["legs"].as_array().map_or(0, |legs| legs.iter().filter(|leg| leg["party"] == "ai").count());
+    ensure!(ais == 1 && record["transfers"][0]["state"] == "bridged", "{record}");
+    Ok(())
+}
+
+/// The human's key ends an introduction, and the AI leaves where it was not asked to stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_ends_an_introduction_and_the_ai_leaves() -> Result<()> {
+    let (stage, mut talk) = stage().await?;
+    let body = json!({ "to": "frontdesk", "introduce": { "within": "5m", "press": "#" } });
+    stage.transfer(&talk.id, body).await?;
+    let human = stage.human.incoming(LONG).await.context("no human was called")?;
+    human.answer();
+    event(&mut talk, "introduction.started").await?;
+    hears_just("human, introduced", &human, &[CALLER, AI]).await?;
+    human.audio().press('#');
+    let ended = event(&mut talk, "introduction.ended").await?;
+    ensure!(ended["data"]["by"] == "digit", "{ended}");
+    is_hung_up(&talk.ai).await?;
+    hears_just("caller, with the human", &talk.caller, &[HUMAN]).await?;
+    hears_just("human, with the caller", &human, &[CALLER]).await?;
+    Ok(())
+}
+
+/// A tone a party, and the caller with the AI.
+async fn stage() -> Result<(Stage, Talk)> {
+    let tone = Signal::Tone;
+    let stage = Stage::voiced(tone(CALLER), tone(AI), tone(HUMAN), |files| files).await?;
+    let talk = stage.connect().await?;
+    Ok((stage, talk))
+}
+
+/// The call's record, once it is written.
+async fn record(stage: &Stage) -> Result<Value> {
+    let deadline = tokio::time::Instant::now() + LONG;
+    loop {
+        if let Some(record) = stage.daemon.records().unwrap_or_default().pop() {
+            return Ok(record);
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "no record within {LONG:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn mode(stage: &Stage, path: &str, mode: &str) -> Result<()> {
+    let answer = stage.control.patch(&format!("{path}/supervisor-1"), &json!({ "mode": mode })).await?;
+    ensure!(answer.status == 200 && answer.body["mode"] == mode, "{answer:?}");
+    Ok(())
+}
+
+async fn event(talk: &mut Talk, kind: &str) -> Result<Value> {
+    talk.events.until(kind, LONG).await.with_context(|| format!("no event {kind} within {LONG:?}"))
+}
+
+/// Waits until the last half second that was sent to `listener` holds these tones, well above a whisper, and nothing of the others.
+async fn hears_just(who: &str, listener: &Call, wanted: &[f64]) -> Result<()> {
+    let mut last = Vec::new();
+    let just = listener.audio().hears_that(LONG, |packets| {
+        let Some(packets) = packets.len().checked_sub(25).map(|from| &packets[from..]) else { return false };
+        last = [CALLER, AI, HUMAN, SUPERVISOR].iter().map(|hertz| (*hertz, level(packets, *hertz))).collect();
+        last.iter().all(|(hertz, level)| if wanted.contains(hertz) { *level > 2_000.0 } else { *level < 120.0 })
+    });
+    let just = just.await;
+    ensure!(just, "{who}: expected the tones {wanted:?}, heard {last:.0?} at last");
+    Ok(())
+}
+
+/// How loud one tone is (root of the mean square).
+fn level(packets: &[Received], hertz: f64) -> f64 {
+    let samples = audio(packets, 2);
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, sample) in (0_u32..).zip(&samples) {
+        let turn = TAU * hertz * f64::from(n) / 8_000.0;
+        re += f64::from(*sample) * turn.cos();
+        im += f64::from(*sample) * turn.sin();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of samples are far below 2^52")]
+    let count = samples.len().max(1) as f64;
+    (2.0 * (re * re + im * im)).sqrt() / count
+}
