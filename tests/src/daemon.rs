@@ -146,6 +146,26 @@ impl Daemon {
         Ok(kill(Pid::from_raw(i32::try_from(self.id())?), signal)?)
     }
 
+    /// Ends it without a warning (SIGKILL) and starts it again on the same files.
+    pub async fn kill_and_start_again(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let notify = self.folder.path().join("notify");
+        fs::remove_file(&notify)?;
+        let ready = UnixDatagram::bind(&notify)?;
+        let log = fs::OpenOptions::new().append(true).open(self.folder.path().join("log"))?;
+        self.child = Command::new(binary()?)
+            .arg("serve")
+            .arg("--config")
+            .arg(self.folder.path().join("tandem.yaml"))
+            .env("NOTIFY_SOCKET", &notify)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.until_ready(&ready).await
+    }
+
     /// Asks it to end and waits for it; it must end with exit code 0 within ten seconds.
     pub async fn stop(mut self) -> Result<TempDir> {
         self.signal(Signal::SIGTERM)?;

@@ -40,6 +40,7 @@ media:
 rules: rules.yaml
 control: {{ socket: control.sock }}
 cdr: {{ path: cdr.jsonl }}
+ledger: {{ path: ledger.db }}
 limits: {{ calls_per_second: 1000 }}
 logging: {{ redact: false }}
 "#,

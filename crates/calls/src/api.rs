@@ -1,6 +1,7 @@
 //! Requests and replies of the control API, typed. `crates/control` only carries them over HTTP.
 
 mod agents;
+mod callbacks;
 mod options;
 mod supervise;
 
@@ -9,6 +10,7 @@ use crate::{
     TransferRecord,
 };
 pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, QueueSummary};
+pub use callbacks::{CallbackAction, CallbackList, ClaimBody, DialBody, DoneBody, Kept};
 use core::time::Duration;
 pub use options::{AcceptBody, AcceptWord, ContextBody, IntroduceBody, OnFailureBody};
 use serde::{Deserialize, Serialize};
@@ -145,6 +147,20 @@ pub enum Request {
         agent: String,
         /// What of them is to change.
         body: AgentBody,
+    },
+    /// `GET /v1/callbacks`; answers [`Reply::Callbacks`].
+    Callbacks {
+        /// In this state; absent: in any.
+        state: Option<crate::CallbackState>,
+        /// In this list; absent: in any.
+        list: Option<String>,
+    },
+    /// `GET /v1/callbacks/{id}` and what can be done with one; answers [`Reply::Callback`].
+    Callback {
+        /// Which.
+        callback: crate::CallbackId,
+        /// What is to be done.
+        action: CallbackAction,
     },
     /// `GET /v1/queues`; answers [`Reply::Queues`].
     Queues,
@@ -368,6 +384,10 @@ pub enum Reply {
     Agents(AgentList),
     /// To one agent.
     Agent(AgentSummary),
+    /// To the list of callbacks.
+    Callbacks(CallbackList),
+    /// To one callback.
+    Callback(Box<crate::Callback>),
     /// To the list of queues.
     Queues(QueueList),
     /// To a question whether a destination is there.
@@ -414,6 +434,9 @@ pub struct EventResult {
     /// True when its id was seen before: nothing was counted.
     #[serde(skip_serializing_if = "core::ops::Not::not", default)]
     pub repeated: bool,
+    /// What was kept beyond the call, or why it was not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept: Option<Kept>,
     /// What was decided, if anything.
     pub decision: Option<DecisionReply>,
     /// Rule by rule; absent when the event was only folded, and `note` says why.

@@ -1,16 +1,17 @@
 //! The room's one entrance: who owns what, one call's step at a time.
 
 mod join;
+mod placing;
 mod requests;
 mod snapshot;
 
 pub use snapshot::{Snapshot, Unrestorable};
 
 use crate::{
-    CallDetail, CallId, CallState, Config, Gauges, Happening, Input, LegRecord, Observation, Output, Party,
+    CallDetail, CallId, CallState, Config, Gauges, Happening, Input, LedgerNews, LegRecord, Observation, Output, Party,
     PublicEvent,
     call::{About, Call},
-    directory::Directory,
+    directory::{Directory, Tried},
     identity::Identity,
     leg::Leg,
     step::{Shared, Step, Timer},
@@ -143,6 +144,8 @@ impl Core {
                     self.step(now, key, |call, step| call.shown(step, leg));
                 }
             }
+            Input::Stored { id, kept } => self.shared.directory.stored(id, kept),
+            Input::Ledger(news) => self.ledger(now, news),
             Input::RulesLoaded(rules) => self.rules = rules,
             Input::Configured(config) => self.config = config,
             Input::Shutdown => self.shut_down(now),
@@ -161,7 +164,7 @@ impl Core {
             }
         }
         self.shared.trunks.handle_timeout(&self.config, now);
-        self.shared.directory.handle_timeout(now.monotonic);
+        self.shared.directory.handle_timeout(now);
         self.shared.directory.ask(&self.config, now.monotonic);
         self.settle_trunks(now);
         self.settle_directory(now);
@@ -169,9 +172,6 @@ impl Core {
 
     /// Whoever waits for an agent and can have one now is given them; what changed is told.
     fn settle_directory(&mut self, now: Now) {
-        if self.shared.directory.is_empty() {
-            return;
-        }
         while let Some(grant) = self.shared.directory.poll_grant(now.monotonic) {
             self.step(now, grant.call, |call, step| call.granted(step, &grant.agents));
         }
@@ -186,6 +186,26 @@ impl Core {
         while let Some(observation) = self.shared.directory.poll_observation() {
             self.out.push_back(Output::Observe(observation));
         }
+        while let Some((id, what)) = self.shared.poll_store() {
+            self.out.push_back(Output::Store { id, what: Box::new(what) });
+        }
+    }
+
+    /// How the ledger is.
+    fn ledger(&mut self, now: Now, news: LedgerNews) {
+        let what = match news {
+            LedgerNews::Opened(restored) => {
+                return self.shared.directory.restore(*restored, self.config.callbacks.bounds(), now);
+            }
+            LedgerNews::Failing { reason } => Happening::LedgerFailing { reason },
+            LedgerNews::Working => {
+                self.shared.directory.store_again();
+                Happening::LedgerWorking {}
+            }
+        };
+        self.shared.seq += 1;
+        let (seq, time) = (self.shared.seq, now.into());
+        self.out.push_back(Output::Publish(PublicEvent { seq, time, call: None, line: String::new(), what }));
     }
 
     /// What came of a recording; mostly when its call has ended.
@@ -263,6 +283,11 @@ impl Core {
     /// How many agents are in each state, in the order of [`policy::AgentState::ALL`].
     pub fn agents_by_state(&self, now: Now) -> [usize; policy::AgentState::ALL.len()] {
         self.shared.directory.by_state(now.monotonic)
+    }
+
+    /// How many callbacks are in each state, in the order of [`crate::CallbackState::ALL`].
+    pub fn callbacks_by_state(&self) -> [usize; crate::CallbackState::ALL.len()] {
+        self.shared.directory.callbacks_by_state()
     }
 
     /// How many callers wait in each queue.
@@ -474,7 +499,11 @@ impl Core {
         for transfer in &entry.story.transfers {
             self.shared.transfers.remove(&transfer.id);
         }
-        self.shared.trunks.leave(&entry.call.about.trunk);
+        if !entry.call.is_placed() {
+            self.shared.trunks.leave(&entry.call.about.trunk);
+        }
+        let bounds = self.config.callbacks.bounds();
+        self.shared.directory.callback_tried(key, Tried::NoAgent("the call ended"), bounds, now);
         self.shared.directory.call_gone(key, now.monotonic);
         let step = Step {
             now,

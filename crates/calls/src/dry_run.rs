@@ -32,5 +32,5 @@ fn evaluate(rules: &RuleSet, facts: &mut Facts, now: Now, event: String, notes: 
         let not_done = Some("a dry run".to_owned());
         DecisionReply { rule: decision.rule.to_string(), does: does.to_owned(), to, transfer: None, not_done }
     });
-    EventResult { event, repeated: false, decision, explanation, notes }
+    EventResult { event, repeated: false, kept: None, decision, explanation, notes }
 }

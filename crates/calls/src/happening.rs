@@ -1,6 +1,6 @@
 //! What the outside is told: one vocabulary for the event stream, the timeline and, later, webhooks and the ledger.
 
-use crate::{CallId, MessageEnd, Party, Time, TransferId, VoicemailId, record::EndCause};
+use crate::{CallId, CallbackId, MessageEnd, MessageId, Party, Time, TransferId, VoicemailId, record::EndCause};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -223,6 +223,38 @@ pub enum Happening {
     /// A message cannot be written.
     #[serde(rename = "voicemail.failed")]
     VoicemailFailed { voicemail: VoicemailId, reason: String },
+    /// A caller wants to be called back; `again` when they wait for it already.
+    #[serde(rename = "callback.requested")]
+    CallbackRequested {
+        callback: CallbackId,
+        list: String,
+        number: String,
+        at: Option<String>,
+        reason: Option<String>,
+        again: bool,
+    },
+    /// A callback is so far.
+    #[serde(rename = "callback.changed")]
+    CallbackChanged {
+        callback: CallbackId,
+        state: crate::CallbackState,
+        agent: Option<String>,
+        tries: u32,
+        outcome: Option<String>,
+        tried_in: Option<CallId>,
+    },
+    /// A caller left a message with the AI.
+    #[serde(rename = "message.left")]
+    MessageLeft { message: MessageId, from: Option<String>, text: String },
+    /// The AI is to take a message: nobody else is there for the caller.
+    #[serde(rename = "message.wanted")]
+    MessageWanted { transfer: TransferId, cause: Option<policy::Cause> },
+    /// What is to outlive the daemon cannot be written; calls go on, and it is tried again.
+    #[serde(rename = "ledger.failing")]
+    LedgerFailing { reason: String },
+    /// It can be written again.
+    #[serde(rename = "ledger.working")]
+    LedgerWorking {},
     /// A trunk takes calls (again).
     #[serde(rename = "trunk.up")]
     TrunkUp { trunk: String, reason: String },
@@ -302,6 +334,12 @@ impl Happening {
             Self::VoicemailLeft { .. } => "voicemail.left",
             Self::VoicemailDiscarded { .. } => "voicemail.discarded",
             Self::VoicemailFailed { .. } => "voicemail.failed",
+            Self::CallbackRequested { .. } => "callback.requested",
+            Self::CallbackChanged { .. } => "callback.changed",
+            Self::MessageLeft { .. } => "message.left",
+            Self::MessageWanted { .. } => "message.wanted",
+            Self::LedgerFailing { .. } => "ledger.failing",
+            Self::LedgerWorking {} => "ledger.working",
             Self::TrunkUp { .. } => "trunk.up",
             Self::TrunkDown { .. } => "trunk.down",
             Self::CallEnded { .. } => "call.ended",

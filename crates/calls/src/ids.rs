@@ -69,6 +69,14 @@ prefixed!(
     /// The id of a message left in a mailbox: `v_01J…`.
     VoicemailId, "v"
 );
+prefixed!(
+    /// A callback's id: `b_01J…`.
+    CallbackId, "b"
+);
+prefixed!(
+    /// The id of a message that a caller left: `m_01J…`.
+    MessageId, "m"
+);
 
 /// The text is not an id of the kind asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +96,10 @@ pub struct OpenId(pub u64);
 /// Joins [`crate::Output::Resolve`] to its outcome.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ResolveId(pub u64);
+
+/// Joins [`crate::Output::Store`] to its outcome.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StoreId(pub u64);
 
 #[cfg(test)]
 mod tests {

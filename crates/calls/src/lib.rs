@@ -24,6 +24,7 @@ mod happening;
 mod headers;
 mod identity;
 mod ids;
+mod lasting;
 mod leg;
 mod outputs;
 mod plan;
@@ -41,14 +42,14 @@ mod whisper;
 pub use agents::{AGENTS, Agents};
 pub use api::{
     AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
-    CallSummary, ContextBody, ContextReply, DecisionReply, DoneReply, EvaluateBody, EvaluationReply, EventResult,
-    EventsReply, Guidance, HandbackBody, IntroduceBody, OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply,
-    Request, SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary, TransferBody,
-    TransferReply, TrunkList, TrunkSummary,
+    CallSummary, CallbackAction, CallbackList, ClaimBody, ContextBody, ContextReply, DecisionReply, DialBody, DoneBody,
+    DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, IntroduceBody, Kept, OnFailureBody,
+    QueueList, QueueSummary, RecordingAction, Reply, Request, SuperviseBody, SuperviseChange, SuperviseMode,
+    SupervisorState, SupervisorSummary, TransferBody, TransferReply, TrunkList, TrunkSummary,
 };
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
-    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
+    AfterHuman, AiFailureStep, AiProfile, Callbacks, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
     Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};
@@ -57,8 +58,11 @@ pub use happening::{
     AcceptedBy, AiLoss, ConsentBy, Happening, IntroductionEnd, PublicEvent, QueueOutcome, WhisperedBy,
 };
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
-pub use ids::{BadId, CallId, OpenId, RequestId, ResolveId, TransferId, VoicemailId};
-pub use outputs::{Gauges, Input, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded};
+pub use ids::{BadId, CallId, CallbackId, MessageId, OpenId, RequestId, ResolveId, StoreId, TransferId, VoicemailId};
+pub use lasting::{AgentPresence, Callback, CallbackState, Message, Restored, Stored};
+pub use outputs::{
+    Gauges, Input, LedgerNews, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded,
+};
 pub use problem::Problem;
 pub use record::{
     AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, MessageEnd, Party, RecordingRecord, Source,

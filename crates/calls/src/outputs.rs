@@ -1,7 +1,8 @@
 //! What crosses the border of this room: inputs and outputs. Every act is an output with an id; its outcome comes back as an input.
 
 use crate::{
-    CallId, Cdr, MessageEnd, Party, Problem, PublicEvent, Reply, Request, RequestId, VoicemailId,
+    CallId, Cdr, MessageEnd, Party, Problem, PublicEvent, Reply, Request, RequestId, Restored, StoreId, Stored,
+    VoicemailId,
     ids::{OpenId, ResolveId},
 };
 use core::time::Duration;
@@ -79,12 +80,35 @@ pub enum Input {
         /// Which leg waits for it.
         leg: LegId,
     },
+    /// The outcome of an [`Output::Store`].
+    Stored {
+        /// Which.
+        id: StoreId,
+        /// Whether it will be there after a restart.
+        kept: bool,
+    },
+    /// How the ledger is.
+    Ledger(LedgerNews),
     /// New rules are in force; calls keep their facts.
     RulesLoaded(Arc<policy::RuleSet>),
     /// A new configuration is in force, for what happens from now on.
     Configured(Arc<crate::Config>),
     /// End all calls: the daemon is stopping. Their records come out at once.
     Shutdown,
+}
+
+/// How the ledger is, which keeps what outlives the daemon.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LedgerNews {
+    /// It was opened, with this in it: at the start, and when it could not be opened before.
+    Opened(Box<Restored>),
+    /// It cannot be opened or written.
+    Failing {
+        /// In the operator's words.
+        reason: String,
+    },
+    /// It can be written again.
+    Working,
 }
 
 /// An open port.
@@ -136,6 +160,13 @@ pub enum Output {
     },
     /// Write the record of an ended call. Exactly once a call.
     Cdr(Box<Cdr>),
+    /// Keep this beyond the daemon's end; answered by [`Input::Stored`].
+    Store {
+        /// For the answer.
+        id: StoreId,
+        /// What.
+        what: Box<Stored>,
+    },
     /// To the recorder.
     Record(RecordOrder),
     /// Count for the metrics.

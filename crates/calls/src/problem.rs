@@ -83,6 +83,10 @@ impl Problem {
         Self::new(404, "unknown-supervisor", "there is no such supervisor of this call; GET the call to see them")
     }
 
+    pub(crate) fn unknown_callback() -> Self {
+        Self::new(404, "unknown-callback", "there is no such callback; GET /v1/callbacks lists them")
+    }
+
     pub(crate) fn unknown_destination() -> Self {
         Self::new(404, "unknown-destination", "there is no such destination; GET /v1/rules lists them")
     }

@@ -1,6 +1,6 @@
 //! What is remembered of a call: the same records answer the API while it lives and make its CDR when it has ended.
 
-use crate::{CallId, TransferId, VoicemailId};
+use crate::{CallId, CallbackId, TransferId, VoicemailId};
 use clock::Now;
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -86,6 +86,10 @@ pub enum EndCause {
     NobodyLeft,
     /// They left a message, which came to its end.
     Voicemail,
+    /// They will be called back.
+    Callback,
+    /// Whoever we called did not take the call.
+    NotReached,
     /// By the API.
     Command,
     /// By a rule.
@@ -178,6 +182,11 @@ pub enum Source {
     Command,
     /// A step of `on_ai_failure`.
     AiLost,
+    /// A caller is called back.
+    Callback {
+        /// Which callback.
+        callback: CallbackId,
+    },
     /// A party of the call, by a feature code.
     FeatureCode {
         /// Which leg.
@@ -215,6 +224,8 @@ pub enum TransferState {
     Referred,
     /// The caller leaves a message.
     Voicemail,
+    /// The caller will be called back.
+    Callback,
     /// Nobody took the caller.
     Failed,
     /// By command.
@@ -228,7 +239,13 @@ impl TransferState {
     pub fn is_over(self) -> bool {
         matches!(
             self,
-            Self::Bridged | Self::Referred | Self::Voicemail | Self::Failed | Self::Cancelled | Self::CallEnded
+            Self::Bridged
+                | Self::Referred
+                | Self::Voicemail
+                | Self::Callback
+                | Self::Failed
+                | Self::Cancelled
+                | Self::CallEnded
         )
     }
 }
@@ -451,6 +468,9 @@ pub struct Cdr {
     /// The messages the caller left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub voicemails: Vec<VoicemailRecord>,
+    /// The callback that was carried out, when the call was placed for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackId>,
     /// Tags the rules gave.
     pub tags: Vec<String>,
     /// Events taken.

@@ -1,7 +1,7 @@
 //! One call's step: the time, the tables it may look at, and where its acts go.
 
 use crate::{
-    CallId, Config, Happening, Observation, Output, Problem, PublicEvent, Reply, RequestId, Time,
+    CallId, Config, Happening, Observation, Output, Problem, PublicEvent, Reply, RequestId, StoreId, Stored, Time,
     directory::Directory,
     ids::{OpenId, ResolveId},
     story::Story,
@@ -39,6 +39,8 @@ pub(crate) enum Timer {
     Introduction,
     /// When a supervisor's phones have rung long enough.
     Supervisor(u32),
+    /// When a caller whom we call has rung long enough.
+    CallerRing,
     /// When a verdict of the rules could change without an event.
     Policy,
     /// When the call has lasted as long as a call may.
@@ -97,6 +99,15 @@ impl Shared {
             next_id: 0,
             seq,
         }
+    }
+
+    /// The next thing to be stored.
+    pub(crate) fn poll_store(&mut self) -> Option<(StoreId, Stored)> {
+        let next = &mut self.next_id;
+        self.directory.poll_store(|| {
+            *next += 1;
+            StoreId(*next)
+        })
     }
 
     fn id(&mut self) -> u64 {

@@ -132,6 +132,10 @@ pub(crate) enum Act {
     Introduce { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.
     Bridge { leg: LegId },
+    /// The caller is called back, if they can be; the answer is [`Transfer::not_queued`] where they cannot.
+    CallBack,
+    /// The AI takes a message; the transfer is over.
+    TakeMessage,
     /// Give the caller to the AI; the transfer is over.
     ToAi { profile: Option<Arc<str>> },
     /// End the call; the transfer is over.

@@ -1,6 +1,6 @@
 //! What the API needs of the daemon behind it.
 
-use calls::{CallId, Problem, Reply, Request, Time, VoicemailId};
+use calls::{CallId, Message, MessageId, Problem, Reply, Request, Time, VoicemailId};
 use core::{pin::Pin, time::Duration};
 use policy::{Diagnostic, Diagnostics};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,24 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes everything of it.
     fn delete_recording(&self, which: Kept) -> BoxFuture<'_, Result<(), Problem>>;
 
+    /// Whether what is to outlive the daemon can be written.
+    fn ledger_works(&self) -> bool;
+
+    /// The record of an ended call, as JSON.
+    fn call_record(&self, call: CallId) -> BoxFuture<'_, Result<Option<String>, Problem>>;
+
+    /// Messages that callers left, the latest first.
+    fn messages(&self, filter: MessageFilter) -> BoxFuture<'_, Result<Vec<Message>, Problem>>;
+
+    /// One of them.
+    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<Option<Message>, Problem>>;
+
+    /// Marks one as read.
+    fn read_message(&self, id: MessageId) -> BoxFuture<'_, Result<Option<Message>, Problem>>;
+
+    /// Takes one away; false: there is none.
+    fn delete_message(&self, id: MessageId) -> BoxFuture<'_, Result<bool, Problem>>;
+
     /// All metrics, up to date, in Prometheus' text format.
     fn metrics(&self) -> BoxFuture<'_, String>;
 }
@@ -58,6 +76,17 @@ pub struct Audio {
     pub file: std::fs::File,
     /// Its media type.
     pub media_type: &'static str,
+}
+
+/// Which messages are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    /// Of this line.
+    pub line: Option<String>,
+    /// Only those that were not read.
+    pub unread: bool,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// The refusal of an engine whose bounded inbox is full: 503, try again in a second.

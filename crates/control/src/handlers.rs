@@ -183,8 +183,9 @@ pub(crate) async fn reload(State(shared): State<Arc<Shared>>, request: Request) 
     }
 }
 
-pub(crate) async fn healthz() -> Response {
-    Json(json!({ "alive": true })).into_response()
+pub(crate) async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
+    let ledger = if shared.engine.ledger_works() { "working" } else { "failing" };
+    Json(json!({ "alive": true, "ledger": ledger })).into_response()
 }
 
 pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
@@ -257,6 +258,7 @@ fn subject(request: &calls::Request) -> Option<String> {
         R::ChangeSupervisor { call, supervisor, .. } | R::EndSupervisor { call, supervisor } => {
             Some(format!("{supervisor} of {call}"))
         }
+        R::Callback { callback, .. } => Some(callback.to_string()),
         R::Agent { agent } | R::ChangeAgent { agent, .. } => Some(agent.clone()),
         R::Availability { destination, .. } => Some(destination.clone()),
         R::Evaluate(body) => body.call.as_ref().map(CallId::to_string),
@@ -277,7 +279,7 @@ fn transfer_id(text: &str) -> Result<TransferId, Problem> {
 }
 
 /// What is no id at all is as unknown as one that nobody has.
-fn id<T: FromStr<Err: core::fmt::Display>>(text: &str, kind: &str, title: &str) -> Result<T, Problem> {
+pub(crate) fn id<T: FromStr<Err: core::fmt::Display>>(text: &str, kind: &str, title: &str) -> Result<T, Problem> {
     if text.chars().any(char::is_control) {
         return Err(malformed("the path holds a control character"));
     }

@@ -15,6 +15,7 @@ mod events;
 mod guard;
 mod handlers;
 mod json;
+mod lasting;
 mod openapi;
 mod patience;
 mod recordings;
@@ -23,7 +24,7 @@ mod server;
 mod stream;
 mod supervisors;
 
-pub use engine::{Audio, BoxFuture, Engine, Kept, Readiness, ReloadRefused, Reloaded, Rules, busy};
+pub use engine::{Audio, BoxFuture, Engine, Kept, MessageFilter, Readiness, ReloadRefused, Reloaded, Rules, busy};
 pub use events::Events;
 pub use routes::described_routes;
 pub use server::serve;

@@ -1,5 +1,6 @@
 //! The description of the API for programs: OpenAPI 3.1, with an example for every body that can be posted as it is.
 
+mod lasting;
 mod shapes;
 mod supervision;
 
@@ -20,7 +21,7 @@ pub(crate) fn text() -> String {
 
 fn document() -> OpenApi {
     let mut paths = Paths::new();
-    for described in DESCRIBED {
+    for described in DESCRIBED.iter().chain(lasting::DESCRIBED) {
         paths.add_path_operation(described.path, vec![described.method.clone()], described.operation());
     }
     let mut components = Components::new();
@@ -31,6 +32,8 @@ fn document() -> OpenApi {
         ("calls", "What is said about a call, and done with it"),
         ("transfers", "A handoff under way"),
         ("agents", "Who can be given callers, and who waits for them"),
+        ("callbacks", "Who is to be called back"),
+        ("messages", "What callers left with the AI"),
         ("recordings", "What was said"),
         ("rules", "The rules in force"),
         ("events", "What happens, as it happens"),
@@ -657,7 +660,8 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_id_of_its_own() {
-        let ids: BTreeSet<&str> = DESCRIBED.iter().map(|it| it.id).collect();
-        assert_eq!(ids.len(), DESCRIBED.len());
+        let all = || DESCRIBED.iter().chain(lasting::DESCRIBED);
+        let ids: BTreeSet<&str> = all().map(|it| it.id).collect();
+        assert_eq!(ids.len(), all().count());
     }
 }

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub agents: Gauges<1>,
     /// Callers who wait for an agent, by `queue`.
     pub queue_length: Gauges<1>,
+    /// Callers to be called back, by `state`.
+    pub callbacks: Gauges<1>,
     /// How long callers waited for an agent, by `queue` and `outcome`.
     pub queue_wait_seconds: Histograms<2>,
     /// Supervisors of calls, by the `mode` they were asked for and `outcome` (`joined`, or why not).
@@ -112,6 +114,12 @@ pub struct Metrics {
 
     /// Recordings that grow now.
     pub recordings_active: Gauge,
+    /// Whether the ledger can be written: 1, or 0.
+    pub ledger_up: Gauge,
+    /// Records that the ledger has written, by `kind`.
+    pub ledger_written_total: Counters<1>,
+    /// Records that the ledger has lost, by `kind`.
+    pub ledger_lost_total: Counters<1>,
     /// Bytes of audio written to recordings.
     pub recording_bytes_total: Counter,
     /// Times the disk refused a recording something: alert on any.
@@ -194,6 +202,7 @@ impl Metrics {
                 &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0],
             ),
             agents: d.gauges("tandem_agents", "Agents, by how they stand.", [names("state", 16)]),
+            callbacks: d.gauges("tandem_callbacks", "Callers to be called back, by how far it is.", [names("state", 4)]),
             queue_length: d.gauges(
                 "tandem_queue_length",
                 "Callers who wait for an agent now, by queue.",
@@ -299,6 +308,17 @@ impl Metrics {
             ),
             ports_in_use: d.gauge("tandem_ports_in_use", "Media ports open now."),
             recordings_active: d.gauge("tandem_recordings_active", "Recordings that grow now."),
+            ledger_up: d.gauge("tandem_ledger_up", "Whether the ledger can be written: 1, or 0 and calls go on without it."),
+            ledger_written_total: d.counters(
+                "tandem_ledger_written_total",
+                "Records that the ledger has written.",
+                [names("kind", 8)],
+            ),
+            ledger_lost_total: d.counters(
+                "tandem_ledger_lost_total",
+                "Records that the ledger has lost: alert on any.",
+                [names("kind", 8)],
+            ),
             recording_bytes_total: d
                 .counter("tandem_recording_bytes_total", "Bytes of audio written to recordings."),
             recording_errors_total: d.counter(

@@ -176,6 +176,9 @@ impl RuleSet {
         }
         let verb = match &rule.verb {
             None => return,
+            Some(RuleVerb::Callback(callback)) => {
+                Verb::Transfer(Box::new(self.callback_spec(callback, Some(Arc::clone(&rule.id)))))
+            }
             Some(RuleVerb::End { say }) => Verb::End { say: say.clone() },
             Some(RuleVerb::Transfer { to, options }) => {
                 // Every destination was found when the files were read.

@@ -6,6 +6,7 @@
 //! level merged (defaults, destination, rule, request); its [`FailureChain`] says what follows a failure.
 #![forbid(unsafe_code)]
 
+mod callback;
 mod condition;
 mod diagnostic;
 pub mod duration;
@@ -27,6 +28,7 @@ mod transfer;
 mod whisper;
 mod wording;
 
+pub use callback::{CALLBACK_PROMPT, Callback};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, did_you_mean};
 pub use evaluation::{
     Act, Action, Comparison, Decision, Evaluation, Explanation, Phase, RecordingAct, RuleVerdict, Verb, Verdict,

@@ -41,6 +41,7 @@ pub(crate) enum RuleAct {
 #[derive(Clone, Debug)]
 pub(crate) enum RuleVerb {
     Transfer { to: Arc<str>, options: Box<TransferOptions> },
+    Callback(crate::callback::Callback),
     End { say: Option<Arc<str>> },
 }
 

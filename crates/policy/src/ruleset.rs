@@ -74,6 +74,8 @@ pub struct Environment {
     pub mailboxes: Option<BTreeSet<String>>,
     /// Prompts and music: an unknown one is a warning.
     pub prompts: Option<BTreeSet<String>>,
+    /// Whether anybody may be called back: where nobody may, a callback is a warning.
+    pub callbacks: Option<bool>,
 }
 
 /// Rules that may take over, and what their author should know.
@@ -228,8 +230,12 @@ impl RuleSet {
         rule: Option<Arc<str>>,
         overrides: &TransferOptions,
     ) -> Result<TransferSpec, UnknownDestination> {
-        let mailbox = if self.destinations.contains_key(name) { None } else { self.mailbox(name) };
-        match self.destinations.get(name).or(mailbox.as_ref()) {
+        let own = if self.destinations.contains_key(name) {
+            None
+        } else {
+            self.mailbox(name).or_else(|| crate::callback::own_place(name))
+        };
+        match self.destinations.get(name).or(own.as_ref()) {
             Some(destination) => Ok(TransferSpec::merge(destination, rule, overrides, &self.defaults)),
             None => Err(UnknownDestination {
                 name: name.to_owned(),

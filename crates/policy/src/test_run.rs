@@ -128,6 +128,8 @@ struct Play<'t> {
     transfer: Option<Running>,
     /// With whom the caller is: a destination, `ai`, `end`, or nobody yet.
     with: Option<Arc<str>>,
+    /// The caller will be called back.
+    over: bool,
     decided: Vec<Arc<str>>,
     tried: Vec<Arc<str>>,
     why: BTreeMap<Arc<str>, Cause>,
@@ -157,6 +159,7 @@ impl<'t> Play<'t> {
             next_change: None,
             transfer: None,
             with: None,
+            over: false,
             decided: Vec::new(),
             tried: Vec::new(),
             why: BTreeMap::new(),
@@ -175,7 +178,7 @@ impl<'t> Play<'t> {
     }
 
     fn step(&mut self, label: &str, step: &Step) {
-        if self.with.as_deref() == Some("end") {
+        if self.over || self.with.as_deref() == Some("end") {
             self.story.push(format!("{label}: the call has ended"));
             return;
         }
@@ -300,6 +303,18 @@ impl<'t> Play<'t> {
         if matches!(spec.place, Place::Ai { .. }) {
             return self.ai_takes("the AI takes the caller");
         }
+        match &spec.place {
+            Place::Message => return self.ai_takes("the AI takes a message"),
+            Place::Callback(_) if self.test.call.caller.is_some() => {
+                self.story.push(format!("{}: the caller is called back", spec.to));
+                self.transfer = None;
+                self.with = Some(spec.to);
+                self.over = true;
+                self.next_change = None;
+                return;
+            }
+            _ => {}
+        }
         self.phase = Phase::Waiting;
         let open = self.rules.is_open(spec.hours.as_deref(), self.now);
         if matches!(spec.place, Place::Voicemail { .. }) && open {
@@ -311,11 +326,13 @@ impl<'t> Play<'t> {
         self.with = None;
         let wait = match &spec.place {
             Place::Queue(queue) => self.wait_for_agent(&spec, queue),
+            Place::Callback(_) => Some((Duration::ZERO, true)),
             Place::Dial(dial) if !self.any_free(&dial.targets) => Some((Duration::ZERO, false)),
             _ => Some((Duration::ZERO, true)),
         };
         let outcome = match (open, wait) {
             (false, _) => Outcome::Fails(Cause::Closed),
+            _ if matches!(spec.place, Place::Callback(_)) => Outcome::Fails(Cause::Unreachable),
             (true, Some((_, true))) => self.test.outcomes.get(&spec.to).copied().unwrap_or(Outcome::Answers),
             (true, _) => Outcome::Fails(Cause::NoAgent),
         };

@@ -394,6 +394,10 @@ pub enum Place {
     Dial(Dial),
     /// The next free agent who has the skills.
     Queue(Box<crate::queue::Queue>),
+    /// Nobody now: the caller is called back.
+    Callback(crate::callback::Callback),
+    /// The AI again, which is to take a message.
+    Message,
     /// The AI: of the named profile, or the call's own.
     Ai {
         /// A profile of tandem.yaml; `None` is the call's own.

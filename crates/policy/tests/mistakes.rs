@@ -128,7 +128,11 @@ const MISTAKES: &[(&str, &str)] = &[
         "a message in a transfer",
         "…\nrules:\n  - id: it\n    while: waiting\n    when: { dtmf: \"1\" }\n    voicemail: default\n",
     ),
-    ("not built: callback", "version: 1\ndestinations:\n  later: { callback: support }\n"),
+    (
+        "a callback that rings",
+        "version: 1\ndestinations:\n  later: { callback: { list: sales, tell: them }, ring: ordered }\n",
+    ),
+    ("two decisions", "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    callback: true\n    end: true\n"),
     ("not built: expr", "…\nrules:\n  - id: odd\n    when: { expr: 'retries > 1' }\n    transfer: desk\n"),
     ("not built: percent", "…\nrules:\n  - id: odd\n    when: { percent: 10 }\n    transfer: desk\n"),
     (
@@ -288,6 +292,7 @@ fn names_of_the_configuration_are_checked_where_it_is_known() {
         agents: known(&["anna", "ben"]),
         mailboxes: known(&["default", "sales"]),
         prompts: known(&["please-hold", "music/default"]),
+        callbacks: None,
     };
     let text = "version: 1\napplies_to: { lines: [suport] }\ndestinations:\n  a: { dial: \"tel:+49301\", trunk: carrier-b }\n  b: { ai: defualt }\n";
     let said = RuleSet::load(&[SourceFile::main("rules.yaml", text)], &environment).unwrap_err().to_string();

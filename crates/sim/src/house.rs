@@ -340,6 +340,7 @@ impl House {
             Output::Publish(event) => self.published.push((now.monotonic, event)),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
             Output::Observe(calls::Observation::Panicked { .. }) => self.panicked += 1,
+            Output::Store { id, .. } => self.calls.handle_input(now, Input::Stored { id, kept: true }),
             Output::Record(_) | Output::Observe(_) => {}
         }
     }

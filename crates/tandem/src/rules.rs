@@ -68,6 +68,7 @@ fn environment(configuration: &Configuration) -> Environment {
         agents: Some(configuration.agents.people.iter().map(|(name, _)| name.clone()).collect()),
         mailboxes: Some(configuration.voicemail.mailboxes.iter().map(|(name, _)| name.clone()).collect()),
         prompts: Some(clips(configuration)),
+        callbacks: Some(!configuration.callbacks.allow.is_empty()),
     }
 }
 

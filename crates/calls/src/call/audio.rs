@@ -77,6 +77,9 @@ impl Call {
             Party::Ai => Some(Part::Ai),
             Party::Human if [self.human, self.introduced_leg()].contains(&Some(leg.id)) => Some(Part::Human),
             Party::Human if self.parked == Some(leg.id) => Some(Part::Candidate(None)),
+            Party::Human if self.waits_for_caller(leg.id).is_some() => {
+                Some(Part::Candidate(self.waits_for_caller(leg.id)))
+            }
             Party::Human => {
                 let transfer = self.transfer.as_ref()?;
                 match transfer.briefs(leg.id) {

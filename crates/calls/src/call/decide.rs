@@ -83,6 +83,7 @@ impl Call {
         let rule = decision.rule.to_string();
         let does = match &decision.verb {
             Verb::Transfer(spec) if matches!(spec.place, policy::Place::Voicemail { .. }) => "voicemail",
+            Verb::Transfer(spec) if matches!(spec.place, policy::Place::Callback(_)) => "callback",
             Verb::Transfer(_) => "transfer",
             Verb::End { .. } => "end",
         };
@@ -95,6 +96,12 @@ impl Call {
             DecisionReply { rule: rule.clone(), does: does.to_owned(), to: None, transfer: None, not_done: None };
         match decision.verb {
             Verb::Transfer(spec) => {
+                // Who waits for somebody can be called back instead.
+                if let (true, Some(active)) = (does == "callback", self.transfer.as_ref().map(|transfer| transfer.id()))
+                {
+                    self.finish_transfer(step, crate::TransferState::Cancelled);
+                    step.publish(Happening::TransferCancelled { transfer: active });
+                }
                 reply.to = Some(spec.to.to_string());
                 match self.begin_transfer(step, Source::Rule { rule: rule.clone() }, *spec) {
                     Ok(transfer) => {
@@ -165,6 +172,7 @@ impl Call {
         let mut result = EventResult {
             event: posted.id.clone().unwrap_or_else(|| kind.to_owned()),
             repeated: folded.repeat,
+            kept: None,
             decision: None,
             explanation: None,
             notes: folded.warnings,
@@ -181,6 +189,7 @@ impl Call {
             let event = serde_json::to_value(&posted.event).unwrap_or_default();
             step.publish(Happening::CopilotEvent { leg: leg.unwrap_or_default(), event });
         }
+        result.kept = self.keep(step, &posted.event);
         if decided {
             result.notes.push("only folded: an earlier event of this request decided".to_owned());
             return Ok(result);

@@ -19,6 +19,7 @@ impl Call {
         }
         self.supervisors_leave(step);
         self.stop_measuring(step);
+        self.callback_came_to_nothing(step, cause);
         self.finish_transfer(step, TransferState::CallEnded);
         self.stage = Stage::Ending;
         (self.ai, self.human, self.parked, self.announcement) = (None, None, None, None);
@@ -134,7 +135,9 @@ impl Call {
 
     /// The record of the ended call.
     pub(crate) fn cdr(&self, step: &Step<'_>, detail: &CallDetail) -> Cdr {
-        let caller = detail.legs.iter().find(|leg| leg.party == crate::Party::Caller).cloned();
+        // A caller whom we called may have been tried through several trunks.
+        let callers = || detail.legs.iter().filter(|leg| leg.party == crate::Party::Caller);
+        let caller = callers().find(|leg| leg.answered.is_some()).or_else(|| callers().next()).cloned();
         let now: Time = step.time();
         let (cause, by, sip_code, released) = match &self.end {
             Some(end) => (end.cause, end.by.clone(), end.sip_code, end.time),
@@ -167,6 +170,7 @@ impl Call {
             recording: detail.recording.clone(),
             recording_consent: detail.recording_consent,
             voicemails: detail.voicemails.clone(),
+            callback: self.placed.as_ref().map(|placed| placed.callback),
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,
         }

@@ -4,6 +4,7 @@ use super::{Call, MOST_LEGS, Stage};
 use crate::{
     EndCause, Happening, Observation, Party, Source, TransferId, TransferState,
     dial::{self, Route, Sees},
+    directory::Tried,
     headers,
     leg::{Leg, Order},
     spoken,
@@ -104,9 +105,15 @@ impl Call {
                     let more = self.wait_for_agent(step);
                     queue.extend(more);
                 }
+                Act::Bridge { leg } if self.caller_is_to_be_called() => self.call_caller(step, leg),
                 Act::Introduce { leg } => self.introduce(step, leg),
                 Act::Bridge { leg } => self.bridge(step, leg),
                 Act::Voicemail { mailbox } => self.greet(step, &mailbox),
+                Act::CallBack => {
+                    let more = self.take_callback(step);
+                    queue.extend(more);
+                }
+                Act::TakeMessage => self.message_for_ai(step),
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
                 Act::End => {
                     self.finish_transfer(step, TransferState::Failed);
@@ -149,7 +156,7 @@ impl Call {
         let named = matches!(To::parse(&spec.to), To::Name(_)) && transfer.names(target);
         let through = match &spec.place {
             policy::Place::Dial(dial) => dial.trunk.clone(),
-            policy::Place::Ai { .. } | policy::Place::Queue(_) | policy::Place::Voicemail { .. } => None,
+            _ => None,
         };
         let routes = match phone {
             Some(phone) => Ok(vec![dial::phone(phone)]),
@@ -267,7 +274,7 @@ impl Call {
     }
 
     /// Caller and human hear each other, by one command to the relay; whoever is not needed any more leaves after it.
-    fn bridge(&mut self, step: &mut Step<'_>, leg: LegId) {
+    pub(super) fn bridge(&mut self, step: &mut Step<'_>, leg: LegId) {
         let codec = self.leg(leg).and_then(Leg::codec);
         if !self.leg(leg).is_some_and(Leg::is_up) || !self.answer_caller(step, codec, Party::Human) {
             return;
@@ -293,6 +300,7 @@ impl Call {
             step.publish(Happening::CopilotStarted { transfer: record.0, profile: self.profile.clone() });
         }
         step.story.first_bridge.get_or_insert(step.now.into());
+        self.callback_tried(step, Tried::Connected);
         self.refuge = super::Refuge::default();
         self.facts.note(step.now, &CallFact::TransferBridged);
         step.arm(Timer::Measure, MEASURED_AFTER);
@@ -301,6 +309,11 @@ impl Call {
 
     /// The chain came to the AI: unmuted where it stayed, redialled and told why where it left.
     fn transfer_to_ai(&mut self, step: &mut Step<'_>, profile: Option<&str>) {
+        self.transfer_to_ai_for(step, profile, None);
+    }
+
+    /// The same, with a reason of its own instead of the usual ones.
+    pub(super) fn transfer_to_ai_for(&mut self, step: &mut Step<'_>, profile: Option<&str>, reason: Option<&str>) {
         let failure = self.transfer.as_ref().and_then(|transfer| transfer.last_failure());
         let rule = self.transfer.as_ref().and_then(|transfer| transfer.spec.rule.clone());
         let attempts = self.transfer.as_ref().map_or(0, |transfer| transfer.record.attempts.len());
@@ -316,6 +329,9 @@ impl Call {
             told.push(("X-Tandem-Attempt", attempts.to_string()));
         } else {
             told = vec![("X-Tandem-Reason", "transferred".to_owned())];
+        }
+        if let (Some(reason), Some((_, value))) = (reason, told.first_mut()) {
+            reason.clone_into(value);
         }
         self.give_to_ai(step, profile, &told);
         self.release_parked(step);

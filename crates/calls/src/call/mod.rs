@@ -17,12 +17,14 @@
 
 mod ai;
 mod audio;
+mod callback;
 mod codes;
 mod consent;
 mod decide;
 mod end;
 mod handoff;
 mod join;
+mod placing;
 mod queue;
 mod recording;
 mod refer;
@@ -109,6 +111,12 @@ pub(crate) struct Call {
     commands: usize,
     /// Keys of parties who talk, on their way to a feature code.
     keyed: SmallVec<[codes::Keyed; 1]>,
+    /// Callbacks and messages that the AI asked for.
+    #[serde(default)]
+    asked: callback::Asked,
+    /// Why we call the caller, where they did not call us.
+    #[serde(default)]
+    placed: Option<placing::Placed>,
     end: Option<End>,
 }
 
@@ -166,10 +174,15 @@ const MOST_LEGS: usize = 24;
 impl Call {
     /// The caller's INVITE was taken; their leg's port is being opened.
     pub(crate) fn new(about: About, caller: Leg, facts: Facts) -> Self {
+        let id = caller.id;
+        Self { legs: vec![caller], ..Self::without_caller(about, id, facts) }
+    }
+
+    fn without_caller(about: About, caller: LegId, facts: Facts) -> Self {
         Self {
             stage: Stage::Connecting,
-            caller: caller.id,
-            legs: vec![caller],
+            caller,
+            legs: Vec::new(),
             ai: None,
             human: None,
             transfer: None,
@@ -201,6 +214,8 @@ impl Call {
             waiters: Vec::new(),
             commands: 0,
             keyed: SmallVec::new(),
+            asked: callback::Asked::default(),
+            placed: None,
             end: None,
             about,
         }
@@ -284,6 +299,7 @@ impl Call {
             Timer::Policy => {
                 self.run_rules(step, "timer");
             }
+            Timer::CallerRing => self.caller_not_reached(step, policy::Cause::NoAnswer, None),
             Timer::MaxDuration => self.end(step, EndCause::MaxDuration, "us", None),
             Timer::Announcement => self.announced(step),
             Timer::Measure => self.stop_measuring(step),
@@ -307,7 +323,9 @@ impl Call {
             },
             News::Ringing(status) => {
                 self.trunk_worked(step, leg);
-                if self.ai == Some(leg) {
+                if leg == self.caller {
+                    // We called them: who waits for them hears ringing already.
+                } else if self.ai == Some(leg) {
                     self.caller_rings(step);
                 } else if self.supervisors.rings(leg) {
                     // Nobody but who asked waits for them.
@@ -319,7 +337,9 @@ impl Call {
             }
             News::Answered => {
                 self.trunk_worked(step, leg);
-                if self.ai == Some(leg) {
+                if leg == self.caller {
+                    self.caller_reached(step);
+                } else if self.ai == Some(leg) {
                     self.ai_answered(step, leg);
                 } else if !self.supervisor_answered(step, leg) {
                     self.with_transfer(step, |transfer, step| transfer.answered(step, leg));
@@ -338,7 +358,9 @@ impl Call {
         }
         self.offer_failed(step, leg, cause);
         self.drop_leg(step, leg);
-        if leg == self.caller {
+        if leg == self.caller && self.is_calling_caller() {
+            self.caller_not_reached(step, cause, sip_code);
+        } else if leg == self.caller {
             self.end(step, EndCause::Refused, "us", sip_code);
         } else if self.ai == Some(leg) {
             self.ai_failed(step, leg, crate::leg::ai_loss(cause), sip_code);
@@ -371,7 +393,9 @@ impl Call {
         if self.replaces(leg).is_some() {
             return self.replacing.retain(|(new, _)| *new != leg);
         }
-        if leg == self.caller {
+        if leg == self.caller && self.is_calling_caller() {
+            self.caller_not_reached(step, cause::of_attempt(by, sip_code), sip_code);
+        } else if leg == self.caller {
             let (cause, who) = match by {
                 EndedBy::Peer | EndedBy::Cancel => (EndCause::CallerHungUp, "caller"),
                 _ => (EndCause::Refused, "us"),

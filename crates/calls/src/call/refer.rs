@@ -172,7 +172,9 @@ impl Call {
     /// The transfer is over: the last that whoever asked for it is told.
     pub(super) fn conclude_refer(&mut self, step: &mut Step<'_>, state: TransferState, record: &TransferRecord) {
         let status = match state {
-            TransferState::Bridged | TransferState::Referred | TransferState::Voicemail => 200,
+            TransferState::Bridged | TransferState::Referred | TransferState::Voicemail | TransferState::Callback => {
+                200
+            }
             TransferState::Cancelled | TransferState::CallEnded => 487,
             // To the AI, which was asked for: nothing failed.
             TransferState::Failed if record.cause.is_none() => 200,

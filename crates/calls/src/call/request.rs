@@ -51,6 +51,8 @@ impl Call {
             | Request::Agent { .. }
             | Request::ChangeAgent { .. }
             | Request::Queues
+            | Request::Callbacks { .. }
+            | Request::Callback { .. }
             | Request::Availability { .. } => None,
         };
         if let Some(reply) = reply {

@@ -109,6 +109,11 @@ impl Call {
             self.dial_ai_by(step, new, route, ways);
             return true;
         }
+        if self.caller == leg {
+            self.caller = new;
+            self.dial_caller_by(step, new, route, ways);
+            return true;
+        }
         if self.supervisor_moves(step, leg, new, &route, &ways) {
             return true;
         }

@@ -26,12 +26,20 @@ impl Core {
                 return self.reply(id, reply.map(Reply::Agent));
             }
             Request::ChangeAgent { agent, body } => {
-                let reply = self.shared.directory.change(agent, body, now.monotonic);
+                let reply = self.shared.directory.change(agent, body, now);
                 return self.reply(id, reply.map(Reply::Agent));
             }
             Request::Queues => {
                 let list = self.shared.directory.queues(self.rules.destinations(), now.monotonic);
                 return self.reply(id, Ok(Reply::Queues(list)));
+            }
+            Request::Callbacks { state, list } => {
+                let callbacks = self.shared.directory.list_callbacks(*state, list.as_deref()).cloned().collect();
+                return self.reply(id, Ok(Reply::Callbacks(crate::CallbackList { callbacks })));
+            }
+            Request::Callback { callback, action } => {
+                let reply = self.callback(now, *callback, action);
+                return self.reply(id, reply.map(|it| Reply::Callback(Box::new(it))));
             }
             Request::Availability { destination, call, reserve } => {
                 let reply = self.availability(now, destination, *call, *reserve);
@@ -116,7 +124,7 @@ impl Core {
                     dial.targets.iter().filter_map(|target| self.config.agents.account(target)).collect();
                 directory.named(&names, key, now.monotonic)
             }
-            policy::Place::Ai { .. } | policy::Place::Voicemail { .. } => Vec::new(),
+            _ => Vec::new(),
         };
         let free = candidates.iter().filter(|candidate| candidate.eligible).count();
         let open = rules.is_open(destination.hours.as_deref(), now);

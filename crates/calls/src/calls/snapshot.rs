@@ -91,7 +91,8 @@ impl Core {
         shared.transfers.extend(entry.call.transfer_id().map(|transfer| (transfer, key)));
         if known.is_none() {
             let dialled: Vec<(LegId, String)> = entry.call.trunks_of_legs().collect();
-            shared.trunks.resume(&entry.call.about.trunk, dialled);
+            let brought = if entry.call.is_placed() { "" } else { &entry.call.about.trunk };
+            shared.trunks.resume(brought, dialled);
         }
         self.calls.insert(key, entry);
         self.rearm(key);

@@ -1,6 +1,7 @@
 //! One agent: what they say of themselves, and the calls that hold them.
 
 use super::{AgentConfig, Presence};
+use crate::Time;
 use clock::Monotonic;
 use core::ops::{Deref, DerefMut};
 use media_relay::CallKey;
@@ -26,6 +27,8 @@ pub(crate) struct Agent {
     pub(super) name: Arc<str>,
     pub(super) config: AgentConfig,
     pub(super) presence: Presence,
+    /// What was last said of them by command, and when: it outlives the daemon.
+    pub(super) said: Option<(Presence, Time)>,
     /// What they asked for during a call.
     pub(super) pending: Option<Presence>,
     /// A phone is registered, or none is needed.
@@ -95,6 +98,7 @@ impl Agent {
             name,
             config,
             presence,
+            said: None,
             pending: None,
             online,
             holds: SmallVec::new(),

@@ -2,7 +2,7 @@
 
 use super::{Agent, Directory, Presence, Timer};
 use crate::{AgentBody, AgentList, AgentSummary, Problem, QueueList, QueueSummary};
-use clock::Monotonic;
+use clock::{Monotonic, Now};
 use core::time::Duration;
 use media_relay::CallKey;
 use policy::AgentState;
@@ -20,7 +20,8 @@ impl Directory {
     }
 
     /// Changes what is said of an agent: all of it, or nothing.
-    pub(crate) fn change(&mut self, name: &str, body: &AgentBody, now: Monotonic) -> Result<AgentSummary, Problem> {
+    pub(crate) fn change(&mut self, name: &str, body: &AgentBody, at_now: Now) -> Result<AgentSummary, Problem> {
+        let now = at_now.monotonic;
         let at = self.names.get(name).copied().ok_or_else(Problem::unknown_agent)?;
         if let Some(skills) = &body.skills
             && let Some((skill, level)) = skills.iter().find(|(_, level)| !(1..=10).contains(*level))
@@ -43,6 +44,8 @@ impl Directory {
         self.dirty = true;
         if let Some(presence) = body.presence {
             self.present(at, presence, now);
+            self.agents[at].said = Some((presence, at_now.into()));
+            self.keep_presence(at);
         }
         self.tell(at, now, "command");
         self.one(name, now)
@@ -129,5 +132,10 @@ impl Presence {
             Self::WrapUp => "wrap_up",
             Self::Away => "away",
         }
+    }
+
+    /// The presence of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Available, Self::Busy, Self::WrapUp, Self::Away].into_iter().find(|presence| presence.name() == name)
     }
 }

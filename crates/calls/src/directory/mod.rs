@@ -6,15 +6,18 @@
 
 mod agent;
 mod api;
+mod callbacks;
+mod keeping;
 mod pings;
 mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{Happening, Observation};
+use crate::{CallbackId, Happening, Observation};
 use agent::{Agent, Hold, HoldState};
-use clock::{Monotonic, Timers};
+pub(crate) use callbacks::{Bounds, Tried};
+use clock::{Monotonic, Now, Timers};
 use media_relay::CallKey;
 use policy::{AgentState, Attributes, Cause, Skills};
 use rustc_hash::FxHashMap;
@@ -88,6 +91,8 @@ enum Timer {
     Promise(usize),
     /// When the preference of somebody who waits is relaxed.
     Relax(CallKey),
+    /// When whoever has a callback has done nothing with it.
+    Claim(CallbackId),
 }
 
 /// All agents, and everybody who waits for one.
@@ -98,6 +103,8 @@ pub(crate) struct Directory {
     legs: FxHashMap<LegId, usize>,
     waiting: waiting::Waiting,
     pings: pings::Pings,
+    callbacks: callbacks::Callbacks,
+    keeping: keeping::Keeping,
     timers: Timers<Timer>,
     /// Somebody may be served who could not be before.
     dirty: bool,
@@ -124,11 +131,6 @@ impl Directory {
 
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.names.contains_key(name)
-    }
-
-    /// Nobody can be held or waits: nothing here costs a call anything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.agents.is_empty()
     }
 
     // ---- offers
@@ -334,7 +336,8 @@ impl Directory {
         [self.timers.next_timeout(), self.next_ping()].into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Monotonic) {
+    pub(crate) fn handle_timeout(&mut self, at: Now) {
+        let now = at.monotonic;
         while let Some(timer) = self.timers.pop_expired(now) {
             self.dirty = true;
             match timer {
@@ -351,6 +354,7 @@ impl Directory {
                     self.tell(at, now, "promise_over");
                 }
                 Timer::Relax(_) => {}
+                Timer::Claim(id) => self.claim_lapsed(id, at),
             }
         }
     }

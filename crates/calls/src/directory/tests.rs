@@ -5,6 +5,10 @@ use crate::{AgentBody, QueueOutcome};
 use policy::{Pick, Queue};
 use std::collections::BTreeMap;
 
+fn then(s: u64) -> Now {
+    Now { monotonic: at(s), unix: Duration::from_secs(1_790_000_000 + s) }
+}
+
 fn at(seconds: u64) -> Monotonic {
     Monotonic::ORIGIN + Duration::from_secs(seconds)
 }
@@ -73,7 +77,7 @@ fn whoever_took_a_call_wraps_up_and_is_free_again() {
     desk.release(LegId(1), at(60));
     assert_eq!(state(&desk, "anna", 60), AgentState::WrapUp);
     assert_eq!(desk.poll_timeout(), Some(at(70)));
-    desk.handle_timeout(at(70));
+    desk.handle_timeout(then(70));
     assert_eq!(state(&desk, "anna", 70), AgentState::Available);
     let told: Vec<String> = std::iter::from_fn(|| desk.poll_happening())
         .map(|it| match it {
@@ -90,7 +94,7 @@ fn what_is_asked_for_during_a_call_takes_effect_after_it() {
     desk.reserve("anna", LegId(1), CallKey(1), at(0)).unwrap();
     desk.taken(LegId(1), None, at(1));
     let body = AgentBody { presence: Some(Presence::Away), ..AgentBody::default() };
-    let told = desk.change("anna", &body, at(2)).unwrap();
+    let told = desk.change("anna", &body, then(2)).unwrap();
     assert_eq!(
         (told.state, told.presence, told.after_call),
         (AgentState::Busy, Presence::Available, Some(Presence::Away))
@@ -104,7 +108,7 @@ fn offers_in_a_row_that_nobody_answers_take_an_agent_out() {
     let mut desk = desk(&["anna"]);
     let fail = |desk: &mut Directory, leg: u64, cause: Option<Cause>| {
         let now = leg * 10;
-        desk.handle_timeout(at(now));
+        desk.handle_timeout(then(now));
         desk.reserve("anna", LegId(leg), CallKey(leg), at(now)).unwrap();
         if let Some(cause) = cause {
             desk.failed(LegId(leg), cause);
@@ -118,7 +122,7 @@ fn offers_in_a_row_that_nobody_answers_take_an_agent_out() {
     assert_eq!(fail(&mut desk, 4, Some(Cause::NoAnswer)), AgentState::Resting);
     assert_eq!(fail(&mut desk, 5, Some(Cause::NotAccepted)), AgentState::Away, "the third");
     let back = AgentBody { presence: Some(Presence::Available), ..AgentBody::default() };
-    assert_eq!(desk.change("anna", &back, at(60)).unwrap().state, AgentState::Available);
+    assert_eq!(desk.change("anna", &back, then(60)).unwrap().state, AgentState::Available);
 }
 
 #[test]
@@ -169,7 +173,7 @@ fn who_was_not_taken_waits_on_at_the_old_place() {
     desk.release(LegId(1), at(20));
     assert!(grants(&mut desk, 20).is_empty(), "anna rests, ben rings for the other");
     assert_eq!(desk.position(CallKey(1)), Some(1));
-    desk.handle_timeout(at(25));
+    desk.handle_timeout(then(25));
     assert_eq!(grants(&mut desk, 25), [(1, "anna".to_owned())]);
 }
 
@@ -229,7 +233,7 @@ fn a_promise_holds_an_agent_for_one_call_until_it_is_over() {
     assert_eq!(grants(&mut desk, 2), [(2, "anna".to_owned())]);
     desk.call_gone(CallKey(2), at(3));
     assert!(desk.promise("anna", CallKey(3), Duration::from_secs(20), at(3)));
-    desk.handle_timeout(at(23));
+    desk.handle_timeout(then(23));
     assert_eq!(state(&desk, "anna", 23), AgentState::Available);
 }
 
@@ -277,7 +281,7 @@ fn whatever_happens_nobody_is_held_twice_and_nobody_stays_held() {
     let mut rings: BTreeMap<u64, Vec<Arc<str>>> = BTreeMap::new();
     let mut waiting = std::collections::BTreeSet::new();
     for now in 0..20_000_u64 {
-        desk.handle_timeout(at(now));
+        desk.handle_timeout(then(now));
         match chance(6) {
             0 | 1
                 if waiting.len() < 50

@@ -61,6 +61,11 @@ struct Privacy {
 }
 
 impl Identity {
+    /// Somebody of whom nothing but their number is known.
+    pub(crate) fn of_number(number: &str) -> Self {
+        Self { number: Some(number.to_owned()), ..Self::default() }
+    }
+
     /// Reads the caller's INVITE.
     pub(crate) fn read(incoming: &Incoming, trunk: &Trunk) -> Self {
         let privacy = Privacy::read(all(incoming, "Privacy"));

@@ -21,6 +21,13 @@ impl Transfer {
                     let profile = profile.clone();
                     return acts.push(Act::ToAi { profile });
                 }
+                // Nobody is rung: what the AI says is heard out first.
+                Place::Callback(_) | Place::Message if matches!(self.side, Side::LastWords { .. }) => {
+                    self.dialling = false;
+                    return;
+                }
+                Place::Callback(_) => return acts.push(Act::CallBack),
+                Place::Message => return acts.push(Act::TakeMessage),
                 Place::Dial(_) | Place::Queue(_) | Place::Voicemail { .. }
                     if !step.rules.is_open(self.spec.hours.as_deref(), step.now) =>
                 {

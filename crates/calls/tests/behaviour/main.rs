@@ -7,12 +7,14 @@
 
 mod ai_lost;
 mod api;
+mod callbacks;
 mod caller_leaves;
 mod dialogs;
 mod feature_codes;
 mod handoff;
 mod human_fails;
 mod introduction;
+mod lasting;
 mod limits;
 mod pains;
 mod queues;

@@ -106,6 +106,10 @@ pub(crate) struct World {
     pub(crate) commands: Vec<Command>,
     /// Everything that the recorder was asked for.
     pub(crate) orders: Vec<calls::RecordOrder>,
+    /// Everything that was to be kept.
+    pub(crate) stored: Vec<calls::Stored>,
+    /// Nothing can be kept.
+    pub(crate) no_ledger: bool,
     /// Ports that are tapped.
     pub(crate) taps: BTreeMap<PortId, media_relay::Tap>,
     pub(crate) message_taps: BTreeMap<PortId, media_relay::Tap>,
@@ -196,6 +200,8 @@ impl World {
             reliable: false,
             commands: Vec::new(),
             orders: Vec::new(),
+            stored: Vec::new(),
+            no_ledger: false,
             taps: BTreeMap::new(),
             message_taps: BTreeMap::new(),
             account: None,
@@ -442,6 +448,10 @@ impl World {
                 self.published.push(event);
             }
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
+            Output::Store { id, what } => {
+                self.stored.push(*what);
+                self.inbox.push_back(Input::Stored { id, kept: !self.no_ledger });
+            }
             Output::Record(order) => self.orders.push(order),
             Output::Observe(_) => {}
         }
@@ -461,6 +471,9 @@ impl World {
                     || dial.headers.iter().any(|(name, _)| name == "X-Tandem-Supervise")
                 {
                     Party::Supervisor
+                } else if dial.target.starts_with("tel:+4930") {
+                    // Somebody who is called back.
+                    Party::Caller
                 } else {
                     Party::Human
                 };

@@ -483,7 +483,7 @@ impl House {
             Output::Reply { reply, .. } => self.replies.push(*reply),
             Output::Publish(event) => self.published.push(event),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
-            Output::Record(_) | Output::Observe(_) => {}
+            Output::Record(_) | Output::Store { .. } | Output::Observe(_) => {}
         }
     }
 

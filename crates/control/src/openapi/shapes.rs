@@ -1,6 +1,7 @@
 //! The shapes of bodies and answers, for the description alone: the types themselves belong to `calls` and `policy`. A
 //! test posts every example through the real types, so that the two cannot part.
 
+use super::lasting;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::{
@@ -36,6 +37,13 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     one::<AgentSummary>(&mut shapes);
     one::<Agent>(&mut shapes);
     one::<QueueList>(&mut shapes);
+    one::<lasting::CallbackList>(&mut shapes);
+    one::<lasting::CallbackRecord>(&mut shapes);
+    one::<lasting::Claim>(&mut shapes);
+    one::<lasting::CallBy>(&mut shapes);
+    one::<lasting::CallbackDone>(&mut shapes);
+    one::<lasting::MessageList>(&mut shapes);
+    one::<lasting::MessageRecord>(&mut shapes);
     one::<Availability>(&mut shapes);
     one::<Rules>(&mut shapes);
     one::<Reloaded>(&mut shapes);

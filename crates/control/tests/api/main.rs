@@ -5,6 +5,7 @@
 mod bounds;
 mod browser_defence;
 mod event_stream;
+mod lasting;
 mod openapi;
 mod requests;
 mod rfc9457_refusals;

@@ -70,7 +70,8 @@ fn the_page_of_the_api_shows_every_call_by_curl() {
         assert!(page.contains(&format!("`{method} {path}`")), "docs/api.md does not describe {method} {path}");
         let id = match path {
             path if path.starts_with("/v1/agents") => "anna",
-            path if path.starts_with("/v1/voicemails") => "$MESSAGE",
+            path if path.starts_with("/v1/callbacks") => "$CALLBACK",
+            path if path.starts_with("/v1/voicemails") || path.starts_with("/v1/messages") => "$MESSAGE",
             _ => "$CALL",
         };
         let end = path.replace("{id}", id).replace("{tid}", "$TRANSFER").replace("{name}", "fraud");

@@ -80,6 +80,7 @@ impl Fake {
             Request::Events { call, events } => {
                 known(call)?;
                 let results = events.iter().map(|posted| EventResult {
+                    kept: None,
                     event: posted.id.clone().unwrap_or_else(|| posted.event.type_name().to_owned()),
                     repeated: false,
                     decision: None,
@@ -142,6 +143,9 @@ impl Fake {
                     idle_s: None,
                 })),
             },
+            Request::Callbacks { .. } => Ok(Reply::Callbacks(calls::CallbackList { callbacks: vec![callback()] })),
+            Request::Callback { callback: id, .. } if *id == callback().id => Ok(Reply::Callback(Box::new(callback()))),
+            Request::Callback { .. } => Err(Problem::new(404, "unknown-callback", "there is no such callback")),
             Request::Queues => Ok(Reply::Queues(calls::QueueList { queues: Vec::new() })),
             Request::Availability { destination, .. } => Ok(Reply::Availability(Box::new(calls::Availability {
                 destination: destination.clone(),
@@ -208,6 +212,32 @@ impl Engine for Fake {
         Box::pin(async { Ok(()) })
     }
 
+    fn ledger_works(&self) -> bool {
+        true
+    }
+
+    fn call_record(&self, call: CallId) -> BoxFuture<'_, Result<Option<String>, Problem>> {
+        Box::pin(async move { Ok((call.to_string() == LIVE).then(|| "{\"version\":1}".to_owned())) })
+    }
+
+    fn messages(&self, filter: control::MessageFilter) -> BoxFuture<'_, Result<Vec<calls::Message>, Problem>> {
+        let message = calls::Message { text: format!("{filter:?}"), ..message() };
+        Box::pin(async { Ok(vec![message]) })
+    }
+
+    fn message(&self, id: calls::MessageId) -> BoxFuture<'_, Result<Option<calls::Message>, Problem>> {
+        Box::pin(async move { Ok(Some(message()).filter(|it| it.id == id)) })
+    }
+
+    fn read_message(&self, id: calls::MessageId) -> BoxFuture<'_, Result<Option<calls::Message>, Problem>> {
+        let read = calls::Message { read: Some(Time(1)), ..message() };
+        Box::pin(async move { Ok(Some(read).filter(|it| it.id == id)) })
+    }
+
+    fn delete_message(&self, id: calls::MessageId) -> BoxFuture<'_, Result<bool, Problem>> {
+        Box::pin(async move { Ok(message().id == id) })
+    }
+
     fn rules(&self) -> Rules {
         Rules {
             generation: 1,
@@ -249,6 +279,45 @@ impl Engine for Fake {
 
     fn metrics(&self) -> BoxFuture<'_, String> {
         Box::pin(async { "tandem_ports_in_use 0\n".to_owned() })
+    }
+}
+
+/// The one callback there is.
+pub(crate) const CALLBACK: &str = "b_01KAW0000000000000000000CB";
+/// The one message there is.
+pub(crate) const MESSAGE: &str = "m_01KAW0000000000000000000MS";
+
+fn callback() -> calls::Callback {
+    calls::Callback {
+        id: CALLBACK.parse().unwrap(),
+        call: LIVE.parse().unwrap(),
+        line: "support".into(),
+        ai: "agent".into(),
+        list: "support".into(),
+        number: "+493055512345".into(),
+        called: "+49800".into(),
+        reason: None,
+        at: None,
+        requested: Time(1),
+        state: calls::CallbackState::Open,
+        agent: None,
+        changed: Time(1),
+        tries: 0,
+        outcome: None,
+        tried_in: None,
+        context: BTreeMap::new(),
+    }
+}
+
+fn message() -> calls::Message {
+    calls::Message {
+        id: MESSAGE.parse().unwrap(),
+        call: LIVE.parse().unwrap(),
+        line: "support".into(),
+        from: None,
+        text: "please call".into(),
+        left: Time(1),
+        read: None,
     }
 }
 

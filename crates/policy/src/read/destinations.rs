@@ -43,14 +43,9 @@ impl Reader<'_> {
 
     fn destination(&mut self, name: &str, node: &Node, problems: &mut Problems) -> Option<Destination> {
         let mut fields = Fields::new(node, "key", problems)?;
-        let unbuilt = ["callback"];
-        let built = !unbuilt.iter().any(|key| fields.has(key));
-        fields.later(&unbuilt, problems);
         fields.later(&["caller_id", "cover"], problems);
-        let place = match built {
-            true => exactly_one(&mut fields, &["dial", "ai", "agent", "queue", "voicemail"], name, problems),
-            false => None,
-        };
+        let kinds = ["dial", "ai", "agent", "queue", "voicemail", "callback"];
+        let place = exactly_one(&mut fields, &kinds, name, problems);
         let trunk_node = fields.take("trunk", problems);
         let trunks = self.environment.trunks.as_ref();
         let trunk = trunk_node.and_then(|it| self.configured("trunk", trunks, it, problems));
@@ -58,7 +53,9 @@ impl Reader<'_> {
         let ring_node = fields.take("ring", problems);
         let fields_ring = ring_node.map(|it| it.span);
         let ring = ring_node.and_then(|it| it.choice(problems, "way to ring", &rings));
-        let hours = fields.take("hours", problems).and_then(|it| self.hours_named(it, problems));
+        let hours_node = fields.take("hours", problems);
+        let hours_span = hours_node.map(|it| it.span);
+        let hours = hours_node.and_then(|it| self.hours_named(it, problems));
         let hours = hours.map(|index| Arc::clone(&self.hours[index].name));
         let options = self.options(&mut fields, problems);
         fields.finish(problems);
@@ -89,6 +86,16 @@ impl Reader<'_> {
                     );
                 }
                 Place::Queue(Box::new(self.queue(name, node, problems)?))
+            }
+            ("callback", node) => {
+                for (key, odd) in
+                    [("trunk", trunk_node.map(|it| it.span)), ("ring", fields_ring), ("hours", hours_span)]
+                {
+                    if let Some(span) = odd {
+                        problems.error_with(span, "nobody is rung now", format!("leave `{key}` away"));
+                    }
+                }
+                Place::Callback(self.callback(node, problems)?)
             }
             ("agent", node) => {
                 if let Some(trunk) = trunk_node {

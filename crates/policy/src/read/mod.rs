@@ -4,6 +4,7 @@
 //! whole is looked at for what works but is probably not meant.
 
 mod advice;
+mod callbacks;
 mod conditions;
 mod declarations;
 mod destinations;
@@ -14,6 +15,7 @@ mod rules;
 mod scenarios;
 
 use crate::{
+    callback::{Callback, OWN_PLACES},
     condition::{Declared, Leaf},
     diagnostic::{Diagnostic, Diagnostics, Severity},
     event::EventError,
@@ -380,7 +382,14 @@ impl<'e> Reader<'e> {
         if let Some(mailbox) = crate::mailbox::mailbox_of(text) {
             return self.mailbox_named(mailbox, node.span, problems).map(|it| crate::mailbox::name_of(&it));
         }
-        let known: Vec<&str> = self.destination_names.keys().map(|name| &**name).chain(["ai"]).collect();
+        if OWN_PLACES.contains(&text) {
+            if text == "callback" {
+                self.callback_used(node, &Callback::default(), problems);
+            }
+            return Some(text.into());
+        }
+        let own = ["ai"].into_iter().chain(OWN_PLACES);
+        let known: Vec<&str> = self.destination_names.keys().map(|name| &**name).chain(own).collect();
         problems.unknown(node.span, "destination", text, &known);
         None
     }

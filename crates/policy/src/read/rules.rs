@@ -46,14 +46,14 @@ impl Reader<'_> {
         let once = fields.take("once", problems).and_then(|it| it.boolean(problems)).unwrap_or(false);
         let day = Duration::from_secs(24 * 3600);
         let cooldown = fields.take("cooldown", problems).and_then(|it| it.duration(problems, Duration::ZERO, day));
-        fields.later(&["callback", "shadow", "priority", "percent"], problems);
-        let later = ["callback"].iter().any(|key| fields.has(key));
+        fields.later(&["shadow", "priority", "percent"], problems);
         let acts = self.acts(&mut fields, problems);
         let verb = self.verb(&mut fields, phase, problems);
-        let asks_nothing = acts.is_empty() && !fields.has("transfer") && !fields.has("voicemail") && !fields.has("end");
+        let decides = ["transfer", "voicemail", "callback", "end"].iter().any(|key| fields.has(key));
+        let asks_nothing = acts.is_empty() && !decides;
         let acts_written = ["set", "tag", "notify", "recording", "announce"].iter().any(|key| fields.has(key));
-        if asks_nothing && !later && !acts_written {
-            let help = "add `transfer`, `voicemail`, `end`, `announce`, `recording`, `tag`, `set` or `notify`";
+        if asks_nothing && !acts_written {
+            let help = "add `transfer`, `voicemail`, `callback`, `end`, `announce`, `recording`, `tag`, `set` or `notify`";
             problems.error_with(node.span, "this rule does nothing", help);
         }
         fields.finish(problems);
@@ -121,8 +121,9 @@ impl Reader<'_> {
     fn verb(&mut self, fields: &mut Fields<'_>, phase: Phase, problems: &mut Problems) -> Option<RuleVerb> {
         let transfer = fields.take_entry("transfer");
         let voicemail = fields.take_entry("voicemail");
+        let callback = fields.take_entry("callback");
         let end = fields.take_entry("end");
-        let mut decides = [transfer, voicemail, end].into_iter().flatten();
+        let mut decides = [transfer, voicemail, callback, end].into_iter().flatten();
         if let (Some((first, _)), Some((key, _))) = (decides.next(), decides.next()) {
             let help = format!("keep `{}` or `{}`", first.text, key.text);
             problems.error_with(key.span, "a rule decides one thing", help);
@@ -141,6 +142,9 @@ impl Reader<'_> {
         }
         if let Some((key, node)) = transfer {
             return self.transfer(key, node, phase, problems);
+        }
+        if let Some((_, node)) = callback {
+            return self.callback(node, problems).map(RuleVerb::Callback);
         }
         let (key, node) = end?;
         if node.is_word("true") {
@@ -167,7 +171,7 @@ impl Reader<'_> {
                 let mut fields = Fields::new(node, "key", problems)?;
                 let to = fields.need("to", problems);
                 options = self.options(&mut fields, problems);
-                fields.later(&["queue", "callback", "caller_id", "refer"], problems);
+                fields.later(&["queue", "caller_id", "refer"], problems);
                 fields.finish(problems);
                 to?
             }

@@ -2,6 +2,7 @@
 
 use super::{Reader, Source, options::is_key};
 use crate::{
+    callback::OWN_PLACES,
     event::{TYPES, fields_of},
     facts::CallStart,
     test_run::{Expect, Outcome, Step, Test},
@@ -107,6 +108,8 @@ impl Reader<'_> {
 
     fn known_destination(&self, key: &Key, problems: &mut Problems) -> Option<Arc<str>> {
         let known = self.destination_names.get_key_value(key.text.as_str()).map(|(name, _)| Arc::clone(name));
+        let own = OWN_PLACES.iter().find(|name| **name == key.text).map(|name| Arc::from(*name));
+        let known = known.or(own);
         if known.is_none() {
             let names: Vec<&str> = self.destination_names.keys().map(|name| &**name).collect();
             problems.unknown(key.span, "destination", &key.text, &names);
@@ -133,12 +136,12 @@ impl Reader<'_> {
         if let Some(node) = fields.take("tried", problems) {
             let mut names = Vec::new();
             for item in node.items() {
-                names.extend(self.place_named(item, &["ai"], problems));
+                names.extend(self.place_named(item, &["ai", "callback", "message"], problems));
             }
             expect.tried = Some(names);
         }
         if let Some(node) = fields.take("ended_at", problems) {
-            expect.ended_at = self.place_named(node, &["ai", "end"], problems);
+            expect.ended_at = self.place_named(node, &["ai", "end", "callback", "message"], problems);
         }
         if let Some(mut why) = fields.take("why", problems).and_then(|it| Fields::new(it, "destination", problems)) {
             let words: Vec<(&str, Cause)> = Cause::ALL.into_iter().map(|cause| (cause.name(), cause)).collect();

@@ -1,11 +1,13 @@
 //! The command line.
 
 mod agents;
+mod callbacks;
 mod calls;
 mod check;
 mod client;
 mod completions;
 mod event;
+mod messages;
 mod recordings;
 mod supervise;
 mod terminal;
@@ -39,6 +41,10 @@ enum Command {
     Trunks(trunks::TrunksArgs),
     /// List the agents and how they stand, change one's presence, or list the queues.
     Agents(agents::AgentsArgs),
+    /// List the callers who are to be called back, or claim, release, dial or finish one.
+    Callbacks(callbacks::CallbacksArgs),
+    /// List the messages that callers left with the AI, or show, mark as read or delete one.
+    Messages(messages::MessagesArgs),
     /// Post an event about a call, as its AI would.
     Event(event::EventArgs),
     /// Transfer a caller to a destination or a URI.
@@ -104,6 +110,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Calls(args) => calls::run(&args),
         Command::Trunks(args) => trunks::run(&args),
         Command::Agents(args) => agents::run(&args),
+        Command::Callbacks(args) => callbacks::run(&args),
+        Command::Messages(args) => messages::run(&args),
         Command::Event(args) => event::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::Supervise(args) => supervise::run(&args),

@@ -5,6 +5,7 @@
 
 mod agents;
 mod codes;
+mod keeping;
 mod people;
 mod problem;
 mod reach;
@@ -19,6 +20,7 @@ mod types;
 mod values;
 mod voicemail;
 
+pub use keeping::{Callbacks, Ledger};
 pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
@@ -145,6 +147,7 @@ fn places(path: &Path, environment: &Environment) -> Places {
         base,
         recordings: state.join("recordings"),
         messages: state.join("voicemails"),
+        ledger: state.join("ledger.db"),
         records: environment.folder("LOGS_DIRECTORY").unwrap_or_else(|| runtime.clone()),
         runtime,
         credentials: environment.folder("CREDENTIALS_DIRECTORY"),

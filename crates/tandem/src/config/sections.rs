@@ -1,7 +1,7 @@
 //! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
 
 use super::{
-    agents, codes, people, reach,
+    agents, codes, keeping, people, reach,
     reader::{Notes, Placed, Section, Wrong, number},
     srtp,
     tree::Node,
@@ -33,6 +33,8 @@ pub struct Places {
     pub recordings: PathBuf,
     /// The folder of messages left in mailboxes.
     pub messages: PathBuf,
+    /// The ledger's file.
+    pub ledger: PathBuf,
     /// systemd's folder of credentials, where relative `password_file`s lie.
     pub credentials: Option<PathBuf>,
 }
@@ -52,7 +54,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         let help = "it names at least a trunk, an AI profile and a route; etc/tandem.yaml of the package shows how";
         root.wrong(Some(nothing), "this configuration is empty", Some(help));
     }
-    root.later(&["context", "ledger", "metrics"]);
+    root.later(&["context", "metrics"]);
     let sip = sip(root.section("sip"), places);
     let media = media(root.section("media"), &sip, places);
     let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
@@ -60,6 +62,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let cdr = cdr(root.section("cdr"), places);
     let recording = super::recording::recording(root.section("recording"), places);
     let voicemail = super::voicemail::voicemail(root.section("voicemail"), places);
+    let ledger = keeping::ledger(root.section("ledger"), places);
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
     let ways = reach::Ways::of(&sip.listeners);
@@ -69,6 +72,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let abuse = agents::abuse(root.section("abuse"));
     let dialling = dialling(root.section("dialling"));
     let codes = codes::codes(root.section("feature_codes"));
+    let callbacks = keeping::callbacks(root.section("callbacks"), &trunks);
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
     if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
         let help = "`trunks.NAME: { allowed: [192.0.2.0/24] }` lets calls in from there";
@@ -91,6 +95,8 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         cdr,
         recording,
         voicemail,
+        ledger,
+        callbacks,
         logging,
         limits,
         warnings,

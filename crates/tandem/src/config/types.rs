@@ -42,6 +42,10 @@ pub struct Configuration {
     pub recording: Recording,
     /// Messages that callers leave.
     pub voicemail: super::voicemail::Voicemail,
+    /// What outlives the daemon.
+    pub ledger: super::keeping::Ledger,
+    /// Who may be called back.
+    pub callbacks: super::keeping::Callbacks,
     /// Logs.
     pub logging: Logging,
     /// Bounds.

@@ -71,6 +71,7 @@ impl Stage {
             .env("TANDEM__CDR__PATH", own("cdr.jsonl"))
             .env("TANDEM__RECORDING__WHEN", if records { "answer" } else { "never" })
             .env("TANDEM__RECORDING__DIRECTORY", own("recordings"))
+            .env("TANDEM__LEDGER__PATH", own("ledger.db"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -2,11 +2,11 @@
 
 use super::{
     inbox::{Inbox, Note},
-    process, recording,
+    ledger, process, recording,
 };
 use crate::{config::Configuration, rules};
-use calls::{Problem, Reply, Request, Time};
-use control::{BoxFuture, Kept, Readiness, ReloadRefused, Reloaded, Rules};
+use calls::{CallId, Problem, Reply, Request, Time};
+use control::{BoxFuture, Kept, MessageFilter, Readiness, ReloadRefused, Reloaded, Rules};
 use metrics::Metrics;
 use policy::{Diagnostic, RuleSet};
 use serde_json::Value;
@@ -41,6 +41,8 @@ pub(crate) struct Bridge {
     tls: std::sync::OnceLock<Arc<signaling::io::Tls>>,
     /// Counts of the recorder, where there is one.
     recorder: std::sync::OnceLock<Arc<recorder::io::Gauges>>,
+    /// The ledger.
+    kept: std::sync::OnceLock<Arc<::ledger::Ledger>>,
     /// One reload at a time: the last one begun is the one in force.
     reloading: tokio::sync::Mutex<()>,
     stage: AtomicU8,
@@ -63,6 +65,7 @@ impl Bridge {
             in_force,
             tls: std::sync::OnceLock::new(),
             recorder: std::sync::OnceLock::new(),
+            kept: std::sync::OnceLock::new(),
             reloading: tokio::sync::Mutex::default(),
             stage: AtomicU8::new(Stage::Starting as u8),
         }
@@ -78,6 +81,23 @@ impl Bridge {
     /// The metrics show these counts too.
     pub(crate) fn shows(&self, recorder: Arc<recorder::io::Gauges>) {
         let _ = self.recorder.set(recorder);
+    }
+
+    /// This ledger's counts are shown, and whether it works.
+    pub(crate) fn keeps(&self, ledger: Arc<::ledger::Ledger>) {
+        let _ = self.kept.set(ledger);
+    }
+
+    /// As [`Bridge::on_disk`], in the ledger.
+    fn in_ledger<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&::ledger::Reader) -> Result<T, ::ledger::LedgerError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, Problem>> {
+        let path = self.configuration.ledger.path.clone();
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || ledger::read(&path, run)).await;
+            done.unwrap_or_else(|_| Err(Problem::new(500, "internal", "reading the ledger failed")))
+        })
     }
 
     /// Disks may be slow: nothing that waits for a socket waits for them.
@@ -211,6 +231,32 @@ impl control::Engine for Bridge {
         self.on_disk(move |settings| recording::delete(settings, which))
     }
 
+    fn ledger_works(&self) -> bool {
+        self.kept.get().is_some_and(|kept| kept.counts().is_up())
+    }
+
+    fn call_record(&self, call: CallId) -> BoxFuture<'_, Result<Option<String>, Problem>> {
+        self.in_ledger(move |ledger| ledger.call(call))
+    }
+
+    fn messages(&self, filter: MessageFilter) -> BoxFuture<'_, Result<Vec<calls::Message>, Problem>> {
+        let MessageFilter { line, unread, limit } = filter;
+        self.in_ledger(move |ledger| ledger.messages(&::ledger::MessageFilter { line, unread, limit }))
+    }
+
+    fn message(&self, id: calls::MessageId) -> BoxFuture<'_, Result<Option<calls::Message>, Problem>> {
+        self.in_ledger(move |ledger| ledger.message(id))
+    }
+
+    fn read_message(&self, id: calls::MessageId) -> BoxFuture<'_, Result<Option<calls::Message>, Problem>> {
+        let now = Time::from(clock::io::now());
+        self.in_ledger(move |ledger| ledger.read_message(id, now))
+    }
+
+    fn delete_message(&self, id: calls::MessageId) -> BoxFuture<'_, Result<bool, Problem>> {
+        self.in_ledger(move |ledger| ledger.delete_message(id))
+    }
+
     fn metrics(&self) -> BoxFuture<'_, String> {
         let (done, told) = oneshot::channel();
         // A scrape of an engine that is stuck must still be answered: with what is known.
@@ -221,6 +267,9 @@ impl control::Engine for Bridge {
             }
             if let Some(recorder) = self.recorder.get() {
                 recording::show(recorder, &self.metrics);
+            }
+            if let Some(kept) = self.kept.get() {
+                ledger::show(kept.counts(), &self.metrics);
             }
             if let Some(process) = process::read() {
                 self.metrics.set_process(&process);

@@ -27,8 +27,8 @@ pub(crate) struct Writer<T> {
 }
 
 impl<T: Serialize + Send + 'static> Writer<T> {
-    /// Opens the file and shows every record to `count`; fails when it cannot be written, so that a daemon without records does not start.
-    pub(crate) fn start(settings: &Settings, count: impl Fn(&T) + Send + 'static) -> anyhow::Result<Self> {
+    /// Opens the file and shows every record to `show`, as it is and as it is written down; fails when it cannot be written, so that a daemon without records does not start.
+    pub(crate) fn start(settings: &Settings, show: impl Fn(&T, &[u8]) + Send + 'static) -> anyhow::Result<Self> {
         let mut log = Log::open(settings)
             .with_context(|| format!("cannot write the call records at {}", settings.path.display()))?;
         let outbox = Arc::new(Outbox::new(BOUND, LINGER));
@@ -39,8 +39,7 @@ impl<T: Serialize + Send + 'static> Writer<T> {
                 if batch.refused > 0 {
                     tracing::error!(records = batch.refused, "call records were lost: the disk is too slow");
                 }
-                batch.items.iter().for_each(&count);
-                log.append(&batch.items);
+                log.append(&batch.items, &show);
                 if batch.last {
                     log.sync();
                     return;
@@ -113,11 +112,14 @@ impl Log {
         Ok(())
     }
 
-    fn append<T: Serialize>(&mut self, records: &[T]) {
+    fn append<T: Serialize>(&mut self, records: &[T], show: &impl Fn(&T, &[u8])) {
         for record in records {
             let before = self.unwritten.len();
             match serde_json::to_writer(&mut self.unwritten, record) {
-                Ok(()) => self.unwritten.push(b'\n'),
+                Ok(()) => {
+                    show(record, &self.unwritten[before..]);
+                    self.unwritten.push(b'\n');
+                }
                 Err(error) => {
                     self.unwritten.truncate(before);
                     tracing::error!(%error, "a call record could not be written down");
@@ -177,7 +179,7 @@ impl Log {
     }
 
     fn sync(&mut self) {
-        self.append::<()>(&[]);
+        self.append(&[] as &[()], &|_, _| ());
         if let Err(error) = self.file.sync_all() {
             tracing::error!(%error, "call records could not be synced");
         }
@@ -200,12 +202,12 @@ mod tests {
         let mut log = Log::open(&Settings { path: path.clone(), rotate_size: 1000, keep: 2 }).expect("opens");
         assert_eq!(log.patience(), None);
         log.file = open(Path::new("/dev/full")).expect("a disk that is full");
-        log.append(&["one"]);
-        log.append(&["two"]);
+        log.append(&["one"], &|_, _| ());
+        log.append(&["two"], &|_, _| ());
         assert_eq!(log.patience(), Some(RETRY));
         assert_eq!(fs::read_to_string(&path).expect("a file"), "");
         log.file = open(&path).expect("there is room again");
-        log.append::<()>(&[]);
+        log.append(&[] as &[()], &|_, _| ());
         assert_eq!(fs::read_to_string(&path).expect("a file"), "\"one\"\n\"two\"\n");
         assert_eq!(log.patience(), None);
     }
@@ -217,7 +219,7 @@ mod tests {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         fs::write(&path, "{\"torn\":").expect("a file");
         let writer =
-            Writer::start(&Settings { path: path.clone(), rotate_size: 100, keep: 2 }, |_| ()).expect("starts");
+            Writer::start(&Settings { path: path.clone(), rotate_size: 100, keep: 2 }, |_, _| ()).expect("starts");
         for record in ["a".repeat(60), "b".repeat(60), "c".repeat(60)] {
             assert!(writer.outbox().push([record], 1));
         }

@@ -57,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) records: Arc<Outbox<Box<Cdr>>>,
     pub(crate) events: Arc<Outbox<Told>>,
+    pub(crate) ledger: Arc<ledger::Ledger>,
     pub(crate) resolver: Resolver,
     /// Where recordings are ordered, if any are made, and their audio goes.
     pub(crate) recorder: Option<recorder::io::Handle>,
@@ -150,6 +151,7 @@ struct Turning {
     metrics: Arc<Metrics>,
     records: Arc<Outbox<Box<Cdr>>>,
     events: Arc<Outbox<Told>>,
+    ledger: Arc<ledger::Ledger>,
     resolver: Resolver,
     recorder: Option<recorder::io::Handle>,
     /// Events of this turn, handed over at its end.
@@ -189,6 +191,7 @@ impl Turning {
             metrics: parts.metrics,
             records: parts.records,
             events: parts.events,
+            ledger: parts.ledger,
             resolver: parts.resolver,
             recorder: parts.recorder,
             told: Vec::new(),
@@ -285,6 +288,7 @@ impl Turning {
                 Note::Recorded(call, line, what) => {
                     self.calls.handle_input(now, Input::Recorded { call, line, what });
                 }
+                Note::Ledger(news) => self.hear_ledger(now, news),
                 Note::Gauges(told) => self.show_gauges(told),
                 Note::Stop => {
                     self.calls.handle_input(now, Input::Shutdown);
@@ -294,6 +298,17 @@ impl Turning {
             self.settle(now);
         }
         self.hear_relay(now);
+    }
+
+    fn hear_ledger(&mut self, now: Now, news: super::ledger::News) {
+        match news {
+            super::ledger::News::Stored(ids, kept) => {
+                for id in ids {
+                    self.calls.handle_input(now, Input::Stored { id, kept });
+                }
+            }
+            super::ledger::News::Ledger(news) => self.calls.handle_input(now, Input::Ledger(news)),
+        }
     }
 
     fn hear_relay(&mut self, now: Now) {
@@ -375,6 +390,12 @@ impl Turning {
             Output::Cdr(cdr) => {
                 if !self.records.push([cdr], 1) {
                     tracing::error!("a call record was lost: the disk is too slow");
+                }
+            }
+            Output::Store { id, what } => {
+                if !self.ledger.write(ledger::Record::Stored(id, what)) {
+                    tracing::error!("something to be kept was lost: the ledger's queue is full");
+                    self.calls.handle_input(now, Input::Stored { id, kept: false });
                 }
             }
             Output::Record(order) => {
@@ -477,6 +498,9 @@ impl Turning {
         let agents = self.calls.agents_by_state(clock::io::now());
         for (state, count) in policy::AgentState::ALL.iter().zip(agents) {
             metrics.agents.set([state.name()], count as u64);
+        }
+        for (state, count) in calls::CallbackState::ALL.iter().zip(self.calls.callbacks_by_state()) {
+            metrics.callbacks.set([state.name()], count as u64);
         }
         metrics.queue_length.zero();
         for (queue, length) in self.calls.queue_lengths() {

@@ -31,6 +31,8 @@ pub(crate) enum Note {
     Shown(signaling::LegId),
     /// What came of a recording of this call of that line.
     Recorded(calls::CallId, String, calls::Recorded),
+    /// What became of something to be kept, or of the ledger.
+    Ledger(super::ledger::News),
     /// Refuse new calls, end the running ones, then end.
     Stop,
     /// Bring the gauges up to date.

@@ -5,6 +5,7 @@ pub(crate) mod cdr;
 mod control_socket;
 mod engine;
 mod inbox;
+mod ledger;
 mod logging;
 mod outbox;
 mod process;
@@ -103,9 +104,13 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         &rules,
         loaded.warnings,
     ));
-    let counted = Arc::clone(&metrics);
-    let records =
-        cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr| teller::count_call(&counted, cdr))?;
+    let kept = ledger::start(&configuration.ledger, &inbox)?;
+    bridge.keeps(Arc::clone(&kept));
+    let (counted, keeper) = (Arc::clone(&metrics), Arc::clone(&kept));
+    let records = cdr::Writer::<Box<calls::Cdr>>::start(&configuration.cdr, move |cdr, text| {
+        teller::count_call(&counted, cdr);
+        ledger::keep_call(&keeper, cdr, text);
+    })?;
     let recording = recording::Recording::start(configuration, &inbox)?;
     if let Some(recording) = &recording {
         bridge.shows(recording.gauges());
@@ -129,6 +134,7 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         metrics: Arc::clone(&metrics),
         records: records.outbox(),
         events: teller.outbox(),
+        ledger: Arc::clone(&kept),
         recorder: recording.as_ref().map(recording::Recording::handle),
         taps: recording.as_ref().map(recording::Recording::taps).unwrap_or_default(),
         tls,
@@ -147,6 +153,7 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     let served = runtime.block_on(watch(configuration, &bridge, &engine, &events, socket, demo));
     engine.finish();
     records.finish();
+    kept.finish();
     teller.finish();
     if let Some(recording) = recording {
         recording.finish();

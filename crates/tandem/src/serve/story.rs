@@ -111,9 +111,18 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::VoicemailFailed { voicemail, reason } => {
             warn!(%call, %voicemail, reason, "the message cannot be written");
         }
-        Happening::AgentState { .. } | Happening::TrunkUp { .. } | Happening::TrunkDown { .. } => {
-            tell_other(&event.what);
+        // The number and the words are the caller's.
+        Happening::CallbackRequested { callback, list, again, .. } => {
+            info!(%call, %callback, list, again, "caller is to be called back");
         }
+        Happening::MessageLeft { message, .. } => info!(%call, %message, "caller left a message"),
+        Happening::MessageWanted { .. } => info!(%call, "the ai is to take a message"),
+        Happening::AgentState { .. }
+        | Happening::CallbackChanged { .. }
+        | Happening::LedgerFailing { .. }
+        | Happening::LedgerWorking {}
+        | Happening::TrunkUp { .. }
+        | Happening::TrunkDown { .. } => tell_other(&event.what),
         Happening::AnnouncementStarted { prompt } => info!(%call, "caller hears {prompt}"),
         Happening::CallEnded { cause, by, sip_code, duration_ms } => {
             info!(%call, by, sip_code, duration_ms, "ended: {}", word(cause));
@@ -129,6 +138,9 @@ fn tell_other(what: &Happening) {
         }
         Happening::AgentState { agent, state, was, reason } => {
             tracing::debug!(agent, %was, reason, "agent {agent} is {state}");
+        }
+        Happening::CallbackChanged { callback, state, agent, tries, outcome, .. } => {
+            info!(%callback, agent, tries, outcome, "callback is {}", word(state));
         }
         Happening::TrunkUp { trunk, reason } => info!(trunk, reason, "trunk up"),
         Happening::TrunkDown { trunk, reason } => warn!(trunk, reason, "trunk down"),

@@ -125,6 +125,7 @@ pub(crate) const fn outcome(state: TransferState) -> &'static str {
         TransferState::Bridged => "bridged",
         TransferState::Referred => "referred",
         TransferState::Voicemail => "voicemail",
+        TransferState::Callback => "callback",
         TransferState::Failed => "failed",
         TransferState::Cancelled => "cancelled",
         TransferState::CallEnded => "call_ended",

@@ -1,0 +1,98 @@
+//! What of the directory outlives the daemon: asked to be stored, asked again when it was lost, and taken up after a start.
+
+use super::Directory;
+use crate::{AgentPresence, Callback, CallbackId, Message, Restored, StoreId, Stored};
+use clock::Now;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Orders whose outcome is awaited; beyond them the oldest is forgotten, and would not be asked for again.
+const MOST_AWAITED: usize = 100_000;
+
+/// What is asked to be stored, and what became of it.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    wanted: VecDeque<(Subject, Stored)>,
+    /// Of what an order was whose outcome is awaited.
+    awaited: BTreeMap<StoreId, Subject>,
+    /// What was lost: asked for again once there is a ledger.
+    lost: BTreeSet<Subject>,
+}
+
+/// Of what it is: its latest state is what counts.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Agent(usize),
+    Callback(CallbackId),
+    /// Nothing is known of it here any more.
+    Message,
+}
+
+impl Directory {
+    /// A message is to be kept.
+    pub(crate) fn keep_message(&mut self, message: Message) {
+        self.keeping.wanted.push_back((Subject::Message, Stored::Message(message)));
+    }
+
+    pub(super) fn keep_callback(&mut self, callback: &Callback) {
+        self.keeping.wanted.push_back((Subject::Callback(callback.id), Stored::Callback(callback.clone())));
+    }
+
+    pub(super) fn keep_presence(&mut self, at: usize) {
+        let agent = &self.agents[at];
+        if let Some((presence, since)) = agent.said {
+            let agent = agent.name.to_string();
+            let presence = Stored::Presence(AgentPresence { agent, presence, since });
+            self.keeping.wanted.push_back((Subject::Agent(at), presence));
+        }
+    }
+
+    /// The next thing to be stored.
+    pub(crate) fn poll_store(&mut self, id: impl FnOnce() -> StoreId) -> Option<(StoreId, Stored)> {
+        let (subject, stored) = self.keeping.wanted.pop_front()?;
+        let id = id();
+        self.keeping.awaited.insert(id, subject);
+        if self.keeping.awaited.len() > MOST_AWAITED {
+            self.keeping.awaited.pop_first();
+        }
+        Some((id, stored))
+    }
+
+    /// It is kept, or lost.
+    pub(crate) fn stored(&mut self, id: StoreId, kept: bool) {
+        match self.keeping.awaited.remove(&id) {
+            Some(Subject::Message) | None => {}
+            Some(subject) if !kept => drop(self.keeping.lost.insert(subject)),
+            Some(_) => {}
+        }
+    }
+
+    /// There is a ledger again: what was lost is asked for once more.
+    pub(crate) fn store_again(&mut self) {
+        for subject in core::mem::take(&mut self.keeping.lost) {
+            match subject {
+                Subject::Agent(at) => self.keep_presence(at),
+                Subject::Callback(id) => self.keep_callback_of(id),
+                Subject::Message => {}
+            }
+        }
+    }
+
+    /// What was kept before is taken up, and what is not in it is asked to be kept. What was said since then counts.
+    pub(crate) fn restore(&mut self, restored: Restored, bounds: super::Bounds, now: Now) {
+        let mut known = BTreeSet::new();
+        for AgentPresence { agent, presence, since } in restored.presences {
+            let Some(at) = self.names.get(&*agent).copied() else { continue };
+            known.insert(at);
+            if self.agents[at].said.is_none() {
+                self.agents[at].said = Some((presence, since));
+                self.present(at, presence, now.monotonic);
+            } else {
+                self.keep_presence(at);
+            }
+        }
+        for at in (0..self.agents.len()).filter(|at| !known.contains(at)) {
+            self.keep_presence(at);
+        }
+        self.restore_callbacks(restored.callbacks, bounds, now);
+    }
+}
