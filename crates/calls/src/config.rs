@@ -96,7 +96,6 @@ impl Default for Callbacks {
 }
 
 impl Callbacks {
-    /// Whether a number may be called.
     pub(crate) fn allows(&self, number: &str) -> bool {
         let digits = number.strip_prefix('+').unwrap_or_default();
         let e164 = (3..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
