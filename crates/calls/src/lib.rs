@@ -13,6 +13,7 @@
 mod agents;
 mod api;
 mod call;
+mod callbacks;
 mod calls;
 mod cause;
 mod config;
@@ -43,13 +44,14 @@ pub use agents::{AGENTS, Agents};
 pub use api::{
     AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
     CallSummary, CallbackAction, CallbackList, ClaimBody, ContextBody, ContextReply, DecisionReply, DialBody, DoneBody,
-    DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, IntroduceBody, Kept, OnFailureBody,
-    QueueList, QueueSummary, RecordingAction, Reply, Request, SuperviseBody, SuperviseChange, SuperviseMode,
-    SupervisorState, SupervisorSummary, TransferBody, TransferReply, TrunkList, TrunkSummary,
+    DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, IntroduceBody, Kept,
+    OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply, Request, SuperviseBody, SuperviseChange,
+    SuperviseMode, SupervisorState, SupervisorSummary, TransferBody, TransferReply, TrunkList, TrunkSummary,
 };
+pub use callbacks::Callbacks;
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
-    AfterHuman, AiFailureStep, AiProfile, Callbacks, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
+    AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
     Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};

@@ -54,18 +54,18 @@ impl Call {
     pub(super) fn keep(&mut self, step: &mut Step<'_>, event: &Event) -> Option<Kept> {
         match event {
             Event::CallbackRequested { number, at, reason } => {
-                if self.asked.callbacks >= MOST_CALLBACKS {
+                if self.requested.callbacks >= MOST_CALLBACKS {
                     return Some(Kept::Refused(format!("at most {MOST_CALLBACKS} callbacks are taken from one call")));
                 }
                 let asked = self.request_callback(step, None, number.as_deref(), at.clone(), reason.clone());
-                self.asked.callbacks += u32::from(asked.is_ok());
+                self.requested.callbacks += u32::from(asked.is_ok());
                 Some(asked.map_or_else(|why| Kept::Refused(why.to_owned()), Kept::Callback))
             }
             Event::Message { text } => {
-                if self.asked.messages >= MOST_MESSAGES {
+                if self.requested.messages >= MOST_MESSAGES {
                     return Some(Kept::Refused(format!("at most {MOST_MESSAGES} messages are taken from one call")));
                 }
-                self.asked.messages += 1;
+                self.requested.messages += 1;
                 Some(Kept::Message(self.keep_message(step, text)))
             }
             _ => None,

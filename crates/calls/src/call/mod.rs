@@ -113,7 +113,7 @@ pub(crate) struct Call {
     keyed: SmallVec<[codes::Keyed; 1]>,
     /// Callbacks and messages that the AI asked for.
     #[serde(default)]
-    asked: callback::Asked,
+    requested: callback::Asked,
     /// Why we call the caller, where they did not call us.
     #[serde(default)]
     placed: Option<placing::Placed>,
@@ -214,7 +214,7 @@ impl Call {
             waiters: Vec::new(),
             commands: 0,
             keyed: SmallVec::new(),
-            asked: callback::Asked::default(),
+            requested: callback::Asked::default(),
             placed: None,
             end: None,
             about,

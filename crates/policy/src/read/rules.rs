@@ -53,7 +53,8 @@ impl Reader<'_> {
         let asks_nothing = acts.is_empty() && !decides;
         let acts_written = ["set", "tag", "notify", "recording", "announce"].iter().any(|key| fields.has(key));
         if asks_nothing && !acts_written {
-            let help = "add `transfer`, `voicemail`, `callback`, `end`, `announce`, `recording`, `tag`, `set` or `notify`";
+            let help =
+                "add `transfer`, `voicemail`, `callback`, `end`, `announce`, `recording`, `tag`, `set` or `notify`";
             problems.error_with(node.span, "this rule does nothing", help);
         }
         fields.finish(problems);
