@@ -167,6 +167,9 @@ fn fed() -> Metrics {
     metrics.handoff_silence_seconds.observe(second);
     metrics.agents.set(["available"], 1);
     metrics.queue_length.set(["fraud"], 1);
+    metrics.callbacks.set(["open"], 1);
+    metrics.ledger_written_total.inc(["callback"]);
+    metrics.ledger_lost_total.inc(["callback"]);
     metrics.supervisors_total.inc(["listen", "joined"]);
     metrics.queue_wait_seconds.observe(["fraud", "connected"], second);
     metrics.sip_message("INVITE", Direction::In, None);

@@ -1,6 +1,6 @@
 //! The description is true: every described call answers as described, with the examples it gives.
 
-use crate::support::{Api, LIVE, TRANSFER};
+use crate::support::{Api, CALLBACK, LIVE, MESSAGE, TRANSFER};
 use hyper::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -21,7 +21,12 @@ async fn every_described_route_answers_its_own_example_with_a_described_status()
                 example => (&[("content-type", "application/json")], example.to_string()),
             };
             let method: Method = method.to_uppercase().parse().unwrap();
-            let id = if path.starts_with("/v1/voicemails") { "v_01JD0000000000000000000001" } else { LIVE };
+            let id = match path.as_str() {
+                path if path.starts_with("/v1/voicemails") => "v_01JD0000000000000000000001",
+                path if path.starts_with("/v1/callbacks") => CALLBACK,
+                path if path.starts_with("/v1/messages") => MESSAGE,
+                _ => LIVE,
+            };
             let path = path.replace("{id}", id).replace("{tid}", TRANSFER).replace("{name}", "frontdesk");
             let path = path.replace("{supervisor}", "supervisor-1");
             let answer = api.send(method.clone(), &path, headers, &body).await;
