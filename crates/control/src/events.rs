@@ -194,7 +194,7 @@ impl Events {
     }
 
     /// Runs `then` when every reader has read everything published so far; at once when nobody reads. A reader that does not take what it
-    /// is sent, or leaves, is not waited for. At most [`MOST_AWAITED`] wait: beyond them it is at once as well.
+    /// is sent, or leaves, is not waited for. At most `MOST_AWAITED` wait: beyond them it is at once as well.
     pub fn when_read(&self, then: impl FnOnce() + Send + 'static) {
         let position = {
             let ring = self.ring();

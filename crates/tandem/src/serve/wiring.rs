@@ -134,10 +134,10 @@ fn agents(configuration: &Configuration, listeners: &[signaling::Listener]) -> c
     }
 }
 
-/// What `calls` is told.
 /// How long a human's phone waits for readers of `/v1/events`, where the transfer does not say: a healthy one takes less than one.
 const CONTEXT_WAIT: Duration = Duration::from_millis(50);
 
+/// What `calls` is told.
 pub(crate) fn calls(
     configuration: &Configuration,
     listeners: &[signaling::Listener],
