@@ -88,10 +88,11 @@ impl Port {
         let lost = u64::try_from(stats.packets_lost).unwrap_or(0);
         stats.mos = Mos::estimate(codec, stats.packets_received + lost, lost, stats.jitter, stats.round_trip);
         if stats.remote_mos.is_none()
-            && let (Some(lost), Some(jitter)) = (stats.remote_packets_lost, stats.remote_jitter)
+            && let (Some(stream), Some(lost), Some(jitter)) =
+                (&self.stream, stats.remote_packets_lost, stats.remote_jitter)
         {
             let lost = u64::try_from(lost).unwrap_or(0);
-            stats.remote_mos = Mos::estimate(codec, stats.packets_sent, lost, jitter, stats.round_trip);
+            stats.remote_mos = Mos::estimate(stream.codec, stats.packets_sent, lost, jitter, stats.round_trip);
         }
     }
 }

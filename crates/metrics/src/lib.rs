@@ -99,7 +99,7 @@ pub struct Metrics {
     pub rtp_lost_total: Counter,
     /// Datagrams at media ports that were not forwarded, by `reason`.
     pub rtp_dropped_total: Counters<1>,
-    /// Interarrival jitter (RFC 3550 section 6.4.1) of received streams, one observation a report.
+    /// Interarrival jitter (RFC 3550 section 6.4.1) of received streams, one observation a leg.
     pub rtp_jitter_seconds: Histogram,
     /// Round trips to peers by RTCP, one observation a leg.
     pub rtp_round_trip_seconds: Histogram,
@@ -283,7 +283,7 @@ impl Metrics {
             ),
             rtp_jitter_seconds: d.histogram(
                 "tandem_rtp_jitter_seconds",
-                "Interarrival jitter of received RTP streams, one observation a report.",
+                "Interarrival jitter of received RTP streams, one observation a leg at its end.",
                 &[0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25],
             ),
             rtp_round_trip_seconds: d.histogram(
