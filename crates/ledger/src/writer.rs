@@ -22,7 +22,7 @@ use std::{
 /// Records that are written in one transaction at most.
 const MOST_AT_ONCE: usize = 1_000;
 /// Records of calls gather so long: nobody waits for them, and a transaction costs the same for one and for many.
-const LINGER: Duration = Duration::from_millis(50);
+const LINGER: Duration = Duration::from_millis(250);
 /// A disk that refused is tried again after this long.
 const RETRY: Duration = Duration::from_secs(2);
 /// What is past its time is looked for so often, and sooner while there is more of it.

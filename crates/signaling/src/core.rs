@@ -34,7 +34,7 @@ impl Core {
         let mut w = World { cx: &mut self.cx, transactions: &mut self.transactions };
         match input {
             Input::Received { flow, bytes } => {
-                let told = inbound::receive(&mut w, &mut self.legs, flow, bytes);
+                let told = inbound::receive(&mut w, &mut self.legs, &mut self.outside, flow, bytes);
                 told.into_iter().for_each(|told| self.client_told(told));
             }
             Input::Command(command) => self.legs.command(&mut w, command),

@@ -8,6 +8,7 @@ use crate::{
     guard::Offence,
     legs::{Legs, Named, World, too_small},
     message::{Broken, Request, method_name, reply_to},
+    outside::Outside,
     refer, registrar,
     slab::Id,
     stun,
@@ -24,7 +25,13 @@ use std::{
 pub(crate) const RETRY_AFTER: &str = "5";
 
 /// Takes one message. What a response means to a request of ours is the answer.
-pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, flow: Flow, bytes: Bytes) -> Option<FromClient> {
+pub(crate) fn receive(
+    w: &mut World<'_>,
+    legs: &mut Legs,
+    outside: &mut Outside,
+    flow: Flow,
+    bytes: Bytes,
+) -> Option<FromClient> {
     if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         // A keep-alive.
         return None;
@@ -52,7 +59,7 @@ pub(crate) fn receive(w: &mut World<'_>, legs: &mut Legs, flow: Flow, bytes: Byt
     if message.is_request() {
         w.cx.counters.message(method_name(message.method().unwrap_or(Method::Other)), Way::In, 0);
         match Request::read(message, flow) {
-            Ok(request) => take_request(w, legs, request),
+            Ok(request) => take_request(w, legs, outside, request),
             Err(found) => broken(w, &found, flow),
         }
         return None;
@@ -83,12 +90,16 @@ fn take_response(w: &mut World<'_>, message: Message) -> Option<FromClient> {
     w.transactions.clients.response(w.cx, &branch, method, status, message)
 }
 
-fn take_request(w: &mut World<'_>, legs: &mut Legs, request: Request) {
+fn take_request(w: &mut World<'_>, legs: &mut Legs, usages: &mut Outside, request: Request) {
     match w.transactions.servers.take(w.cx, &request) {
         Taken::Known => return,
         Taken::Ack { leg: Some(leg) } => return legs.ack(w, leg, &request),
         Taken::Ack { leg: None } => return,
         Taken::New => {}
+    }
+    // Whoever names the subscription's own tag was told it by us.
+    if let Some(slot) = usages.find(&request) {
+        return usages.notified(w, slot, request);
     }
     let leg = legs.find(&request);
     let known = w.cx.allowed(request.flow.remote) || leg.is_some_and(|leg| legs.knows(leg, request.flow.remote));

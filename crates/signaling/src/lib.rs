@@ -48,7 +48,7 @@ pub use crate::{
     gates::Gate,
     guard::{Abuse, Offence},
     legs::{LegSnapshot, Unrestorable},
-    outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register},
+    outside::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register, Subscribe},
     refer::{Refer, ReferRequest, Referral, Replaces},
     registrar::{Account, Contact, Reach, Registration},
     transport::{ConnectionId, Flow, Transport},

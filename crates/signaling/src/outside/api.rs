@@ -1,6 +1,7 @@
 //! What crosses the border about requests outside of a dialog.
 
 use crate::{Credentials, EndedBy, Flow, Party};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -36,6 +37,20 @@ pub enum OutsideCommand {
         id: OutsideId,
         /// At most sixteen count.
         addresses: Vec<IpAddr>,
+    },
+    /// Ask a peer to tell how something stands, and go on asking: [`OutsideEvent::Notified`] and
+    /// [`OutsideEvent::SubscriptionFailed`] follow, as often as either happens, until [`Self::Unsubscribe`]. While one is kept under
+    /// this id, another is not begun.
+    Subscribe {
+        /// Its name.
+        id: OutsideId,
+        /// Whom, and about what.
+        order: Box<Subscribe>,
+    },
+    /// End a subscription. [`OutsideEvent::Unsubscribed`] follows, whatever the peer says.
+    Unsubscribe {
+        /// Its name.
+        id: OutsideId,
     },
     /// Take a registration back. [`OutsideEvent::Unregistered`] follows, whatever the peer says.
     Unregister {
@@ -80,6 +95,29 @@ pub struct Register {
     pub retry: Duration,
 }
 
+/// A subscription (RFC 6665).
+#[derive(Clone, Debug)]
+pub struct Subscribe {
+    /// The Request-URI and the To.
+    pub target: String,
+    /// Which of our listeners sends it and is the Contact, and where to.
+    pub flow: Flow,
+    /// Whose certificate the peer must show over TLS (see [`crate::Dial::peer_name`]).
+    pub peer_name: Option<Arc<str>>,
+    /// Who asks. An empty URI stands for `sip:<host of the listener>`.
+    pub from: Party,
+    /// The event package, like `dialog` (RFC 4235).
+    pub package: &'static str,
+    /// The only media type that is taken, in lower case, like `application/dialog-info+xml`.
+    pub accept: &'static str,
+    /// How long a subscription is asked for, in whole seconds; the peer may grant less, or ask for more (423).
+    pub expires: Duration,
+    /// For the peer's challenges, and for nobody else's.
+    pub credentials: Option<Credentials>,
+    /// How long to wait after a first failure; doubled after each further one up to half an hour.
+    pub retry: Duration,
+}
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutsideEvent {
@@ -106,4 +144,20 @@ pub enum OutsideEvent {
     },
     /// The registration was taken back; nothing follows.
     Unregistered,
+    /// A peer tells how what was subscribed to stands.
+    Notified {
+        /// Of the type that was asked for; never empty.
+        body: Bytes,
+    },
+    /// A subscription was refused, not answered, or ended by the peer: what was told is no longer known to be so.
+    SubscriptionFailed {
+        /// Why; [`EndedBy::Peer`] by a NOTIFY.
+        by: EndedBy,
+        /// The final status, if one came.
+        status: Option<u16>,
+        /// When it is tried again.
+        retry_in: Duration,
+    },
+    /// The subscription was ended; nothing follows.
+    Unsubscribed,
 }

@@ -1,23 +1,27 @@
-//! Requests of ours outside of any dialog: OPTIONS to see whether a peer is there (RFC 3261 section 11), and REGISTER to be
-//! reached through one ([`registration`]).
+//! Requests of ours outside of any call: OPTIONS to see whether a peer is there (RFC 3261 section 11), REGISTER to be
+//! reached through one ([`registration`]), SUBSCRIBE to be told how something stands ([`subscriber`]).
 
 mod api;
 mod registration;
+mod subscriber;
 
-pub use api::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register};
+pub use api::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register, Subscribe};
 
 use crate::{
     EndedBy, Flow,
-    compose::{self, Extras, Parts},
+    compose::{self, Extras, Parts, Response},
+    context::token_index,
     legs::World,
+    message::Request,
     slab::{Id, Slab},
     timer::{Owner, Timer},
     transaction::{FromClient, Outgoing, Role, User},
 };
 use registration::Registration;
+use subscriber::Subscriber;
 use rustc_hash::FxHashMap;
 use sip_codec::{Message, Method};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Usages at once; beyond it nothing is sent. They are ours alone: trunks, not calls, make them.
 const MOST: usize = 4_096;
@@ -42,6 +46,7 @@ enum Kind {
     /// An OPTIONS that waits for its response; this is its transaction.
     Ping(Id),
     Registration(Box<Registration>),
+    Subscriber(Box<Subscriber>),
 }
 
 /// Whether a usage goes on.
@@ -62,11 +67,13 @@ impl Outside {
                 }
             }
             OutsideCommand::Unregister { id } => match self.by_id.get(&id).copied() {
-                Some(slot) => self.with(w, slot, |usage, w| match &mut usage.kind {
-                    Kind::Registration(registration) => registration.leave(w, usage.id, slot),
-                    Kind::Ping(_) => Then::Stay,
-                }),
+                Some(slot) => self.leave(w, slot),
                 None => w.cx.outside(id, OutsideEvent::Unregistered),
+            },
+            OutsideCommand::Subscribe { id, order } => self.subscribe(w, id, *order),
+            OutsideCommand::Unsubscribe { id } => match self.by_id.get(&id).copied() {
+                Some(slot) => self.leave(w, slot),
+                None => w.cx.outside(id, OutsideEvent::Unsubscribed),
             },
         }
     }
@@ -90,7 +97,7 @@ impl Outside {
         if let Some(slot) = self.by_id.get(&id).copied() {
             return self.with(w, slot, |usage, w| match &mut usage.kind {
                 Kind::Registration(registration) => registration.reorder(w, usage.id, slot, order),
-                Kind::Ping(_) => Then::Stay,
+                Kind::Ping(_) | Kind::Subscriber(_) => Then::Stay,
             });
         }
         let slot = self.table.next_id();
@@ -101,10 +108,57 @@ impl Outside {
                 OutsideEvent::RegistrationFailed { by: EndedBy::Unsent, status: Some(400), retry_in: order.retry };
             return w.cx.outside(id, event);
         };
-        self.by_id.insert(id, self.table.insert(Usage { id, kind: Kind::Registration(Box::new(registration)) }));
+        self.begin(w, id, Kind::Registration(Box::new(registration)));
+    }
+
+    fn subscribe(&mut self, w: &mut World<'_>, id: OutsideId, order: Subscribe) {
+        if self.by_id.contains_key(&id) {
+            return;
+        }
+        let (target, retry_in) = (order.target.clone(), order.retry);
+        let subscriber = Subscriber::new(w, order, self.table.next_id()).filter(|_| self.table.len() < MOST);
+        let Some(subscriber) = subscriber else {
+            tracing::warn!(%target, "a subscription cannot be sent as it is ordered");
+            let event = OutsideEvent::SubscriptionFailed { by: EndedBy::Unsent, status: Some(400), retry_in };
+            return w.cx.outside(id, event);
+        };
+        self.begin(w, id, Kind::Subscriber(Box::new(subscriber)));
+    }
+
+    /// A usage that is kept sends its first request.
+    fn begin(&mut self, w: &mut World<'_>, id: OutsideId, kind: Kind) {
+        let slot = self.table.insert(Usage { id, kind });
+        self.by_id.insert(id, slot);
+        self.timer(w, slot, Timer::Refresh);
+    }
+
+    fn leave(&mut self, w: &mut World<'_>, slot: Id) {
         self.with(w, slot, |usage, w| match &mut usage.kind {
-            Kind::Registration(registration) => registration.ask(w, usage.id, slot),
+            Kind::Registration(registration) => registration.leave(w, usage.id, slot),
+            Kind::Subscriber(subscriber) => subscriber.leave(w, usage.id, slot),
             Kind::Ping(_) => Then::Stay,
+        });
+    }
+
+    /// The subscription that a NOTIFY belongs to.
+    pub(crate) fn find(&self, request: &Request) -> Option<Id> {
+        if request.method != Method::Notify {
+            return None;
+        }
+        let (slot, usage) = self.table.at(token_index(request.to_tag()?, "")?)?;
+        matches!(&usage.kind, Kind::Subscriber(subscriber) if subscriber.is_meant(request)).then_some(slot)
+    }
+
+    /// A NOTIFY that [`Self::find`] has found the subscription of.
+    pub(crate) fn notified(&mut self, w: &mut World<'_>, slot: Id, request: Request) {
+        let request = Arc::new(request);
+        let server = w.transactions.servers.start(Arc::clone(&request), None);
+        self.with(w, slot, |usage, w| {
+            if let Kind::Subscriber(subscriber) = &mut usage.kind {
+                let outcome = subscriber.notified(w, usage.id, slot, &request);
+                w.respond(server, &outcome.err().unwrap_or_else(|| Response::new(200)));
+            }
+            Then::Stay
         });
     }
 
@@ -127,6 +181,7 @@ impl Outside {
                     Then::Leave
                 }
                 Kind::Registration(registration) => registration.answered(w, usage.id, slot, outcome),
+                Kind::Subscriber(subscriber) => subscriber.answered(w, usage.id, slot, outcome),
             }
         });
     }
@@ -139,6 +194,7 @@ impl Outside {
                 Then::Leave
             }
             (Kind::Registration(registration), Timer::Refresh) => registration.ask(w, usage.id, slot),
+            (Kind::Subscriber(subscriber), Timer::Refresh) => subscriber.ask(w, usage.id, slot),
             _ => Then::Stay,
         });
     }
@@ -200,4 +256,11 @@ fn send(
 /// A header that holds one number of seconds.
 fn seconds(message: &Message, name: &str) -> Option<u32> {
     std::str::from_utf8(message.header_named(name)?.trim_ascii()).ok()?.parse().ok()
+}
+
+/// Between which times after the grant it is renewed: soon enough for a whole transaction that fails, not all at once.
+fn renewal(granted: Duration) -> (Duration, Duration) {
+    let margin = (granted / 10).clamp(Duration::from_secs(40), Duration::from_secs(600)).min(granted / 2);
+    let latest = granted - margin;
+    (latest - margin.min(latest) / 2, latest)
 }

@@ -1,6 +1,6 @@
 //! A registration that is kept (RFC 3261 section 10.2; RFC 3327 Path, RFC 3608 Service-Route; RFC 5626 section 4.5 back-off).
 
-use super::{OutsideEvent, OutsideId, Register, Then, seconds, send};
+use super::{OutsideEvent, OutsideId, Register, Then, renewal, seconds, send};
 use crate::{
     EndedBy, Listener, Transport,
     auth::{Asker, Keyring},
@@ -267,13 +267,6 @@ impl Registration {
         w.cx.arm(Owner::Outside(slot), Timer::Refresh, retry_in);
         w.cx.outside(id, OutsideEvent::RegistrationFailed { by, status, retry_in });
     }
-}
-
-/// Between which times after the grant it is renewed: soon enough for a whole transaction that fails, not all at once.
-fn renewal(granted: Duration) -> (Duration, Duration) {
-    let margin = (granted / 10).clamp(Duration::from_secs(40), Duration::from_secs(600)).min(granted / 2);
-    let latest = granted - margin;
-    (latest - margin.min(latest) / 2, latest)
 }
 
 fn keyring(order: &Register) -> Option<Keyring> {

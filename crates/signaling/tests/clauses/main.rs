@@ -30,6 +30,7 @@ mod rfc3891_replaces;
 mod rfc4028_session_timers;
 mod rfc4488_norefersub;
 mod rfc5407_races;
+mod rfc6665_4_1_subscriptions;
 mod snapshots;
 mod trunk_dials;
 mod trunk_gates;
