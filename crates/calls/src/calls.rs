@@ -116,12 +116,13 @@ impl Core {
                 }
             }
             Input::Resolved { id, targets } => {
-                if let Some(at) = self.shared.directory.resolving(id) {
-                    self.shared.directory.located(&self.config, now.monotonic, at, targets);
-                } else if let Some(wanted) = self.shared.trunks.resolving(id) {
-                    self.shared.trunks.located(&self.config, now, wanted, targets);
-                } else if let Some((key, leg)) = self.shared.resolves.remove(&id) {
-                    self.step(now, key, |call, step| call.resolved(step, leg, targets));
+                let directory = &mut self.shared.directory;
+                if let Some(targets) = directory.resolved(&self.config, now.monotonic, id, targets) {
+                    if let Some(wanted) = self.shared.trunks.resolving(id) {
+                        self.shared.trunks.located(&self.config, now, wanted, targets);
+                    } else if let Some((key, leg)) = self.shared.resolves.remove(&id) {
+                        self.step(now, key, |call, step| call.resolved(step, leg, targets));
+                    }
                 }
             }
             Input::Outside { id, event } => {

@@ -33,6 +33,8 @@ pub(crate) struct Agent {
     pub(super) pending: Option<Presence>,
     /// A phone is registered, or none is needed.
     pub(super) online: bool,
+    /// Calls that their switchboard knows of; ours are among them.
+    pub(super) elsewhere: usize,
     pub(super) holds: SmallVec<[Hold; 2]>,
     pub(super) idle_since: Monotonic,
     pub(super) rests_until: Option<Monotonic>,
@@ -94,6 +96,8 @@ impl Agent {
     pub(super) fn new(name: Arc<str>, config: AgentConfig, now: Monotonic) -> Self {
         let presence = if config.signed_in { Presence::Available } else { Presence::Away };
         let online = config.dial.is_some();
+        let elsewhere =
+            if config.dialogs.as_ref().is_some_and(|watch| watch.busy_unless_told) { usize::MAX } else { 0 };
         let mut agent = Self {
             name,
             config,
@@ -101,6 +105,7 @@ impl Agent {
             said: None,
             pending: None,
             online,
+            elsewhere,
             holds: SmallVec::new(),
             idle_since: now,
             rests_until: None,
@@ -116,7 +121,8 @@ impl Agent {
     /// How they stand toward everybody.
     pub(super) fn state(&self, now: Monotonic) -> AgentState {
         let rings = |hold: &Hold| hold.state == HoldState::Offered;
-        let full = self.holds.len() >= usize::try_from(self.config.capacity).unwrap_or(usize::MAX);
+        let most = usize::try_from(self.config.capacity).unwrap_or(usize::MAX);
+        let full = self.holds.len().max(self.elsewhere) >= most;
         if self.holds.iter().any(rings) {
             AgentState::Ringing
         } else if full {

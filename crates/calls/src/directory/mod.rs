@@ -7,9 +7,11 @@
 mod agent;
 mod api;
 mod callbacks;
+mod dialog_info;
 mod keeping;
 mod pings;
 mod waiting;
+mod watches;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use signaling::LegId;
 use smallvec::SmallVec;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 pub(crate) use waiting::Waiter;
+pub use watches::DialogWatch;
 
 /// An agent as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct AgentConfig {
     pub rest: Duration,
     /// Whether they are asked by OPTIONS if they are there; only who is dialled at a `sip:` address can be.
     pub ping: Option<crate::OptionsPing>,
+    /// Whether their switchboard is asked to tell of their calls; only who is dialled at a `sip:` address can be watched so.
+    pub dialogs: Option<DialogWatch>,
     /// Whether they are there from the start, or sign in by the API.
     pub signed_in: bool,
 }
@@ -61,6 +66,7 @@ impl Default for AgentConfig {
             away_after: 3,
             rest: Duration::from_secs(5),
             ping: None,
+            dialogs: None,
             signed_in: true,
         }
     }
@@ -103,6 +109,7 @@ pub(crate) struct Directory {
     legs: FxHashMap<LegId, usize>,
     waiting: waiting::Waiting,
     pings: pings::Pings,
+    watches: watches::Watches,
     callbacks: callbacks::Callbacks,
     keeping: keeping::Keeping,
     timers: Timers<Timer>,
@@ -119,6 +126,7 @@ impl Directory {
             let name: Arc<str> = name.as_str().into();
             directory.names.insert(Arc::clone(&name), directory.agents.len());
             directory.pings.add(directory.agents.len(), config, now);
+            directory.watches.add(directory.agents.len(), config, now);
             directory.agents.push(Agent::new(name, config.clone(), now));
         }
         directory
@@ -333,7 +341,7 @@ impl Directory {
     // ---- time
 
     pub(crate) fn poll_timeout(&self) -> Option<Monotonic> {
-        [self.timers.next_timeout(), self.next_ping()].into_iter().flatten().min()
+        [self.timers.next_timeout(), self.next_ping(), self.watches.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, at: Now) {

@@ -55,7 +55,7 @@ impl Pings {
 impl Directory {
     /// What is to be done, in order.
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.pings.outputs.pop_front()
+        self.pings.outputs.pop_front().or_else(|| self.watches.poll_output())
     }
 
     /// When somebody is to be asked next.
@@ -65,6 +65,7 @@ impl Directory {
 
     /// Asks everybody whose time has come.
     pub(crate) fn ask(&mut self, config: &Config, now: clock::Monotonic) {
+        self.watches.look(config, now);
         while let Some(at) = self.pings.timers.pop_expired(now) {
             let Some(asked) = self.pings.asked.get(at) else { continue };
             match dial::hop(&asked.wanted, None) {
@@ -79,13 +80,26 @@ impl Directory {
         }
     }
 
-    /// What was to be located, if it was asked for here.
-    pub(crate) fn resolving(&mut self, id: ResolveId) -> Option<usize> {
-        self.pings.resolving.remove(&id)
+    /// What was to be located. The targets come back when nobody here has asked.
+    pub(crate) fn resolved(
+        &mut self,
+        config: &Config,
+        now: clock::Monotonic,
+        id: ResolveId,
+        targets: Vec<Target>,
+    ) -> Option<Vec<Target>> {
+        if let Some(at) = self.pings.resolving.remove(&id) {
+            self.located(config, now, at, targets);
+        } else if let Some(at) = self.watches.resolving(id) {
+            self.watches.located(config, now, at, targets);
+        } else {
+            return Some(targets);
+        }
+        None
     }
 
     /// Where somebody is who is to be asked.
-    pub(crate) fn located(&mut self, config: &Config, now: clock::Monotonic, at: usize, targets: Vec<Target>) {
+    fn located(&mut self, config: &Config, now: clock::Monotonic, at: usize, targets: Vec<Target>) {
         let Some(asked) = self.pings.asked.get(at) else { return };
         let Some((flow, peer_name)) = dial::reached(config, targets) else { return self.heard(now, at, Heard::Miss) };
         let (target, timeout) = (asked.target.to_string(), asked.ping.timeout);
@@ -94,10 +108,10 @@ impl Directory {
         self.pings.outputs.push_back(Output::Outside(OutsideCommand::Ping { id, ping: Box::new(ping) }));
     }
 
-    /// What came of a ping; false when it was not ours.
+    /// What came of a ping or a subscription; false when it was not ours.
     pub(crate) fn outside(&mut self, now: clock::Monotonic, id: OutsideId, event: &OutsideEvent) -> bool {
         if id.0 & OURS == 0 {
-            return false;
+            return self.watched(now, id, event);
         }
         if let (Ok(at), OutsideEvent::Pong { result }) = (usize::try_from(id.0 & !OURS), event) {
             self.heard(now, at, Heard::of(*result));

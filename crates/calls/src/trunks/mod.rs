@@ -326,6 +326,8 @@ impl Trunks {
                 self.timers.set(Timer::Locate(at), now.monotonic + SOON);
                 self.registration_is(now, at, Registration::Failed { status }, &why);
             }
+            // Nobody subscribes to anything of a trunk's.
+            OutsideEvent::Notified { .. } | OutsideEvent::SubscriptionFailed { .. } | OutsideEvent::Unsubscribed => {}
             OutsideEvent::Unregistered => {}
         }
     }

@@ -18,10 +18,10 @@ use crate::{
     transaction::{FromClient, Outgoing, Role, User},
 };
 use registration::Registration;
-use subscriber::Subscriber;
 use rustc_hash::FxHashMap;
 use sip_codec::{Message, Method};
 use std::{sync::Arc, time::Duration};
+use subscriber::Subscriber;
 
 /// Usages at once; beyond it nothing is sent. They are ours alone: trunks, not calls, make them.
 const MOST: usize = 4_096;

@@ -266,10 +266,7 @@ impl Subscriber {
     /// Whether a NOTIFY belongs here.
     pub(super) fn is_meant(&self, request: &Request) -> bool {
         let ours = request.to_tag() == Some(self.tag.as_bytes()) && self.call_id == request.call_id();
-        ours && self
-            .dialog
-            .as_ref()
-            .is_none_or(|dialog| Some(dialog.remote_tag.as_ref()) == request.sender_tag())
+        ours && self.dialog.as_ref().is_none_or(|dialog| Some(dialog.remote_tag.as_ref()) == request.sender_tag())
     }
 
     /// A NOTIFY: what answers it, and what it tells.

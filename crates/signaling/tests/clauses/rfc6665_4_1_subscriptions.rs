@@ -157,7 +157,8 @@ fn rfc6665_4_1_2_2_a_peer_that_has_forgotten_it_is_asked_anew() {
     world.pass(seconds(541));
     let renewal = subscribes(&mut world).remove(0);
     world.say(&reply(&renewal, "481 Subscription does not exist", "pbx", "", ""));
-    let Some(OutsideEvent::SubscriptionFailed { by: EndedBy::Refused, status: Some(481), retry_in }) = world.outside.pop()
+    let Some(OutsideEvent::SubscriptionFailed { by: EndedBy::Refused, status: Some(481), retry_in }) =
+        world.outside.pop()
     else {
         panic!("not told")
     };
@@ -223,10 +224,7 @@ fn a_refusal_and_silence_are_told_and_tried_again() {
     world.pass(seconds(31));
     assert!(!subscribes(&mut world).is_empty());
     world.pass(seconds(33));
-    assert!(matches!(
-        world.outside[..],
-        [OutsideEvent::SubscriptionFailed { by: EndedBy::Timeout, status: None, .. }]
-    ));
+    assert!(matches!(world.outside[..], [OutsideEvent::SubscriptionFailed { by: EndedBy::Timeout, status: None, .. }]));
 }
 
 #[test]

@@ -58,11 +58,12 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -
         if let Some(dial) = dial {
             let mut config = agent(&mut other, &common, Some(dial.value.as_str().into()));
             config.ping = trunks::ping(&mut other);
-            if config.ping.is_some() && dial.value.starts_with("tel:") {
+            config.dialogs = dialogs(&mut other, places);
+            if (config.ping.is_some() || config.dialogs.is_some()) && dial.value.starts_with("tel:") {
                 other.wrong(
                     dial.place,
-                    format!("nobody can be asked by OPTIONS at `{}`", dial.value),
-                    Some("`ping` is for those who are dialled at a `sip:` or `sips:` address"),
+                    format!("nobody can be asked at `{}` whether somebody is there", dial.value),
+                    Some("`ping` and `dialogs` are for those who are dialled at a `sip:` or `sips:` address"),
                 );
             }
             agents.push((name, config));
@@ -127,7 +128,31 @@ fn agent(section: &mut Section<'_>, common: &Manners, dial: Option<std::sync::Ar
     };
     let attributes = section.pairs("attributes", values).into_iter();
     let attributes = attributes.map(|(name, values)| (name.value.as_str().into(), values.value)).collect();
-    calls::AgentConfig { dial, skills, attributes, capacity, wrap_up, away_after, rest, signed_in, ping: None }
+    calls::AgentConfig {
+        dial,
+        skills,
+        attributes,
+        capacity,
+        wrap_up,
+        away_after,
+        rest,
+        signed_in,
+        ping: None,
+        dialogs: None,
+    }
+}
+
+/// Section `dialogs` of an agent; none where it is not written.
+fn dialogs(section: &mut Section<'_>, places: &Places) -> Option<calls::DialogWatch> {
+    let mut dialogs = section.section("dialogs");
+    let present = dialogs.is_present();
+    let expires = dialogs.duration("expires", SECOND * 3600, SECOND * 60..=SECOND * 86_400);
+    let busy_unless_told = dialogs.word("unknown", false, &[("free", false), ("busy", true)]);
+    let auth = people::auth(&mut dialogs, "auth", places);
+    dialogs.done();
+    let credentials =
+        auth.map(|auth| signaling::Credentials { realm: auth.realm, username: auth.username, password: auth.password });
+    present.then_some(calls::DialogWatch { expires, credentials, busy_unless_told })
 }
 
 fn address(text: &str) -> Result<String, Wrong> {

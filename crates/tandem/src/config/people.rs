@@ -162,7 +162,7 @@ fn numbers(section: &mut Section<'_>) -> (Numbers, NumberFormat) {
     (Numbers { country, national_prefix, international_prefix }, format)
 }
 
-fn auth(section: &mut Section<'_>, key: &'static str, places: &Places) -> Option<Auth> {
+pub(super) fn auth(section: &mut Section<'_>, key: &'static str, places: &Places) -> Option<Auth> {
     let mut auth = section.section(key);
     if !auth.is_present() {
         return None;

@@ -261,6 +261,25 @@ fn a_trunk_is_asked_with_the_digests_that_it_knows() {
 }
 
 #[test]
+fn an_agents_switchboard_is_asked_for_their_calls_where_it_can_be() {
+    let text = "agents:\n  static:\n    carl: { dial: \"sip:carl@192.0.2.7\", dialogs: { expires: 10m, unknown: busy, auth: { username: t, password: p } } }\n    ben: { dial: \"sip:ben@192.0.2.7\", dialogs: {} }\n    eve: { dial: \"sip:eve@192.0.2.7\" }\n";
+    let people = reading(&[("tandem.yaml", text)], &[]).expect("right").agents.people;
+    let dialogs = |name: &str| people.iter().find(|(it, _)| it == name).unwrap().1.dialogs.clone();
+    let carl = dialogs("carl").unwrap();
+    assert_eq!((carl.expires.as_secs(), carl.busy_unless_told), (600, true));
+    assert_eq!(carl.credentials.unwrap().username, "t");
+    let ben = dialogs("ben").unwrap();
+    assert_eq!((ben.expires.as_secs(), ben.busy_unless_told, ben.credentials), (3600, false, None));
+    assert_eq!(dialogs("eve"), None);
+    let wrong = mistakes(
+        "agents:\n  static:\n    tom: { dial: \"tel:+4930123\", dialogs: {} }\n    ben: { dial: \"sip:ben@192.0.2.7\", dialogs: { expires: 1s, unknown: maybe } }\n",
+    );
+    for part in ["nobody can be asked at `tel:+4930123`", "out of range", "`free`"] {
+        assert!(wrong.contains(part), "{part}: {wrong}");
+    }
+}
+
+#[test]
 fn agents_have_skills_and_manners_and_every_mistake_about_them_is_told() {
     let text = "agents:\n  wrap_up: 20s\n  presence: away\n  accounts:\n    anna: { password: sesame, skills: { fraud: 8 }, wrap_up: 0s, attributes: { language: \"de, en\" } }\n  static:\n    carl: { dial: \"sip:carl@192.0.2.7\", capacity: 3, presence: available, away_after: 0 }\n";
     let read = reading(&[("tandem.yaml", text)], &[]).expect("right");

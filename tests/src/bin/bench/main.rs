@@ -3,6 +3,7 @@
 //! Each figure says what it is and how it was taken. Run it on a quiet machine; ratios are of things measured in one run.
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod handoff;
 mod setup;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -42,6 +43,9 @@ async fn main() -> Result<()> {
     }
     if wanted("decision") {
         figures.push(decision_to_invite().await?);
+    }
+    if wanted("handoff") {
+        figures.extend(handoff::figures().await?);
     }
     if wanted("held") {
         figures.extend(setup::beside_held_calls().await?);
