@@ -1,11 +1,14 @@
-//! Who is free, as others know it: a switchboard that tells of its agents' calls.
+//! Who is free, as others know it: a switchboard that tells of its agents' calls, and a system that is asked over HTTP.
 
 use anyhow::{Context, Result, ensure};
 use parties::io::{ControlClient, Events};
 use sip_codec::{Limits, Message, Method, Name};
 use std::{net::SocketAddr, time::Duration};
 use tests::{Daemon, own_address, standard};
-use tokio::net::UdpSocket;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, UdpSocket},
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -127,6 +130,79 @@ async fn rfc4235_a_switchboard_tells_that_its_agent_is_on_a_call_and_nobody_is_p
     until_carl_is(&mut events, "available").await?;
     let promise = control.get("/v1/destinations/fraud/availability").await?.body;
     ensure!(promise["available"] == true, "{promise}");
+    daemon.stop().await?;
+    Ok(())
+}
+
+/// Another system, by hand: answers each GET with what it is to say, and nothing at all while that is `None`.
+struct Crm {
+    address: SocketAddr,
+    says: tokio::sync::watch::Sender<Option<String>>,
+}
+
+impl Crm {
+    async fn bind() -> Result<Self> {
+        let listener = TcpListener::bind((own_address(), 0)).await?;
+        let address = listener.local_addr()?;
+        let (says, told) = tokio::sync::watch::channel(None::<String>);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let told = told.clone();
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let read = stream.read(&mut request).await.unwrap_or(0);
+                    let text = String::from_utf8_lossy(&request[..read]).into_owned();
+                    let shown = text.contains("authorization: Bearer sesame\r\n");
+                    let says = told.borrow().clone();
+                    let answer = match says {
+                        None => return,
+                        Some(_) if !shown => "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                        Some(says) => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{says}", says.len()),
+                    };
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        Ok(Self { address, says })
+    }
+
+    fn says(&self, answer: Option<&str>) {
+        self.says.send_replace(answer.map(str::to_owned));
+    }
+}
+
+/// What a CRM says of an agent counts, until it says nothing for too long: then they are away, as configured.
+#[tokio::test]
+async fn a_crm_is_asked_who_is_free_and_while_it_is_silent_nobody_is_promised() -> Result<()> {
+    let crm = Crm::bind().await?;
+    let at: SocketAddr = (own_address(), 5060).into();
+    let mut files = standard(at, at);
+    let token = tempfile::NamedTempFile::new()?;
+    std::fs::write(token.path(), "sesame\n")?;
+    files.configuration += &format!(
+        "agents:\n  availability: {{ url: \"http://{}/agents\", every: 1s, keep: 2s, unknown: away, token_file: {} }}\n  static:\n    \
+         carl: {{ dial: \"sip:carl@{at}\", skills: {{ fraud: 5 }} }}\n",
+        crm.address,
+        token.path().display(),
+    );
+    files.rules = files.rules.replace(&format!("{{ dial: \"sip:fraud@{at}\" }}"), "{ queue: { skills: [fraud] } }");
+    let daemon = Daemon::start(&files).await?;
+    let control = ControlClient::new(daemon.control());
+    let mut events = control.subscribe("").await?;
+    let agent = control.get("/v1/agents/carl").await?.body;
+    ensure!(agent["state"] == "away", "nothing is known yet: {agent}");
+    for (says, state, available) in [
+        (Some("{\"carl\": \"available\"}"), "available", true),
+        (Some("{\"agents\": {\"carl\": {\"state\": \"on_call\"}}}"), "busy", false),
+        (Some("{\"carl\": \"free\"}"), "available", true),
+        (None, "away", false),
+        (Some("{\"carl\": true}"), "available", true),
+    ] {
+        crm.says(says);
+        until_carl_is(&mut events, state).await.with_context(|| format!("{says:?}\n{}", daemon.log()))?;
+        let promise = control.get("/v1/destinations/fraud/availability").await?.body;
+        ensure!(promise["available"] == available, "{says:?}: {promise}");
+    }
     daemon.stop().await?;
     Ok(())
 }

@@ -131,6 +131,9 @@ impl Core {
                 }
             }
             Input::Request { id, request } => self.request(now, id, request),
+            Input::Availability { agent, elsewhere } => {
+                self.shared.directory.is_elsewhere(&agent, elsewhere, now.monotonic);
+            }
             Input::Contacts { account, contacts } => {
                 self.shared.directory.registered(&account, !contacts.is_empty(), now.monotonic);
                 let registered = &mut self.shared.registered;

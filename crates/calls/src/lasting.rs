@@ -131,13 +131,17 @@ pub struct Message {
     pub read: Option<Time>,
 }
 
-/// What an agent said of themselves.
+/// What was said of an agent by the API; of what nothing was said, the configuration counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentPresence {
     /// Who.
     pub agent: String,
     /// How they stand.
-    pub presence: Presence,
-    /// Since when.
+    pub presence: Option<Presence>,
+    /// What they can do, each from 1 to 10.
+    pub skills: Option<BTreeMap<String, u8>>,
+    /// Calls at once.
+    pub capacity: Option<u32>,
+    /// When the last of it was said.
     pub since: Time,
 }

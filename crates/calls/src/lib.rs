@@ -55,7 +55,7 @@ pub use config::{
     Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};
-pub use directory::{AgentConfig, DialogWatch, Presence};
+pub use directory::{AgentConfig, DialogWatch, Elsewhere, Presence, Unsaid};
 pub use happening::{
     AcceptedBy, AiLoss, ConsentBy, Happening, IntroductionEnd, PublicEvent, QueueOutcome, WhisperedBy,
 };

@@ -1,8 +1,8 @@
 //! What crosses the border of this room: inputs and outputs. Every act is an output with an id; its outcome comes back as an input.
 
 use crate::{
-    CallId, Cdr, MessageEnd, Party, Problem, PublicEvent, Reply, Request, RequestId, Restored, StoreId, Stored,
-    VoicemailId,
+    CallId, Cdr, Elsewhere, MessageEnd, Party, Problem, PublicEvent, Reply, Request, RequestId, Restored, StoreId,
+    Stored, VoicemailId,
     ids::{OpenId, ResolveId},
 };
 use core::time::Duration;
@@ -65,6 +65,13 @@ pub enum Input {
         account: String,
         /// Everywhere the account is registered now.
         contacts: Vec<signaling::Contact>,
+    },
+    /// What another system says of an agent.
+    Availability {
+        /// Of whom; somebody who is none is passed over.
+        agent: String,
+        /// How they stand; none: it is not known, or not any more.
+        elsewhere: Option<Elsewhere>,
     },
     /// What came of a recording.
     Recorded {

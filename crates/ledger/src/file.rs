@@ -158,8 +158,14 @@ fn write_call(transaction: &Transaction<'_>, call: &EndedCall) -> rusqlite::Resu
 fn write_stored(transaction: &Transaction<'_>, stored: &Stored) -> rusqlite::Result<()> {
     match stored {
         Stored::Presence(it) => transaction
-            .prepare_cached("INSERT OR REPLACE INTO presence VALUES (?1, ?2, ?3)")?
-            .execute(params![it.agent, it.presence.name(), whole(it.since.0)])?,
+            .prepare_cached("INSERT OR REPLACE INTO presence (agent, presence, since_ms, skills, capacity) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                it.agent,
+                it.presence.map_or("", calls::Presence::name),
+                whole(it.since.0),
+                it.skills.as_ref().map(serde_json::to_string).transpose().unwrap_or_default(),
+                it.capacity,
+            ])?,
         Stored::Callback(it) => transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO callbacks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",

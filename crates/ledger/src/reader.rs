@@ -122,9 +122,18 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
 }
 
 pub(crate) fn presence(row: &Row<'_>) -> rusqlite::Result<AgentPresence> {
-    let presence: String = row.get("presence")?;
-    let presence = Presence::of_name(&presence).ok_or_else(|| nonsense("a presence"))?;
-    Ok(AgentPresence { agent: row.get("agent")?, presence, since: time(row, "since_ms")? })
+    let presence = match row.get::<_, String>("presence")?.as_str() {
+        "" => None,
+        word => Some(Presence::of_name(word).ok_or_else(|| nonsense("a presence"))?),
+    };
+    let skills = row.get::<_, Option<String>>("skills")?.map(|skills| serde_json::from_str(&skills));
+    Ok(AgentPresence {
+        agent: row.get("agent")?,
+        presence,
+        skills: skills.transpose().map_err(|_| nonsense("skills"))?,
+        capacity: row.get("capacity")?,
+        since: time(row, "since_ms")?,
+    })
 }
 
 fn parsed<T: FromStr<Err: core::error::Error + Send + Sync + 'static>>(

@@ -25,6 +25,10 @@ CREATE TABLE messages (
   read_ms INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX messages_by_time ON messages (left_ms);
+", "
+-- What was not said of an agent is an empty presence, and nothing in the others.
+ALTER TABLE presence ADD COLUMN skills TEXT;
+ALTER TABLE presence ADD COLUMN capacity INTEGER;
 "];
 
 /// Brings the file to the version this program knows, all the way or not at all.

@@ -100,29 +100,43 @@ fn what_was_written_is_there_after_a_restart_the_latest_word_of_each() {
     let folder = tempfile::tempdir().unwrap();
     let (ledger, told, restored) = start(settings(&at(&folder)));
     assert_eq!(restored.unwrap(), Restored::default());
-    let presence = |presence, since| AgentPresence { agent: "anna".into(), presence, since: Time(since) };
+    let presence = |presence, since| AgentPresence {
+        agent: "anna".into(),
+        presence: Some(presence),
+        skills: None,
+        capacity: None,
+        since: Time(since),
+    };
+    let skilled = AgentPresence {
+        agent: "ben".into(),
+        presence: None,
+        skills: Some([("fraud".to_owned(), 8)].into()),
+        capacity: Some(3),
+        since: Time(3),
+    };
     assert!(ledger.write(stored(1, Stored::Callback(callback(1, CallbackState::Open)))));
     assert!(ledger.write(stored(2, Stored::Callback(callback(2, CallbackState::Done)))));
     assert!(ledger.write(stored(3, Stored::Callback(callback(1, CallbackState::Claimed)))));
     assert!(ledger.write(stored(4, Stored::Presence(presence(Presence::Available, 1)))));
     assert!(ledger.write(stored(5, Stored::Presence(presence(Presence::Away, 2)))));
     assert!(ledger.write(stored(6, Stored::Message(message(1)))));
+    assert!(ledger.write(stored(7, Stored::Presence(skilled.clone()))));
     assert!(ledger.write(Record::Call(Box::new(ended(1)))));
     let mut written = Vec::new();
-    while written.len() < 6 {
+    while written.len() < 7 {
         if let News::Written(ids) = told.recv_timeout(SOON).unwrap() {
             written.extend(ids);
         }
     }
-    assert_eq!(written, (1..=6).map(StoreId).collect::<Vec<_>>());
+    assert_eq!(written, (1..=7).map(StoreId).collect::<Vec<_>>());
     ledger.finish();
     assert!(!ledger.write(Record::Call(Box::new(ended(2)))), "it has ended");
     let counted: Vec<_> = ledger.counts().all().collect();
-    assert_eq!(counted, [("call", 1, 0), ("callback", 3, 0), ("message", 1, 0), ("presence", 2, 0)]);
+    assert_eq!(counted, [("call", 1, 0), ("callback", 3, 0), ("message", 1, 0), ("presence", 3, 0)]);
     let (_again, _told, restored) = start(settings(&at(&folder)));
     let restored = restored.unwrap();
     assert_eq!(restored.callbacks, [callback(1, CallbackState::Claimed), callback(2, CallbackState::Done)]);
-    assert_eq!(restored.presences, [presence(Presence::Away, 2)]);
+    assert_eq!(restored.presences, [presence(Presence::Away, 2), skilled]);
     let reader = Reader::open(&at(&folder)).unwrap();
     assert_eq!(reader.call(id("c", 1)).unwrap().as_deref(), Some("{\"n\":1}"));
     assert_eq!(reader.call(id("c", 2)).unwrap(), None);

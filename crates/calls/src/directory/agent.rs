@@ -1,6 +1,6 @@
 //! One agent: what they say of themselves, and the calls that hold them.
 
-use super::{AgentConfig, Presence};
+use super::{AgentConfig, Elsewhere, Presence, Unsaid};
 use crate::Time;
 use clock::Monotonic;
 use core::ops::{Deref, DerefMut};
@@ -27,14 +27,16 @@ pub(crate) struct Agent {
     pub(super) name: Arc<str>,
     pub(super) config: AgentConfig,
     pub(super) presence: Presence,
-    /// What was last said of them by command, and when: it outlives the daemon.
-    pub(super) said: Option<(Presence, Time)>,
+    /// What was said of them by command, beside their skills and capacity: it outlives the daemon.
+    pub(super) said: Said,
     /// What they asked for during a call.
     pub(super) pending: Option<Presence>,
     /// A phone is registered, or none is needed.
     pub(super) online: bool,
     /// Calls that their switchboard knows of; ours are among them.
     pub(super) elsewhere: usize,
+    /// What another system says of them.
+    pub(super) asked: Option<Elsewhere>,
     pub(super) holds: SmallVec<[Hold; 2]>,
     pub(super) idle_since: Monotonic,
     pub(super) rests_until: Option<Monotonic>,
@@ -44,6 +46,17 @@ pub(crate) struct Agent {
     /// The state that was told last.
     pub(super) told: AgentState,
     remembered: VecDeque<Arc<str>>,
+}
+
+/// What was said of an agent by command.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(super) presence: Option<Presence>,
+    /// Their skills are not those of the configuration.
+    pub(super) skills: bool,
+    pub(super) capacity: bool,
+    /// When the last of it was said.
+    pub(super) since: Option<Time>,
 }
 
 /// What is counted of an agent.
@@ -102,10 +115,11 @@ impl Agent {
             name,
             config,
             presence,
-            said: None,
+            said: Said::default(),
             pending: None,
             online,
             elsewhere,
+            asked: None,
             holds: SmallVec::new(),
             idle_since: now,
             rests_until: None,
@@ -129,6 +143,8 @@ impl Agent {
             AgentState::Busy
         } else if !self.online {
             AgentState::Offline
+        } else if let Some(state) = self.kept_elsewhere() {
+            state
         } else {
             match self.presence {
                 Presence::Away => AgentState::Away,
@@ -140,6 +156,15 @@ impl Agent {
                 Presence::Available if self.promised.is_some() => AgentState::Ringing,
                 Presence::Available => AgentState::Available,
             }
+        }
+    }
+
+    /// How another system keeps them, where it does.
+    fn kept_elsewhere(&self) -> Option<AgentState> {
+        match (self.asked, self.config.asked?) {
+            (Some(Elsewhere::Busy), _) => Some(AgentState::Busy),
+            (Some(Elsewhere::Away), _) | (None, Unsaid::Away) => Some(AgentState::Away),
+            (Some(Elsewhere::Free), _) | (None, Unsaid::Free) => None,
         }
     }
 

@@ -37,14 +37,19 @@ impl Directory {
         let agent = &mut self.agents[at];
         if let Some(skills) = &body.skills {
             agent.config.skills = skills.iter().map(|(name, level)| (name.as_str().into(), *level)).collect();
+            agent.said.skills = true;
         }
         if let Some(capacity) = body.capacity {
             agent.config.capacity = capacity;
+            agent.said.capacity = true;
         }
         self.dirty = true;
         if let Some(presence) = body.presence {
+            agent.said.presence = Some(presence);
             self.present(at, presence, now);
-            self.agents[at].said = Some((presence, at_now.into()));
+        }
+        if body.presence.is_some() || body.skills.is_some() || body.capacity.is_some() {
+            self.agents[at].said.since = Some(at_now.into());
             self.keep_presence(at);
         }
         self.tell(at, now, "command");

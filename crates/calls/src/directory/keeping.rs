@@ -39,11 +39,17 @@ impl Directory {
 
     pub(super) fn keep_presence(&mut self, at: usize) {
         let agent = &self.agents[at];
-        if let Some((presence, since)) = agent.said {
-            let agent = agent.name.to_string();
-            let presence = Stored::Presence(AgentPresence { agent, presence, since });
-            self.keeping.wanted.push_back((Subject::Agent(at), presence));
-        }
+        let said = agent.said;
+        let Some(since) = said.since else { return };
+        let skills = agent.config.skills.iter().map(|(skill, level)| (skill.to_string(), *level)).collect();
+        let presence = AgentPresence {
+            agent: agent.name.to_string(),
+            presence: said.presence,
+            skills: said.skills.then_some(skills),
+            capacity: said.capacity.then_some(agent.config.capacity),
+            since,
+        };
+        self.keeping.wanted.push_back((Subject::Agent(at), Stored::Presence(presence)));
     }
 
     /// The next thing to be stored.
@@ -80,19 +86,37 @@ impl Directory {
     /// What was kept before is taken up, and what is not in it is asked to be kept. What was said since then counts.
     pub(crate) fn restore(&mut self, restored: Restored, bounds: super::Bounds, now: Now) {
         let mut known = BTreeSet::new();
-        for AgentPresence { agent, presence, since } in restored.presences {
-            let Some(at) = self.names.get(&*agent).copied() else { continue };
+        for kept in restored.presences {
+            let Some(at) = self.names.get(&*kept.agent).copied() else { continue };
             known.insert(at);
-            if self.agents[at].said.is_none() {
-                self.agents[at].said = Some((presence, since));
-                self.present(at, presence, now.monotonic);
-            } else {
-                self.keep_presence(at);
-            }
+            self.take_up(at, kept, now);
         }
         for at in (0..self.agents.len()).filter(|at| !known.contains(at)) {
             self.keep_presence(at);
         }
         self.restore_callbacks(restored.callbacks, bounds, now);
+    }
+
+    /// What was said of an agent before the restart; whatever was said since counts more, and is kept with it.
+    fn take_up(&mut self, at: usize, kept: AgentPresence, now: Now) {
+        let agent = &mut self.agents[at];
+        let newer = agent.said.since.is_some();
+        if let Some(skills) = kept.skills.filter(|_| !agent.said.skills) {
+            agent.config.skills = skills.into_iter().map(|(skill, level)| (skill.into(), level)).collect();
+            agent.said.skills = true;
+        }
+        if let Some(capacity) = kept.capacity.filter(|_| !agent.said.capacity) {
+            agent.config.capacity = capacity;
+            agent.said.capacity = true;
+        }
+        agent.said.since = agent.said.since.max(Some(kept.since));
+        let presence = kept.presence.filter(|_| agent.said.presence.is_none());
+        if let Some(presence) = presence {
+            agent.said.presence = Some(presence);
+            self.present(at, presence, now.monotonic);
+        }
+        if newer {
+            self.keep_presence(at);
+        }
     }
 }

@@ -51,6 +51,8 @@ pub struct AgentConfig {
     pub ping: Option<crate::OptionsPing>,
     /// Whether their switchboard is asked to tell of their calls; only who is dialled at a `sip:` address can be watched so.
     pub dialogs: Option<DialogWatch>,
+    /// Whether another system is asked how they stand, and what they are while it does not say.
+    pub asked: Option<Unsaid>,
     /// Whether they are there from the start, or sign in by the API.
     pub signed_in: bool,
 }
@@ -67,9 +69,30 @@ impl Default for AgentConfig {
             rest: Duration::from_secs(5),
             ping: None,
             dialogs: None,
+            asked: None,
             signed_in: true,
         }
     }
+}
+
+/// What an agent is of whom another system was asked and says nothing.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Unsaid {
+    /// As if it were not asked.
+    Free,
+    /// Not there.
+    Away,
+}
+
+/// How an agent stands in another system.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// Nothing there keeps them.
+    Free,
+    /// They are at work there.
+    Busy,
+    /// They are not there.
+    Away,
 }
 
 /// What an agent says of themselves.
@@ -299,6 +322,15 @@ impl Directory {
     pub(crate) fn registered(&mut self, account: &str, online: bool, now: Monotonic) {
         let Some(at) = self.names.get(account).copied() else { return };
         self.is_online(at, online, if online { "registered" } else { "unregistered" }, now);
+    }
+
+    /// What another system says of an agent; nobody of this name is passed over.
+    pub(crate) fn is_elsewhere(&mut self, name: &str, said: Option<Elsewhere>, now: Monotonic) {
+        let Some(at) = self.names.get(name).copied() else { return };
+        let agent = &mut self.agents[at];
+        agent.asked = said;
+        self.dirty = true;
+        self.tell(at, now, "asked");
     }
 
     fn is_online(&mut self, at: usize, online: bool, reason: &'static str, now: Monotonic) {

@@ -333,3 +333,26 @@ fn whatever_happens_nobody_is_held_twice_and_nobody_stays_held() {
     assert!(desk.legs.is_empty() && desk.agents.iter().all(|agent| agent.holds.is_empty()));
     assert_eq!(desk.length("fraud"), 0);
 }
+
+#[test]
+fn what_another_system_says_of_an_agent_counts_beside_what_we_know() {
+    for (unsaid, at_first) in [(Unsaid::Free, AgentState::Available), (Unsaid::Away, AgentState::Away)] {
+        let agents = [("anna".to_owned(), AgentConfig { asked: Some(unsaid), ..skilled("fraud") })];
+        let mut desk = Directory::new(&agents, at(0));
+        assert_eq!(state(&desk, "anna", 0), at_first);
+        for (said, stands) in [
+            (Some(Elsewhere::Free), AgentState::Available),
+            (Some(Elsewhere::Busy), AgentState::Busy),
+            (Some(Elsewhere::Away), AgentState::Away),
+            (None, at_first),
+        ] {
+            desk.is_elsewhere("anna", said, at(1));
+            assert_eq!(state(&desk, "anna", 1), stands, "{said:?}");
+        }
+        desk.is_elsewhere("nobody", Some(Elsewhere::Busy), at(1));
+        desk.is_elsewhere("anna", Some(Elsewhere::Free), at(2));
+        desk.reserve("anna", LegId(1), CallKey(1), at(2)).unwrap();
+        desk.is_elsewhere("anna", Some(Elsewhere::Away), at(2));
+        assert_eq!(state(&desk, "anna", 2), AgentState::Ringing, "our own call is what is told");
+    }
+}

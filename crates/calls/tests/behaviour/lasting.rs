@@ -33,8 +33,12 @@ fn say(world: &mut World, agent: &str, presence: Presence) {
     world.reply(Request::ChangeAgent { agent: agent.into(), body }).unwrap();
 }
 
+fn kept(agent: &str, presence: Presence, since: Time) -> AgentPresence {
+    AgentPresence { agent: agent.into(), presence: Some(presence), skills: None, capacity: None, since }
+}
+
 fn said(agent: &str, presence: Presence, since: Time) -> Stored {
-    Stored::Presence(AgentPresence { agent: agent.into(), presence, since })
+    Stored::Presence(kept(agent, presence, since))
 }
 
 #[test]
@@ -86,12 +90,33 @@ fn what_agents_say_of_themselves_is_kept_and_taken_up() {
     let since = Time::from(world.now);
     assert_eq!(world.stored, [said("anna", Presence::Away, since)]);
     let mut anew = desk();
-    let kept = |agent: &str, presence| AgentPresence { agent: agent.into(), presence, since };
+    let kept = |agent: &str, presence| kept(agent, presence, since);
     say(&mut anew, "ben", Presence::Busy);
     let presences = vec![kept("anna", Presence::Away), kept("ben", Presence::Away), kept("gone", Presence::Away)];
     anew.give(Input::Ledger(LedgerNews::Opened(Box::new(Restored { callbacks: Vec::new(), presences }))));
     assert_eq!(presence(&mut anew, "anna"), Presence::Away);
     assert_eq!(presence(&mut anew, "ben"), Presence::Busy, "what was said since then counts");
+}
+
+#[test]
+fn skills_and_capacity_that_were_changed_are_kept_and_taken_up_over_the_configuration() {
+    let mut world = desk();
+    let skills: std::collections::BTreeMap<String, u8> = [("fraud".to_owned(), 9)].into();
+    let body = AgentBody { skills: Some(skills.clone()), capacity: Some(4), ..AgentBody::default() };
+    world.reply(Request::ChangeAgent { agent: "anna".into(), body }).unwrap();
+    let since = Time::from(world.now);
+    let changed = AgentPresence {
+        presence: None,
+        skills: Some(skills.clone()),
+        capacity: Some(4),
+        ..kept("anna", Presence::Away, since)
+    };
+    assert_eq!(world.stored, [Stored::Presence(changed.clone())]);
+    let mut anew = desk();
+    let presences = vec![changed];
+    anew.give(Input::Ledger(LedgerNews::Opened(Box::new(Restored { callbacks: Vec::new(), presences }))));
+    let Ok(Reply::Agent(anna)) = anew.reply(Request::Agent { agent: "anna".into() }) else { panic!("no agent") };
+    assert_eq!((anna.skills, anna.capacity, anna.presence), (skills, 4, Presence::Available));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod tls;
 
 pub use datagrams::Socket;
 pub use streams::{BindError, StreamCounts, StreamLimits, Streams, StreamsConfig};
-pub use tls::{Tls, TlsError, TlsFiles, VerifyClient};
+pub use tls::{Tls, TlsError, TlsFiles, VerifyClient, authorities};
 
 /// Marks what a socket sends (RFC 2474, RFC 4594). A kernel that refuses is no reason not to send.
 fn mark(socket: &socket2::Socket, v4: bool, dscp: u8) {

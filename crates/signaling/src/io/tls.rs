@@ -126,7 +126,7 @@ fn read(files: &TlsFiles) -> Result<Setup, TlsError> {
         expected,
         error,
     })?;
-    let roots = Arc::new(roots(files)?);
+    let roots = Arc::new(authorities(files.ca.as_deref())?);
     let provider = Arc::new(ring::default_provider());
     let pair = |error| TlsError::Pair {
         certificate: files.certificate.clone(),
@@ -160,11 +160,12 @@ fn certificates(path: &Path, expected: &'static str) -> Result<Vec<CertificateDe
     Ok(all)
 }
 
-fn roots(files: &TlsFiles) -> Result<RootCertStore, TlsError> {
+/// The authorities in a PEM file, or those that the system believes. None are an error of the file's, and of the system's a warning.
+pub fn authorities(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     let system = || SYSTEM_CA.iter().map(Path::new).find(|path| path.is_file());
-    let Some(path) = files.ca.as_deref().or_else(system) else {
-        tracing::warn!("no authorities were found to believe: connections of ours over TLS will fail (`sip.tls.ca`)");
+    let Some(path) = file.or_else(system) else {
+        tracing::warn!("no authorities were found to believe: connections of ours over TLS will fail (`ca`)");
         return Ok(store);
     };
     let (taken, _) = store.add_parsable_certificates(certificates(path, "certificates of authorities")?);

@@ -209,7 +209,7 @@ pub(super) fn file_path(written: &str, places: &Places) -> std::path::PathBuf {
     credential.unwrap_or_else(|| places.of(written))
 }
 
-fn password_of(path: &Path) -> Result<String, Wrong> {
+pub(super) fn password_of(path: &Path) -> Result<String, Wrong> {
     let text =
         fs::read_to_string(path).map_err(|error| Wrong::new(format!("cannot read `{}`: {error}", path.display())))?;
     let first = text.lines().next().unwrap_or_default().to_owned();

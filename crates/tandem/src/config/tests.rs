@@ -467,3 +467,26 @@ fn a_caller_is_asked_by_two_keys_and_only_where_consent_is_needed() {
     let consent = reading(&[("tandem.yaml", text)], &[]).expect("right").recording.consent.expect("asked");
     assert_eq!((consent.yes, consent.no, consent.wait), (Some('1'), None, Duration::from_secs(5)));
 }
+
+#[test]
+fn another_system_is_asked_how_agents_stand_where_it_is_named() {
+    let text = "agents:\n  availability: { url: \"https://crm.example.com/a/{agent}\", every: 5s, unknown: away }\n  static:\n    carl: { dial: \"sip:carl@192.0.2.7\" }\n";
+    let agents = reading(&[("tandem.yaml", text)], &[]).expect("right").agents;
+    let asked = agents.asked.expect("asked");
+    assert_eq!(
+        (asked.url.as_str(), asked.every.as_secs(), asked.keep.as_secs()),
+        ("https://crm.example.com/a/{agent}", 5, 60)
+    );
+    assert_eq!(agents.people[0].1.asked, Some(calls::Unsaid::Away));
+    for (wrong, told) in [
+        ("{}", "`agents.availability.url` is missing"),
+        ("{ url: \"ftp://x/y\" }", "is not an address of the web"),
+        ("{ url: \"not an address\" }", "is not an address"),
+        ("{ url: \"http://me:secret@x/\" }", "a password has no place in an address"),
+        ("{ url: \"http://x/\", unknown: perhaps }", "`free`"),
+    ] {
+        let told_all = mistakes(&format!("agents:\n  availability: {wrong}\n"));
+        assert!(told_all.contains(told), "{wrong}: {told_all}");
+        assert!(!told_all.contains("secret@") || wrong.contains("secret"), "{told_all}");
+    }
+}

@@ -284,6 +284,9 @@ impl Turning {
                     let _ = told.send(());
                 }
                 Note::Resolved(id, targets) => self.calls.handle_input(now, Input::Resolved { id, targets }),
+                Note::Availability(agent, elsewhere) => {
+                    self.calls.handle_input(now, Input::Availability { agent, elsewhere });
+                }
                 Note::Shown(leg) => self.calls.handle_input(now, Input::Shown { leg }),
                 Note::Recorded(call, line, what) => {
                     self.calls.handle_input(now, Input::Recorded { call, line, what });

@@ -29,6 +29,8 @@ pub(crate) enum Note {
     Resolved(calls::ResolveId, Vec<Target>),
     /// Everything published so far was read: this leg's phone may ring.
     Shown(signaling::LegId),
+    /// What another system says of an agent.
+    Availability(String, Option<calls::Elsewhere>),
     /// What came of a recording of this call of that line.
     Recorded(calls::CallId, String, calls::Recorded),
     /// What became of something to be kept, or of the ledger.

@@ -1,5 +1,6 @@
 //! `tandem serve`: the daemon. One engine thread, media workers, and tokio for everything that may wait.
 
+mod availability;
 mod bridge;
 pub(crate) mod cdr;
 mod control_socket;
@@ -16,6 +17,7 @@ mod sockets;
 mod story;
 mod teller;
 mod upstream;
+mod web;
 pub(crate) mod wiring;
 
 use crate::{
@@ -193,6 +195,10 @@ async fn watch(
     tracing::info!(socket = %configuration.control.socket.display(), "ready");
     let watchdog = tokio::spawn(feed_watchdog(engine.pulse()));
     let sweeper = tokio::spawn(recording::expire(Arc::clone(configuration)));
+    let asker = configuration.agents.asked.clone().map(|asked| {
+        let agents = configuration.agents.people.iter().map(|(name, _)| name.clone()).collect();
+        tokio::spawn(availability::ask(asked, agents, Arc::clone(&bridge.inbox)))
+    });
     let ended = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
@@ -216,6 +222,9 @@ async fn watch(
     let _ = tokio::time::timeout(Duration::from_secs(1), api).await;
     watchdog.abort();
     sweeper.abort();
+    if let Some(asker) = asker {
+        asker.abort();
+    }
     ended
 }
 

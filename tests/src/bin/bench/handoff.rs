@@ -30,7 +30,11 @@ pub(super) async fn figures() -> Result<Vec<Value>> {
     let stage = Stage::new().await?;
     let mut all = Vec::new();
     for (name, to, note) in [
-        ("cold_answer_to_heard_ms_p99", "frontdesk", "from the human's 200 OK to their next packet at the caller, cold"),
+        (
+            "cold_answer_to_heard_ms_p99",
+            "frontdesk",
+            "from the human's 200 OK to their next packet at the caller, cold",
+        ),
         ("warm_accept_to_heard_ms_p99", "closer", "from the human's key to their next packet at the caller, warm"),
     ] {
         let mut taken = Vec::with_capacity(TIMES);
@@ -116,7 +120,8 @@ fn now() -> Duration {
 /// Every human sends packets of one octet, which G.711 passes on as it is, and no tone or music is made of.
 fn pattern_of(payload: &[u8]) -> Option<u8> {
     let first = *payload.first()?;
-    (payload.len() == 160 && payload.iter().all(|octet| *octet == first) && (0x01..=0x60).contains(&first)).then_some(first)
+    (payload.len() == 160 && payload.iter().all(|octet| *octet == first) && (0x01..=0x60).contains(&first))
+        .then_some(first)
 }
 
 /// The phones of all humans: each INVITE is answered at once, and its audio flows from then on.
