@@ -9,7 +9,7 @@ pub use api::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register, Subscribe
 
 use crate::{
     EndedBy, Flow,
-    compose::{self, Extras, Parts, Response},
+    compose::{self, Extras, Parts},
     context::token_index,
     legs::World,
     message::Request,
@@ -155,8 +155,8 @@ impl Outside {
         let server = w.transactions.servers.start(Arc::clone(&request), None);
         self.with(w, slot, |usage, w| {
             if let Kind::Subscriber(subscriber) = &mut usage.kind {
-                let outcome = subscriber.notified(w, usage.id, slot, &request);
-                w.respond(server, &outcome.err().unwrap_or_else(|| Response::new(200)));
+                let response = subscriber.notified(w, usage.id, slot, &request);
+                w.respond(server, &response);
             }
             Then::Stay
         });

@@ -269,28 +269,28 @@ impl Subscriber {
         ours && self.dialog.as_ref().is_none_or(|dialog| Some(dialog.remote_tag.as_ref()) == request.sender_tag())
     }
 
-    /// A NOTIFY: what answers it, and what it tells.
+    /// A NOTIFY: what it tells is told, and this answers it.
     pub(super) fn notified(
         &mut self,
         w: &mut World<'_>,
         id: OutsideId,
         slot: Id,
         request: &Request,
-    ) -> Result<(), Response<'static>> {
+    ) -> Response<'static> {
         let message = &request.message;
         let event = message.header(Name::Event).unwrap_or_default();
         let package = event.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         if !package.eq_ignore_ascii_case(self.order.package.as_bytes()) {
-            return Err(Response::new(489));
+            return Response::new(489);
         }
-        let Some(state) = message.header_named("Subscription-State") else { return Err(Response::new(400)) };
+        let Some(state) = message.header_named("Subscription-State") else { return Response::new(400) };
         let state = State::read(state);
         let body = message.body_bytes();
         if !body.is_empty() && content_type(message) != self.order.accept {
-            return Err(Response::new(415).with(Name::Accept, self.order.accept));
+            return Response::new(415).with(Name::Accept, self.order.accept);
         }
         if self.dialog.as_mut().is_some_and(|dialog| !dialog.in_order(request.cseq)) {
-            return Err(Response::new(500));
+            return Response::new(500);
         }
         if !body.is_empty() {
             w.cx.outside(id, OutsideEvent::Notified { body });
@@ -308,7 +308,7 @@ impl Subscriber {
                 }
             }
         }
-        Ok(())
+        Response::new(200)
     }
 
     fn failed(

@@ -1,11 +1,11 @@
 //! Sections `agents` and `abuse`: phones that register with us, and how those are treated whom nobody knows.
 
 use super::{
-    people,
+    availability, people,
     reader::{Section, Wrong, number, word},
     sections::Places,
     srtp, trunks,
-    types::{Abuse, Account, Agents, AskedElsewhere, Media, Reach},
+    types::{Abuse, Account, Agents, Media, Reach},
 };
 use signaling::Digests;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) fn agents(mut section: Section<'_>, places: &Places, media: &Media) -
     let srtp = srtp::policy(&mut section).unwrap_or(media.srtp);
     let max_calls = usize::try_from(section.number("max_calls", 100_000, 1..=100_000)).unwrap_or(usize::MAX);
     let common = Manners::of(&mut section, &Manners::default());
-    let (asked, unsaid) = availability(&mut section, places).unzip();
+    let (asked, unsaid) = availability::availability(&mut section, places).unzip();
     let mut accounts = Vec::new();
     let mut agents = Vec::new();
     for (name, mut account) in section.sections("accounts") {
@@ -146,41 +146,6 @@ fn agent(section: &mut Section<'_>, common: &Manners, dial: Option<std::sync::Ar
         dialogs: None,
         asked: None,
     }
-}
-
-/// Section `availability`; none where it is not written.
-fn availability(section: &mut Section<'_>, places: &Places) -> Option<(AskedElsewhere, calls::Unsaid)> {
-    let mut asked = section.section("availability");
-    if !asked.is_present() {
-        return None;
-    }
-    let url = asked.required("url", web_address);
-    let token = asked.optional("token_file", |text| people::password_of(&people::file_path(text, places)));
-    let ca = asked.optional("ca", |text| Ok(people::file_path(text, places)));
-    let every = asked.duration("every", SECOND * 15, SECOND..=SECOND * 3600);
-    let timeout = asked.duration("timeout", SECOND * 2, SECOND / 10..=SECOND * 30);
-    let keep = asked.duration("keep", SECOND * 60, SECOND..=SECOND * 86_400);
-    let words = [("free", calls::Unsaid::Free), ("away", calls::Unsaid::Away)];
-    let unknown = asked.word("unknown", calls::Unsaid::Free, &words);
-    asked.done();
-    let (token, ca) = (token.map(|placed| placed.value), ca.map(|placed| placed.value));
-    Some((AskedElsewhere { url: url?.value, token, ca, every, timeout, keep }, unknown))
-}
-
-/// An address to be asked over HTTP.
-fn web_address(text: &str) -> Result<String, Wrong> {
-    let wrong = |why: String| Wrong::new(why).help("like `https://crm.example.com/agents/{agent}`");
-    let uri: hyper::Uri = text
-        .replace("{agent}", "agent")
-        .parse()
-        .map_err(|error| wrong(format!("`{text}` is not an address: {error}")))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
-        return Err(wrong(format!("`{text}` is not an address of the web")));
-    }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(Wrong::new("a password has no place in an address").help("`token_file` names the file of a token"));
-    }
-    Ok(text.to_owned())
 }
 
 /// Section `dialogs` of an agent; none where it is not written.

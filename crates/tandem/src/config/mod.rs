@@ -4,6 +4,7 @@
 //! Sections are merged key by key, lists and values are replaced. All mistakes of all layers come out of one run.
 
 mod agents;
+mod availability;
 mod codes;
 mod keeping;
 mod people;
@@ -20,15 +21,16 @@ mod types;
 mod values;
 mod voicemail;
 
+pub use availability::AskedElsewhere;
 pub use keeping::{Callbacks, Ledger};
 pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
-    Abuse, Account, AfterHuman, Agents, AskedElsewhere, Auth, CallerId, Cdr, CodeAct, Codec, Configuration,
-    ConsentPrompt, Control, Dns, FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging,
-    Media, NumberFormat, Numbers, Pattern, Profile, Reach, Recording, RecordingChannels, RecordingFormat,
-    RecordingWhen, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, ConsentPrompt, Control,
+    Dns, FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat,
+    Numbers, Pattern, Profile, Reach, Recording, RecordingChannels, RecordingFormat, RecordingWhen, Refuge, Register,
+    RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 pub use voicemail::{Mailbox, Voicemail};

@@ -357,32 +357,9 @@ pub struct Agents {
     /// Who may register; nobody when empty.
     pub accounts: Vec<Account>,
     /// Which other system is asked how they stand, if one is.
-    pub asked: Option<AskedElsewhere>,
+    pub asked: Option<super::AskedElsewhere>,
     /// Who can be given callers: the accounts, then those who are dialled at an address of their own.
     pub people: Vec<(String, calls::AgentConfig)>,
-}
-
-/// Section `agents.availability`.
-#[derive(Clone)]
-pub struct AskedElsewhere {
-    /// Its address; `{agent}` stands for the agent who is asked about, and without it one answer tells of all.
-    pub url: String,
-    /// What it wants to be shown.
-    pub token: Option<String>,
-    /// The authorities that are believed, in PEM; the system's when absent.
-    pub ca: Option<PathBuf>,
-    /// How often it is asked.
-    pub every: Duration,
-    /// How long an answer is waited for.
-    pub timeout: Duration,
-    /// How long an answer is believed when no other comes.
-    pub keep: Duration,
-}
-
-impl std::fmt::Debug for AskedElsewhere {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AskedElsewhere({}, …)", self.url)
-    }
 }
 
 /// One entry of `agents.accounts`.

@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 use tests::{Daemon, Files, own_address, standard};
 
@@ -148,6 +148,7 @@ impl Desk {
             over: Arc::new(AtomicBool::new(false)),
         };
         let (taken, over) = (Arc::clone(&desk.taken), Arc::clone(&desk.over));
+        let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
             let mut buffer = [0; 8192];
             let mut next = 0u8;
@@ -156,8 +157,8 @@ impl Desk {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 if text.starts_with("INVITE ") {
                     next = next % 0x60 + 1;
-                    if let Err(error) = answer(&socket, &text, from, next, &taken, &over) {
-                        eprintln!("a human could not answer: {error:#}");
+                    if let Err(error) = answer(&socket, &text, from, next, &taken, &over, &runtime) {
+                        println!("a human could not answer: {error:#}");
                     }
                 } else if text.starts_with("BYE ") || text.starts_with("CANCEL ") {
                     let _ = socket.send_to(response(&text, "200 OK", "", "").as_bytes(), from);
@@ -180,6 +181,7 @@ fn answer(
     human: u8,
     taken: &Arc<Mutex<[Option<Duration>; 256]>>,
     over: &Arc<AtomicBool>,
+    runtime: &tokio::runtime::Handle,
 ) -> Result<()> {
     let value = |prefix: &str| invite.lines().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
     let ip: Ipv4Addr = value("c=IN IP4 ").context("an address in the offer")?.parse()?;
@@ -207,9 +209,9 @@ fn answer(
         taken.lock().map_err(|_| anyhow::anyhow!("poisoned"))?[usize::from(human)] = Some(sent);
     }
     let (taken, over) = (Arc::clone(taken), Arc::clone(over));
-    std::thread::spawn(move || {
+    runtime.spawn(async move {
         let target = SocketAddr::from((ip, port));
-        let began = Instant::now();
+        let mut ticks = tokio::time::interval(FRAME);
         let mut sequence = 0u16;
         let mut send = |payload_type: u8, timestamp: u32, payload: &[u8]| {
             let _ = rtp.send_to(&rtp_packet(payload_type, sequence, timestamp, payload), target);
@@ -217,6 +219,7 @@ fn answer(
         };
         // Until the caller has certainly heard it: three seconds are more than acceptance takes.
         for number in 0u16..150 {
+            ticks.tick().await;
             if over.load(Ordering::Relaxed) {
                 return;
             }
@@ -232,7 +235,6 @@ fn answer(
                 }
                 send(events, 25 * 160, &[1, end | 10, high, low]);
             }
-            std::thread::sleep((FRAME * u32::from(number + 1)).saturating_sub(began.elapsed()));
         }
     });
     Ok(())
