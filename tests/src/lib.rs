@@ -9,6 +9,7 @@ mod daemon;
 mod files;
 mod lossy;
 mod phone;
+pub mod recorded;
 mod softphone;
 mod stage;
 mod tool;

@@ -4,9 +4,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal as Kill;
 use parties::{
     analysis::Received,
-    g711::Law,
     io::{ControlClient, Party, Voice},
-    signal::Signal,
 };
 use serde_json::{Value, json};
 use std::{
@@ -14,12 +12,11 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tests::{AI_SAYS, CALLER_SAYS, Daemon, Files, HUMAN_SAYS, SOON, Stage, hears, is_hung_up, own_address, standard};
-
-/// Samples of a frame.
-const FRAME: usize = 160;
-/// Bytes before the audio.
-const HEADER: usize = 80;
+use tests::{
+    AI_SAYS, CALLER_SAYS, Daemon, Files, HUMAN_SAYS, SOON, Stage, hears, is_hung_up, own_address,
+    recorded::{HEADER, Recording, correlation, files_below, power, samples},
+    standard,
+};
 
 fn recorded(files: Files, more: &str) -> Files {
     let configuration =
@@ -213,98 +210,12 @@ async fn fault_21_a_disk_that_fills_costs_the_recording_and_never_the_call() -> 
     Ok(())
 }
 
-/// Milliseconds of a timeline as samples.
-fn samples(ms: &Value) -> usize {
-    usize::try_from(ms.as_u64().unwrap_or(0)).unwrap_or(usize::MAX / 8) * 8
-}
-
-/// A recording of two channels, and what stands beside it.
-struct Recording {
-    left: Vec<i16>,
-    right: Vec<i16>,
-    timeline: Value,
-}
-
-impl Recording {
-    fn read(folder: &Path, call: &str) -> Result<Self> {
-        let directory = folder.join("recordings");
-        Self::at(&directory.join(day_of(&directory)?).join(format!("{call}.wav")))
-    }
-
-    fn at(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path)?;
-        let length = u32::from_le_bytes(bytes[HEADER - 4..HEADER].try_into()?) as usize;
-        ensure!(bytes.len() == HEADER + length, "the header says {length}, there are {}", bytes.len() - HEADER);
-        let samples: Vec<i16> =
-            bytes[HEADER..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-        let timeline = serde_json::from_slice(&fs::read(path.with_extension("json"))?)?;
-        let side = |side: usize| samples.iter().skip(side).step_by(2).copied().collect();
-        Ok(Self { left: side(0), right: side(1), timeline })
-    }
-
-    /// Where the first of these packets begins on the right; every one of them must be there, to the sample.
-    fn place_of(&self, packets: &[Received]) -> Result<i64> {
-        let anchor =
-            packets.iter().position(|packet| power(&packet.samples()) > 300.0 * 300.0).context("only silence")?;
-        let wanted = packets[anchor].samples();
-        let found = self.right.windows(wanted.len()).position(|window| window == wanted);
-        let found = i64::try_from(found.context("the first packet heard is not on the right")?)?;
-        let from_first = |packet: &Received| i64::from(packet.timestamp.wrapping_sub(packets[0].timestamp));
-        let first = found - from_first(&packets[anchor]);
-        for (number, packet) in packets.iter().enumerate() {
-            let (at, samples) = (usize::try_from(first + from_first(packet))?, packet.samples());
-            // The call ends in a packet, or in the one whose time has not come: timestamps may run a packet ahead.
-            let end = (at + samples.len()).min(self.right.len());
-            if at >= end && at < end + FRAME {
-                continue;
-            }
-            let same = self.right.get(at..end).is_some_and(|there| *there == samples[..there.len()]);
-            ensure!(same, "packet {number} of {} is not at sample {at} of {}", packets.len(), self.right.len());
-        }
-        Ok(first)
-    }
-
-    /// Where the caller's signal begins on the left; from its first frame to its last it must be there, to the sample.
-    fn place_of_signal(&self, signal: Signal) -> Result<i64> {
-        let begin = self.left.iter().position(|sample| *sample != 0).context("the caller is not on the left")?;
-        let end = self.left.iter().rposition(|sample| *sample != 0).unwrap_or(0) + 1;
-        let coded = |n: u64| Law::Mu.decode(Law::Mu.encode(signal.sample(n)));
-        let matches = |n: u64, at: usize, count: usize| (0..count).all(|k| coded(n + k as u64) == self.left[at + k]);
-        let at = begin + FRAME;
-        let n = (0..400_000u64).find(|n| matches(*n, at, FRAME)).context("what is on the left is not the caller")?;
-        let place = i64::try_from(at)? - i64::try_from(n)?;
-        for at in (begin..end - FRAME).step_by(FRAME) {
-            let n = u64::try_from(i64::try_from(at)? - place)?;
-            ensure!(matches(n, at, FRAME), "something is missing or doubled at {} ms", at / 8);
-        }
-        Ok(place)
-    }
-}
-
 fn day_of(directory: &Path) -> Result<PathBuf> {
     let mut days: Vec<_> = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
     days.sort();
     Ok(days.pop().context("no recordings")?.into())
 }
 
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { files.extend(files_below(&path)?) } else { files.push(path) }
-    }
-    Ok(files)
-}
-
 fn own_address_and_port() -> std::net::SocketAddr {
     (own_address(), 5070).into()
-}
-
-fn power(samples: &[i16]) -> f64 {
-    samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / samples.len().max(1) as f64
-}
-
-fn correlation(a: &[i16], b: &[i16]) -> f64 {
-    let product: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-    product / (power(a) * power(b)).sqrt().max(1.0) / a.len() as f64
 }

@@ -230,13 +230,17 @@ impl Core {
                 file: left.file,
                 ended_by: left.ended_by,
                 complete: left.complete,
+                encrypted: !left.encrypted_to.is_empty(),
+                recipients: left.encrypted_to,
             },
             (crate::Recorded::Failed { reason }, Some(key)) => {
                 return self.step(now, key, |call, step| call.recording_failed(step, &reason));
             }
             (crate::Recorded::Failed { reason }, None) => Happening::RecordingFailed { reason },
-            (crate::Recorded::Finished { duration_ms, paused_ms, bytes, complete }, _) => {
-                Happening::RecordingFinished { duration_ms, paused_ms, bytes, complete }
+            (crate::Recorded::Finished { duration_ms, paused_ms, bytes, complete, encrypted_to }, _) => {
+                let encrypted = !encrypted_to.is_empty();
+                let recipients = encrypted_to;
+                Happening::RecordingFinished { duration_ms, paused_ms, bytes, complete, encrypted, recipients }
             }
         };
         self.shared.seq += 1;

@@ -201,7 +201,16 @@ pub enum Happening {
     RecordingFailed { reason: String },
     /// The recording's files are there; comes after the call's end.
     #[serde(rename = "recording.finished")]
-    RecordingFinished { duration_ms: u64, paused_ms: u64, bytes: u64, complete: bool },
+    RecordingFinished {
+        duration_ms: u64,
+        paused_ms: u64,
+        bytes: u64,
+        complete: bool,
+        encrypted: bool,
+        /// Public keys of those who can open it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recipients: Vec<String>,
+    },
     /// The caller hears a mailbox's greeting, then its beep.
     #[serde(rename = "voicemail.started")]
     VoicemailStarted { mailbox: String },
@@ -216,6 +225,10 @@ pub enum Happening {
         file: Option<String>,
         ended_by: MessageEnd,
         complete: bool,
+        encrypted: bool,
+        /// Public keys of those who can open it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recipients: Vec<String>,
     },
     /// A message was shorter than the mailbox keeps.
     #[serde(rename = "voicemail.discarded")]

@@ -270,6 +270,8 @@ pub enum Recorded {
         bytes: u64,
         /// Whether nothing is missing but what was left out on purpose.
         complete: bool,
+        /// Public keys of those who can open it; none where it is not encrypted.
+        encrypted_to: Vec<String>,
     },
     /// A message is there.
     Message(Box<MessageLeft>),
@@ -301,6 +303,8 @@ pub struct MessageLeft {
     pub ended_by: MessageEnd,
     /// Whether nothing is missing.
     pub complete: bool,
+    /// Public keys of those who can open it; none where it is not encrypted.
+    pub encrypted_to: Vec<String>,
 }
 
 /// What metrics are made of beyond [`PublicEvent`]s, [`Cdr`]s and [`Gauges`].

@@ -35,6 +35,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Its audio.
     fn recording_audio(&self, which: Kept) -> BoxFuture<'_, Result<Audio, Problem>>;
 
+    /// The file of its whole timeline: encrypted where it is.
+    fn recording_timeline(&self, which: Kept) -> BoxFuture<'_, Result<Audio, Problem>>;
+
     /// Removes everything of it.
     fn delete_recording(&self, which: Kept) -> BoxFuture<'_, Result<(), Problem>>;
 
@@ -69,9 +72,11 @@ pub enum Kept {
     Message(VoicemailId),
 }
 
-/// A file of audio.
+/// A file of audio, or what lies beside one.
 #[derive(Debug)]
 pub struct Audio {
+    /// What it is called.
+    pub name: String,
     /// Its bytes.
     pub file: std::fs::File,
     /// Its media type.

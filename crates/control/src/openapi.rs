@@ -209,7 +209,18 @@ const DESCRIBED: &[Described] = &[
         summary: "Its audio, once it is finished",
         parameters: &[],
         body: None,
-        success: &[("200", "The file", "audio/wav")],
+        success: &[("200", "The file", "audio/wav audio/ogg application/vnd.age")],
+        refusals: &["404", "409", "500"],
+    },
+    Described {
+        method: HttpMethod::Get,
+        path: "/v1/recordings/{id}/timeline",
+        id: "getTimeline",
+        tag: "recordings",
+        summary: "Its whole timeline, as the file that it is: JSON, or encrypted",
+        parameters: &[],
+        body: None,
+        success: &[("200", "The file", "application/json application/vnd.age")],
         refusals: &["404", "409", "500"],
     },
     Described {
@@ -256,7 +267,18 @@ const DESCRIBED: &[Described] = &[
         summary: "Its audio, once it is there",
         parameters: &[],
         body: None,
-        success: &[("200", "The file", "audio/wav")],
+        success: &[("200", "The file", "audio/wav audio/ogg application/vnd.age")],
+        refusals: &["404", "409", "500"],
+    },
+    Described {
+        method: HttpMethod::Get,
+        path: "/v1/voicemails/{id}/timeline",
+        id: "getVoicemailTimeline",
+        tag: "recordings",
+        summary: "What stands beside its audio, as the file that it is: JSON, or encrypted",
+        parameters: &[],
+        body: None,
+        success: &[("200", "The file", "application/json application/vnd.age")],
         refusals: &["404", "409", "500"],
     },
     Described {
@@ -594,9 +616,11 @@ fn success(text: &str, schema: &str) -> Response {
     let response = ResponseBuilder::new().description(text);
     match schema {
         "" => response.build(),
-        media_type if media_type.contains('/') => {
-            let schema = Schema::Object(ObjectBuilder::new().schema_type(Type::String).build());
-            response.content(media_type, Content::new(Some(schema))).build()
+        media_types if media_types.contains('/') => {
+            let schema = || Schema::Object(ObjectBuilder::new().schema_type(Type::String).build());
+            let content =
+                |response: ResponseBuilder, media_type| response.content(media_type, Content::new(Some(schema())));
+            media_types.split(' ').fold(response, content).build()
         }
         schema => response.content("application/json", Content::new(Some(Ref::from_schema_name(schema)))).build(),
     }

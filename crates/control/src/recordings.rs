@@ -108,7 +108,16 @@ pub(crate) async fn one(State(shared): State<Arc<Shared>>, Path(call): Path<Stri
 
 pub(crate) async fn audio(State(shared): State<Arc<Shared>>, Path(call): Path<String>, request: Request) -> Answer {
     Query::of(&request, &[])?;
-    let Audio { file, media_type } = shared.engine.recording_audio(kept(request.uri(), &call)?).await?;
+    file(shared.engine.recording_audio(kept(request.uri(), &call)?).await?).await
+}
+
+/// As it lies on the disk: encrypted where it is.
+pub(crate) async fn timeline(State(shared): State<Arc<Shared>>, Path(call): Path<String>, request: Request) -> Answer {
+    Query::of(&request, &[])?;
+    file(shared.engine.recording_timeline(kept(request.uri(), &call)?).await?).await
+}
+
+async fn file(Audio { file, name, media_type }: Audio) -> Answer {
     let file = tokio::fs::File::from_std(file);
     let length = file.metadata().await.map_err(|_| internal())?.len();
     let pieces = stream::try_unfold(file, |mut file| async move {
@@ -117,7 +126,12 @@ pub(crate) async fn audio(State(shared): State<Arc<Shared>>, Path(call): Path<St
         piece.truncate(read);
         Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(piece), file)))
     });
-    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    // Names are ids and endings: nothing in them needs to be escaped.
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 

@@ -12,7 +12,7 @@ use media_relay::{
 };
 use recorder::{
     Form,
-    io::{Beginning, Config, Desk, Order, RealDisk},
+    io::{Beginning, Config, Desk, Order, RealDisk, Recipients},
     wav::Format,
 };
 use std::{
@@ -54,6 +54,7 @@ fn run(recorded: bool) -> f64 {
             directory: folder.path().to_owned(),
             messages: folder.path().join("messages"),
             form: Form::Wav(Format::Pcm16),
+            encrypt_to: Recipients::default(),
         },
         RealDisk,
     );

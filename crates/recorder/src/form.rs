@@ -33,6 +33,15 @@ impl Form {
             Self::OggOpus => "opus",
         }
     }
+
+    /// The same, where they are encrypted.
+    #[cfg(feature = "io")]
+    pub(crate) fn sealed_ending(self) -> &'static str {
+        match self {
+            Self::Wav(_) => "wav.age",
+            Self::OggOpus => "opus.age",
+        }
+    }
 }
 
 /// Writes one file's audio.
@@ -66,6 +75,15 @@ impl Writer {
     pub(crate) fn head(&self, bytes: u64) -> Vec<u8> {
         match self {
             Self::Wav { format, channels } => wav::header(*format, *channels, RATE, bytes),
+            Self::Opus(_) => Vec::new(),
+        }
+    }
+
+    /// What stands before audio whose length is not known: of a WAV file, the sizes that readers take for "up to the file's end".
+    #[cfg(feature = "io")]
+    pub(crate) fn open_head(&self) -> Vec<u8> {
+        match self {
+            Self::Wav { format, channels } => wav::open_header(*format, *channels, RATE),
             Self::Opus(_) => Vec::new(),
         }
     }

@@ -22,7 +22,7 @@ pub mod io;
 
 pub use form::Form;
 pub use session::{Flaws, HOLD, Session};
-pub use timeline::{Event, Gap, Message, Moment, Reason, Segment, State, Timeline};
+pub use timeline::{Encrypted, Event, Gap, Message, Moment, Reason, Segment, State, Timeline};
 
 /// Samples a second of every recording.
 pub const RATE: u32 = 8000;

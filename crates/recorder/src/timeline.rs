@@ -21,6 +21,9 @@ pub struct Timeline {
     /// What a message left in a mailbox has beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
+    /// To whom it is encrypted, where it is: public keys. What is not in this file then is in the one named here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted: Option<Encrypted>,
     /// How far it is.
     pub state: State,
     /// The audio's file, beside this one; none when there is none.
@@ -52,6 +55,16 @@ pub struct Timeline {
     /// Segments, gaps and events that found no place.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
+}
+
+/// Who can open what is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encrypted {
+    /// Their public keys.
+    pub to: Vec<String>,
+    /// The file of the whole timeline, beside this one; absent before there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<String>,
 }
 
 /// A message left in a mailbox.
@@ -135,6 +148,7 @@ impl Timeline {
             call: call.to_owned(),
             line: line.to_owned(),
             message: None,
+            encrypted: None,
             state: State::Recording,
             audio: None,
             format: format.to_owned(),
@@ -150,6 +164,14 @@ impl Timeline {
             events: Vec::new(),
             left_out: 0,
         }
+    }
+
+    /// What anybody may know of an encrypted recording: not who was heard when, not what happened, not who called.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        let message = self.message.clone().map(|message| Message { from: None, ..message });
+        let (segments, gaps, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { message, segments, gaps, events, ..self.clone() }
     }
 
     /// From now on these are to be heard, by channel; whoever is not named any more is not.

@@ -85,6 +85,20 @@ pub fn header(format: Format, channels: u16, rate: u32, bytes: u64) -> Vec<u8> {
     header
 }
 
+/// The header before audio whose length nobody knows yet, and which cannot be written again: every size is the largest there is, which
+/// readers of streams take for "up to the end". As long as [`header`].
+pub fn open_header(format: Format, channels: u16, rate: u32) -> Vec<u8> {
+    let mut header = header(format, channels, rate, 0);
+    let end = header.len();
+    header[4..8].fill(0xff);
+    if !matches!(format, Format::Pcm16) {
+        // The samples of the chunk `fact`.
+        header[end - 12..end - 8].fill(0xff);
+    }
+    header[end - 4..].fill(0xff);
+    header
+}
+
 /// Bytes of [`header`].
 pub fn header_length(format: Format) -> usize {
     12 + 36 + if matches!(format, Format::Pcm16) { 24 } else { 26 + 12 } + 8
@@ -148,6 +162,23 @@ mod tests {
             }
         }
         assert_eq!(read(b"RIFF"), None);
+    }
+
+    #[test]
+    fn the_header_of_an_unknown_length_differs_from_the_others_in_its_sizes_alone() {
+        for format in [Format::Pcm16, Format::G711(Codec::Pcma)] {
+            let (open, known) = (open_header(format, 2, 8_000), header(format, 2, 8_000, 0));
+            let mut sizes = vec![4..8, known.len() - 4..known.len()];
+            if format != Format::Pcm16 {
+                let fact = known.windows(4).position(|name| name == b"fact").unwrap() + 8;
+                sizes.push(fact..fact + 4);
+            }
+            for at in 0..known.len() {
+                let expected = if sizes.iter().any(|size| size.contains(&at)) { 0xff } else { known[at] };
+                assert_eq!(open[at], expected, "byte {at} of {format:?}");
+            }
+            assert_eq!(open.len(), known.len());
+        }
     }
 
     /// EBU Tech 3306 section 3.5.

@@ -166,7 +166,8 @@ fn fault_21_a_disk_that_refuses_is_told_flagged_and_never_touches_the_call() {
     world.hang_up(caller);
     assert_eq!(world.cdrs[0].recording.as_ref().unwrap().failed.as_deref(), Some(reason.as_str()));
     // What comes of it after the call is told too.
-    let what = Recorded::Finished { duration_ms: 1, paused_ms: 0, bytes: 96, complete: false };
+    let what =
+        Recorded::Finished { duration_ms: 1, paused_ms: 0, bytes: 96, complete: false, encrypted_to: Vec::new() };
     world.give(Input::Recorded { call, line, what });
     assert_eq!(world.count("recording.finished"), 1);
 }

@@ -272,6 +272,7 @@ fn what_came_of_a_message_is_told_after_the_call_too() {
         file: None,
         ended_by: MessageEnd::HungUp,
         complete: false,
+        encrypted_to: Vec::new(),
     };
     world.give(Input::Recorded { call, line, what: Recorded::Message(Box::new(left)) });
     assert_eq!((world.count("voicemail.failed"), world.count("voicemail.left")), (1, 1));

@@ -91,6 +91,8 @@ shapes! {
         line: String,
         /// A message's own: `id`, `mailbox`, `from`, and why it ended (`ended_by`).
         message: Option<Value>,
+        /// Who can open it, where it is encrypted: public keys (`to`), and the file of the whole timeline (`timeline`).
+        encrypted: Option<Value>,
         /// `recording`, `finished` or `interrupted`.
         state: String,
         /// Name of the audio's file.

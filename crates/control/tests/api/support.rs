@@ -205,7 +205,14 @@ impl Engine for Fake {
         let mut file = tempfile::tempfile().expect("a file");
         std::io::Write::write_all(&mut file, &[7; 100_000]).expect("room");
         std::io::Seek::rewind(&mut file).expect("a file that can be read again");
-        Box::pin(async { Ok(Audio { file, media_type: "audio/wav" }) })
+        Box::pin(async { Ok(Audio { file, name: "c_1.wav".to_owned(), media_type: "audio/wav" }) })
+    }
+
+    fn recording_timeline(&self, _: Kept) -> BoxFuture<'_, Result<Audio, Problem>> {
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, b"sealed").expect("room");
+        std::io::Seek::rewind(&mut file).expect("a file that can be read again");
+        Box::pin(async { Ok(Audio { file, name: "c_1.json.age".to_owned(), media_type: "application/vnd.age" }) })
     }
 
     fn delete_recording(&self, _: Kept) -> BoxFuture<'_, Result<(), Problem>> {

@@ -106,6 +106,14 @@ impl ControlClient {
         self.send(Method::DELETE, path, None, &[]).await
     }
 
+    /// `GET` of a file: its media type and its bytes, or the answer where the status is not 200.
+    pub async fn fetch(&self, path: &str) -> Result<Result<(String, Bytes), Answer>, ControlError> {
+        let request = Request::builder().uri(path).header(header::HOST, "localhost").body(Full::default())?;
+        let (status, media_type, body) =
+            timeout(PATIENCE, self.exchange(request)).await.map_err(|_| ControlError::Late(PATIENCE))??;
+        Ok(if status == 200 { Ok((media_type, body)) } else { Err(Answer { status, body: value(&body) }) })
+    }
+
     /// Waits until the daemon answers `/readyz` with 200; false when `within` has passed.
     pub async fn ready(&self, within: Duration) -> bool {
         let asked = async {
@@ -150,17 +158,22 @@ impl ControlClient {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.unwrap_or_default()))?;
-        timeout(PATIENCE, self.exchange(request)).await.map_err(|_| ControlError::Late(PATIENCE))?
+        let exchanged = timeout(PATIENCE, self.exchange(request)).await;
+        let (status, _, body) = exchanged.map_err(|_| ControlError::Late(PATIENCE))??;
+        Ok(Answer { status, body: value(&body) })
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ControlError> {
+    /// The status, the media type and the body.
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(u16, String, Bytes), ControlError> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await?)).await?;
         let asked = async move {
             let response = sender.send_request(request).await?;
             let status = response.status().as_u16();
+            let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let media_type = media_type.unwrap_or_default().to_owned();
             let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
             let body = body.map_err(|error| ControlError::Body(error.to_string()))?.to_bytes();
-            Ok(Answer { status, body: value(&body) })
+            Ok((status, media_type, body))
         };
         // The connection moves while the answer is waited for, and goes with it.
         tokio::pin!(asked);

@@ -4,9 +4,11 @@
 use super::{
     disk::{Disk, Store},
     names::{Names, timestamp},
+    recipients::Recipients,
+    sealed::Sealed,
 };
 use crate::{
-    Message, RATE, Session, State, Timeline,
+    Encrypted, Message, RATE, Session, State, Timeline,
     form::{Form, Writer},
     timeline::Reason,
 };
@@ -51,7 +53,8 @@ pub(crate) struct Active {
     pub(crate) timeline: Timeline,
     pub(crate) names: Names,
     writer: Writer,
-    store: Option<Box<dyn Store>>,
+    pub(crate) recipients: Recipients,
+    sink: Option<Sink>,
     /// Bytes of audio in the file.
     bytes: u64,
     /// Samples that they hold, a channel.
@@ -77,22 +80,37 @@ pub(crate) struct Active {
     dropped: Vec<(u8, u64)>,
 }
 
+/// Where a recording's bytes go.
+enum Sink {
+    /// Its file, whose head is corrected whenever it has grown.
+    Plain(Box<dyn Store>),
+    /// Encrypted; what was written is never written again.
+    Sealed(Box<Sealed>),
+}
+
 impl Active {
-    pub(crate) fn new(directory: &Path, form: Form, beginning: Beginning) -> Self {
+    pub(crate) fn new(directory: &Path, form: Form, recipients: &Recipients, beginning: Beginning) -> Self {
         // Streams of one time are told apart well enough.
         let serial = u32::try_from(beginning.at.monotonic.as_nanos() & u64::from(u32::MAX)).unwrap_or(0);
         let session = Session::new(beginning.at.monotonic, beginning.channels.len());
         let writer = Writer::new(form, session.channels(), serial);
-        let names = Names::new(directory, beginning.id(), beginning.at.unix, writer.form().ending());
+        let sealed = !recipients.is_empty();
+        let ending = if sealed { writer.form().sealed_ending() } else { writer.form().ending() };
+        let names = Names::new(directory, beginning.id(), beginning.at.unix, ending);
         let name = writer.form().name();
         let started = timestamp(beginning.at.unix);
         let timeline = Timeline::new(&beginning.call, &beginning.line, name, beginning.channels.clone(), started);
         Self {
             session,
-            timeline: Timeline { message: beginning.message.clone(), ..timeline },
+            timeline: Timeline {
+                message: beginning.message.clone(),
+                encrypted: sealed.then(|| Encrypted { to: recipients.texts(), timeline: None }),
+                ..timeline
+            },
             names,
             writer,
-            store: None,
+            recipients: recipients.clone(),
+            sink: None,
             bytes: 0,
             written: 0,
             pending: Vec::new(),
@@ -144,7 +162,7 @@ impl Active {
         self.session.take_rest(&mut self.waiting);
         self.retry = None;
         let written = self.write(now, disk);
-        if self.store.is_none() || self.retry.is_some() {
+        if self.sink.is_none() || self.retry.is_some() {
             return written;
         }
         self.writer.finish(&mut self.pending);
@@ -178,7 +196,7 @@ impl Active {
         if self.timeline_changed && due && self.retry.is_none() {
             self.timeline_written = Some(now);
             self.note_flaws();
-            match self.write_timeline(disk, &self.names.part(&self.names.timeline())) {
+            match self.write_timeline(disk) {
                 Ok(()) => self.timeline_changed = false,
                 Err(error) => self.refused(now, &error),
             }
@@ -188,19 +206,15 @@ impl Active {
 
     fn write_audio(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let head = self.writer.head(0).len() as u64;
-        let store = match &mut self.store {
-            Some(store) => store,
-            none => {
-                let mut store = disk.create(&self.names.part(&self.names.audio()))?;
-                store.write_at(&self.writer.head(0), 0)?;
-                none.insert(store)
-            }
+        let sink = match &mut self.sink {
+            Some(sink) => sink,
+            none => none.insert(Sink::create(disk, &self.names, &self.writer, &self.recipients)?),
         };
         let (before, channels) = (self.bytes, self.session.channels());
         loop {
             // What was encoded once is never encoded again: encoders remember what they were given.
             if !self.pending.is_empty() {
-                store.write_at(&self.pending, head + self.bytes)?;
+                sink.append(&self.pending, head + self.bytes)?;
                 self.bytes += self.pending.len() as u64;
                 self.pending.clear();
             }
@@ -219,9 +233,14 @@ impl Active {
                 break;
             }
         }
-        let head = self.writer.head(self.bytes);
-        if self.bytes > before && !head.is_empty() {
-            store.write_at(&head, 0)?;
+        match sink {
+            Sink::Plain(store) => {
+                let head = self.writer.head(self.bytes);
+                if self.bytes > before && !head.is_empty() {
+                    store.write_at(&head, 0)?;
+                }
+            }
+            Sink::Sealed(sealed) => sealed.flush(self.written)?,
         }
         Ok(())
     }
@@ -244,8 +263,27 @@ impl Active {
         self.timeline.bytes = self.bytes + self.writer.head(0).len() as u64;
     }
 
-    fn write_timeline(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        disk.replace(path, &serde_json::to_vec(&self.timeline).unwrap_or_default())
+    /// As far as it goes, while the recording grows.
+    fn write_timeline(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let part = self.names.part(&self.names.timeline());
+        if self.recipients.is_empty() {
+            return disk.replace(&part, &serde_json::to_vec(&self.timeline).unwrap_or_default());
+        }
+        let sealed = self.names.sealed_timeline();
+        disk.replace(&self.names.part(&sealed), &self.sealed_timeline()?)?;
+        self.name_sealed_timeline();
+        disk.replace(&part, &serde_json::to_vec(&self.timeline.outline()).unwrap_or_default())
+    }
+
+    fn sealed_timeline(&mut self) -> io::Result<Vec<u8>> {
+        self.recipients.seal(&serde_json::to_vec(&self.timeline).unwrap_or_default())
+    }
+
+    fn name_sealed_timeline(&mut self) {
+        let name = self.names.sealed_timeline().file_name().map(|name| name.to_string_lossy().into_owned());
+        if let Some(encrypted) = &mut self.timeline.encrypted {
+            encrypted.timeline = name;
+        }
     }
 
     /// Under its own name, with its timeline beside it, and on the medium: a power failure does not take back what was announced. To
@@ -256,29 +294,81 @@ impl Active {
         self.timeline.flaws.unwritten_ms = milliseconds(self.lost + self.encoded + self.waiting_frames());
         self.note_flaws();
         self.timeline.close(State::Finished, recorded.min(milliseconds(self.written)));
-        let mut done = Ok(());
-        if let Some(mut store) = self.store.take() {
-            self.timeline.audio = self.names.audio().file_name().map(|name| name.to_string_lossy().into_owned());
-            done = store.sync().and_then(|()| disk.rename(&part, &self.names.audio()));
+        let audio = self.names.audio();
+        let named = audio.file_name().map(|name| name.to_string_lossy().into_owned());
+        let done = match self.sink.take() {
+            None => Ok(()),
+            Some(Sink::Plain(mut store)) => {
+                self.timeline.audio = named;
+                store.sync().and_then(|()| disk.rename(&part, &audio))
+            }
+            Some(Sink::Sealed(sealed)) => {
+                self.timeline.audio = named;
+                let published = sealed.publish(disk, &self.names, &self.writer.head(self.bytes), &self.recipients);
+                published.map(|bytes| self.timeline.bytes = bytes)
+            }
+        };
+        if done.is_err() && !self.recipients.is_empty() {
+            // What has grown is all there is of it, and is made a file when the daemon starts again.
+            return done;
         }
+        done.and(self.publish_timeline(disk)).and(disk.sync_folder(&self.names.folder))
+    }
+
+    /// The timeline under its own name, and then nothing more of what grew.
+    fn publish_timeline(&mut self, disk: &dyn Disk) -> io::Result<()> {
         let timeline = self.names.timeline();
-        let text = serde_json::to_vec(&self.timeline).unwrap_or_default();
-        done.and(disk.replace_for_good(&timeline, &text))
-            .and(disk.remove(&self.names.part(&timeline)))
-            .and(disk.sync_folder(&self.names.folder))
+        if self.recipients.is_empty() {
+            let text = serde_json::to_vec(&self.timeline).unwrap_or_default();
+            return disk.replace_for_good(&timeline, &text).and_then(|()| disk.remove(&self.names.part(&timeline)));
+        }
+        let sealed = self.names.sealed_timeline();
+        self.name_sealed_timeline();
+        disk.replace_for_good(&sealed, &self.sealed_timeline()?)?;
+        disk.replace_for_good(&timeline, &serde_json::to_vec(&self.timeline.outline()).unwrap_or_default())?;
+        [self.names.part(&self.names.audio()), self.names.tail(), self.names.part(&sealed)]
+            .iter()
+            .chain([&self.names.part(&timeline)])
+            .try_for_each(|grown| disk.remove(grown))
     }
 
     /// Nothing of it stays.
     pub(crate) fn discard(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        self.store = None;
-        let files = [self.names.audio(), self.names.timeline()].map(|file| self.names.part(&file));
-        let done = files.iter().map(|part| disk.remove(part)).fold(Ok(()), io::Result::and);
+        self.sink = None;
+        let names = &self.names;
+        let parts = [names.audio(), names.timeline(), names.sealed_timeline()].map(|file| names.part(&file));
+        let done = parts.iter().chain([&names.tail()]).map(|part| disk.remove(part)).fold(Ok(()), io::Result::and);
         disk.remove_empty(&self.names.folder);
         done
     }
 
     fn waiting_frames(&self) -> u64 {
         (self.waiting.len() / self.session.channels()) as u64
+    }
+}
+
+impl Sink {
+    fn create(disk: &dyn Disk, names: &Names, writer: &Writer, recipients: &Recipients) -> io::Result<Self> {
+        let part = names.part(&names.audio());
+        let made = if recipients.is_empty() {
+            let mut store = disk.create(&part)?;
+            store.write_at(&writer.head(0), 0).map(|()| Self::Plain(store))
+        } else {
+            let mut sealed = Sealed::create(disk, names, recipients)?;
+            sealed.append(&writer.open_head()).map(|()| Self::Sealed(Box::new(sealed)))
+        };
+        if made.is_err() {
+            // An empty file would be in the way of the next attempt.
+            disk.remove(&part).and(disk.remove(&names.tail()))?;
+        }
+        made
+    }
+
+    fn append(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::Plain(store) => store.write_at(bytes, offset),
+            Self::Sealed(sealed) => sealed.append(bytes),
+        }
     }
 }
 

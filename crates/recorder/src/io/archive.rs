@@ -1,7 +1,10 @@
 //! The folder of recordings: what there is, what it says, and how it goes.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell is where files live")]
 
-use super::names::{ALL, Names, is_plain};
+use super::{
+    names::{ALL, Names, is_plain},
+    sealed,
+};
 use crate::{RATE, State, Timeline, wav};
 use std::{
     fs::{self, File},
@@ -36,6 +39,11 @@ impl Archive {
     /// Of this directory, which may not be there yet.
     pub fn new(directory: PathBuf) -> Self {
         Self { directory }
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Timelines without their details, the newest day first; at most so many.
@@ -77,6 +85,17 @@ impl Archive {
         }
     }
 
+    /// The file of a recording's whole timeline, encrypted where it is, once it is finished.
+    pub fn whole_timeline(&self, call: &str) -> Result<PathBuf, ArchiveError> {
+        let names = self.find(call)?;
+        let timeline = names.timeline();
+        match (names.sealed_timeline(), timeline.exists()) {
+            (_, false) => Err(ArchiveError::Growing),
+            (sealed, true) if sealed.exists() => Ok(sealed),
+            _ => Ok(timeline),
+        }
+    }
+
     /// Removes everything of a recording: audio, timeline, and whatever is half done.
     pub fn delete(&self, call: &str) -> Result<(), ArchiveError> {
         let names = self.find(call)?;
@@ -84,10 +103,7 @@ impl Archive {
             return Err(ArchiveError::Growing);
         }
         for ending in ALL {
-            match fs::remove_file(names.with(ending)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+            remove(&names.with(ending))?;
         }
         // The day's folder goes with its last recording.
         let _ = fs::remove_dir(&names.folder);
@@ -175,11 +191,12 @@ fn read_timeline(path: &Path) -> Option<Timeline> {
 }
 
 fn close(names: &Names) -> io::Result<()> {
+    if names.are_sealed() {
+        return close_sealed(names);
+    }
     let (audio, timeline) = (names.audio(), names.timeline());
     let (audio_part, timeline_part) = (names.part(&audio), names.part(&timeline));
-    let mut said = read_timeline(&timeline_part)
-        .or_else(|| read_timeline(&timeline))
-        .unwrap_or_else(|| Timeline::new(&names.call, "", "wav", Vec::new(), String::new()));
+    let mut said = said_so_far(names);
     let source = if audio_part.exists() { &audio_part } else { &audio };
     let mut duration = 0;
     if let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(source)
@@ -194,7 +211,55 @@ fn close(names: &Names) -> io::Result<()> {
     }
     said.close(State::Interrupted, duration);
     fs::write(&timeline, serde_json::to_vec(&said)?)?;
-    match fs::remove_file(&timeline_part) {
+    remove(&timeline_part)
+}
+
+/// The same without any key: the newest chunk is put behind those that are full.
+fn close_sealed(names: &Names) -> io::Result<()> {
+    let (audio, timeline, sealed) = (names.audio(), names.timeline(), names.sealed_timeline());
+    let (part, tail) = (names.part(&audio), fs::read(names.tail()).unwrap_or_default());
+    if read_timeline(&timeline).is_none_or(|said| said.state == State::Recording) {
+        let mut said = said_so_far(names);
+        let mut samples = sealed::ending(&tail, u64::MAX).map_or(0, |ending| ending.samples);
+        // Where the audio has its name already, it is whole.
+        if !audio.exists()
+            && let Ok(file) = fs::OpenOptions::new().write(true).open(&part)
+        {
+            match sealed::ending(&tail, file.metadata()?.len()) {
+                Some(ending) => {
+                    file.set_len(ending.at)?;
+                    file.write_all_at(&ending.last, ending.at)?;
+                    file.sync_all()?;
+                    fs::rename(&part, &audio)?;
+                    samples = ending.samples;
+                }
+                None => samples = 0,
+            }
+        }
+        if let Ok(file) = fs::metadata(&audio) {
+            said.audio = audio.file_name().map(|name| name.to_string_lossy().into_owned());
+            said.bytes = file.len();
+        }
+        if names.part(&sealed).exists() {
+            fs::rename(names.part(&sealed), &sealed)?;
+        }
+        said.close(State::Interrupted, samples * 1_000 / u64::from(RATE));
+        fs::write(&timeline, serde_json::to_vec(&said)?)?;
+    }
+    [part, names.tail(), names.fresh(&audio), names.part(&sealed), names.part(&timeline)]
+        .iter()
+        .try_for_each(|path| remove(path))
+}
+
+/// What the timeline of a recording says that was left behind.
+fn said_so_far(names: &Names) -> Timeline {
+    read_timeline(&names.part(&names.timeline()))
+        .or_else(|| read_timeline(&names.timeline()))
+        .unwrap_or_else(|| Timeline::new(&names.call, "", "wav", Vec::new(), String::new()))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -87,6 +87,8 @@ pub enum Outcome {
         bytes: u64,
         /// What is missing.
         flaws: Flaws,
+        /// Public keys of those who can open it; none where it is not encrypted.
+        encrypted_to: Vec<String>,
     },
 }
 
@@ -147,7 +149,7 @@ impl<D: Disk> Desk<D> {
                     Some(_) => &self.config.messages,
                     None => &self.config.directory,
                 };
-                let active = Active::new(directory, self.config.form, *beginning);
+                let active = Active::new(directory, self.config.form, &self.config.encrypt_to, *beginning);
                 if active.beginning.message.is_none() {
                     self.by_call.insert(active.beginning.call.clone(), tap);
                 }
@@ -292,6 +294,7 @@ impl<D: Disk> Desk<D> {
             paused_ms: active.timeline.paused_ms(),
             bytes: active.timeline.bytes,
             flaws,
+            encrypted_to: active.recipients.texts(),
         };
         self.news.push_back(told(&active, what));
     }

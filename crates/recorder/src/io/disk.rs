@@ -12,6 +12,8 @@ use std::{
 pub trait Disk: Send + 'static {
     /// A new file, in folders that are made where they are missing.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Store>>;
+    /// A file that is there, to be read from its beginning.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn io::Read>>;
     /// This file holds these bytes from now on: all or none of them.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// The same, and it is on the medium when this returns.
@@ -45,6 +47,10 @@ impl Disk for RealDisk {
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
         Ok(Box::new(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn io::Read>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -6,6 +6,8 @@ mod closer;
 mod desk;
 mod disk;
 mod names;
+mod recipients;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -15,4 +17,5 @@ pub use archive::{Archive, ArchiveError};
 pub use closer::Closer;
 pub use desk::{Desk, Left, News, Order, Outcome};
 pub use disk::{Disk, RealDisk, Store};
+pub use recipients::{Recipient, RecipientError, Recipients};
 pub use thread::{Config, Gauges, Handle, Recorder};

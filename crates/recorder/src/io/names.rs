@@ -1,4 +1,5 @@
-//! Where a recording's files lie: `DIRECTORY/2026-11-26/c_….wav` and `c_….json`, and while it grows `….part` of both.
+//! Where a recording's files lie: `DIRECTORY/2026-11-26/c_….wav` and `c_….json`, and while it grows `….part` of both. Where it is
+//! encrypted: `c_….wav.age`, `c_….json.age` with the whole timeline, and `c_….json` with what anybody may know.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,11 +8,35 @@ use std::{
 
 /// What files have at their end while the recording grows.
 pub(crate) const PART: &str = "part";
+/// What a file is called at its end while it is written anew.
+const FRESH: &str = "new";
+/// What stands at the end of the file beside an encrypted one that grows.
+const TAIL: &str = "tail";
 /// Endings of every file a recording can have.
-pub(crate) const ALL: [&str; 8] =
-    ["wav", "opus", "json", "wav.part", "opus.part", "json.part", "json.new", "json.part.new"];
+pub(crate) const ALL: [&str; 20] = [
+    "wav",
+    "opus",
+    "json",
+    "wav.part",
+    "opus.part",
+    "json.part",
+    "json.new",
+    "json.part.new",
+    "wav.age",
+    "opus.age",
+    "json.age",
+    "wav.age.part",
+    "opus.age.part",
+    "json.age.part",
+    "wav.age.tail",
+    "opus.age.tail",
+    "wav.age.new",
+    "opus.age.new",
+    "json.age.new",
+    "json.age.part.new",
+];
 /// Endings of audio.
-pub(crate) const AUDIO: [&str; 2] = ["wav", "opus"];
+pub(crate) const AUDIO: [&str; 4] = ["wav", "opus", "wav.age", "opus.age"];
 
 /// The files of one recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +68,40 @@ impl Names {
         self.with("json")
     }
 
+    /// The whole timeline, where it is encrypted.
+    pub(crate) fn sealed_timeline(&self) -> PathBuf {
+        self.with("json.age")
+    }
+
+    /// Whether the audio is encrypted.
+    pub(crate) fn are_sealed(&self) -> bool {
+        self.ending.ends_with(".age")
+    }
+
     pub(crate) fn part(&self, of: &Path) -> PathBuf {
-        let mut name = of.as_os_str().to_owned();
-        name.push(".");
-        name.push(PART);
-        name.into()
+        longer(of, PART)
+    }
+
+    /// What is written anew.
+    pub(crate) fn fresh(&self, of: &Path) -> PathBuf {
+        longer(of, FRESH)
+    }
+
+    /// The newest of an encrypted recording that grows.
+    pub(crate) fn tail(&self) -> PathBuf {
+        longer(&self.audio(), TAIL)
     }
 
     pub(crate) fn with(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("{}.{ending}", self.call))
     }
+}
+
+fn longer(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
 }
 
 /// RFC 3339 in UTC, to the millisecond.

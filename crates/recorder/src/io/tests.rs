@@ -1,7 +1,7 @@
 //! What ends up in files: whole recordings, what a full or broken disk leaves of them, and what a kill leaves.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "files are looked at")]
 
-use super::{Archive, ArchiveError, Beginning, Config, Desk, Disk, Order, Outcome, RealDisk, Store};
+use super::{Archive, ArchiveError, Beginning, Config, Desk, Disk, Order, Outcome, RealDisk, Recipients, Store};
 use crate::{
     Form, Message, Reason, State,
     wav::{self, Format},
@@ -22,22 +22,30 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+mod encrypted;
+
 const CALL: &str = "c_01JDKQ2J8Z0000000000000000";
 const TAP: TapId = TapId(1);
 const MESSAGE: &str = "v_01JDKQ2J8Z0000000000000001";
 const MESSAGE_TAP: TapId = TapId(1 | 1 << 63);
 const PORT: PortId = PortId(1);
 
+/// What the switch of a disk says that has no room for a recording to be written anew.
+const NO_SECOND_COPY: u8 = 200;
+
 /// A disk with a switch: 0 works, otherwise an errno; and a count of what was put on the medium.
 #[derive(Clone)]
 struct Switched(Arc<AtomicU8>, Arc<AtomicU8>);
+
+/// What the switch of a disk says that makes files and takes no bytes.
+const NO_BYTES: u8 = 201;
 
 struct SwitchedStore(Box<dyn Store>, Arc<AtomicU8>, Arc<AtomicU8>);
 
 impl Switched {
     fn check(switch: &AtomicU8) -> io::Result<()> {
         match switch.load(Ordering::Relaxed) {
-            0 => Ok(()),
+            0 | NO_SECOND_COPY | NO_BYTES => Ok(()),
             errno => Err(io::Error::from_raw_os_error(i32::from(errno))),
         }
     }
@@ -46,7 +54,15 @@ impl Switched {
 impl Disk for Switched {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Store>> {
         Self::check(&self.0)?;
+        if self.0.load(Ordering::Relaxed) == NO_SECOND_COPY && path.extension().is_some_and(|ending| ending == "new") {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         Ok(Box::new(SwitchedStore(RealDisk.create(path)?, Arc::clone(&self.0), Arc::clone(&self.1))))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn io::Read>> {
+        Self::check(&self.0)?;
+        RealDisk.open(path)
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -83,6 +99,9 @@ impl Disk for Switched {
 impl Store for SwitchedStore {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         Switched::check(&self.1)?;
+        if self.1.load(Ordering::Relaxed) == NO_BYTES {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.0.write_at(bytes, offset)
     }
 
@@ -100,7 +119,7 @@ impl Wire for Nowhere {
 }
 
 fn config(folder: &Path, form: Form) -> Config {
-    Config { directory: folder.to_owned(), messages: folder.join("messages"), form }
+    Config { directory: folder.to_owned(), messages: folder.join("messages"), form, encrypt_to: Recipients::default() }
 }
 
 /// A caller behind a port of a real relay worker, tapped; and the desk that writes what comes. The caller says its frame
@@ -122,6 +141,10 @@ impl House {
     }
 
     fn formed(form: Form) -> Self {
+        Self::encrypted(form, Recipients::default())
+    }
+
+    fn encrypted(form: Form, encrypt_to: Recipients) -> Self {
         let now =
             Now { monotonic: Monotonic::from_nanos(5_000_000_000), unix: Duration::from_millis(1_795_000_000_000) };
         let folder = tempfile::tempdir().unwrap();
@@ -138,7 +161,10 @@ impl House {
             worker.handle_command(now, command, &mut Nowhere);
         }
         let (switch, synced) = (Arc::new(AtomicU8::new(0)), Arc::new(AtomicU8::new(0)));
-        let mut desk = Desk::new(config(folder.path(), form), Switched(Arc::clone(&switch), Arc::clone(&synced)));
+        let mut desk = Desk::new(
+            Config { encrypt_to, ..config(folder.path(), form) },
+            Switched(Arc::clone(&switch), Arc::clone(&synced)),
+        );
         let channels = vec!["caller".to_owned(), "heard".to_owned()];
         let beginning =
             Beginning { call: CALL.to_owned(), line: "support".to_owned(), channels, at: now, message: None };
@@ -170,6 +196,10 @@ impl House {
 
     fn fails_with(&self, errno: u8) {
         self.switch.store(errno, Ordering::Relaxed);
+    }
+
+    fn refuses_bytes(&self, refuses: bool) {
+        self.fails_with(if refuses { NO_BYTES } else { 0 });
     }
 
     fn finish(&mut self) -> Vec<Outcome> {

@@ -1,6 +1,6 @@
 //! The thread that writes. Whoever gives it orders never waits for it.
 
-use super::{Archive, Closer, Desk, News, Order, RealDisk};
+use super::{Archive, Closer, Desk, News, Order, RealDisk, Recipients};
 use crate::Form;
 use clock::io::monotonic;
 use media_relay::{Block, Taps};
@@ -36,6 +36,8 @@ pub struct Config {
     pub messages: PathBuf,
     /// In which form.
     pub form: Form,
+    /// To whom they are encrypted; to nobody: not at all.
+    pub encrypt_to: Recipients,
 }
 
 /// Counts that any thread may read.

@@ -14,7 +14,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use tokio::net::UnixStream;
+use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 
 /// The largest answer that is read.
 const LARGEST: usize = 64 << 20;
@@ -43,6 +43,70 @@ impl DaemonArg {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(request(&socket, method, path, body))
     }
+
+    /// Fetches a file and says where it is.
+    pub(crate) fn fetch(&self, path: &str, output: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let environment = config::Environment::of_process();
+        let socket = self.socket.clone().unwrap_or_else(|| config::default_socket(&environment));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(download(&socket, path, output))? {
+            Ok(file) => {
+                say(&file.display().to_string());
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(refused) => refused.refusal(),
+        }
+    }
+}
+
+/// Fetches a file to `output`; without it, to the name that the daemon gives it, in the folder one is in. What is there already is never
+/// overwritten. Says where it is, or the daemon's refusal.
+async fn download(socket: &Path, path: &str, output: Option<&Path>) -> anyhow::Result<Result<PathBuf, Answer>> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, &error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let request = Request::builder().uri(path).header("host", "tandem").body(Full::new(Bytes::new()))?;
+    let response = sender.send_request(request).await.context("the daemon closed the connection")?;
+    let status = response.status().as_u16();
+    if status != 200 {
+        let bytes = Limited::new(response.into_body(), LARGEST).collect().await;
+        let bytes = bytes.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
+        return Ok(Err(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }));
+    }
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let length: Option<u64> = header("content-length").and_then(|length| length.parse().ok());
+    let named = header("content-disposition").and_then(|value| value.split('"').nth(1)).filter(|name| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) && !name.starts_with('.')
+    });
+    let to = match (output, named) {
+        (Some(output), _) => output.to_owned(),
+        (None, Some(name)) => PathBuf::from(name),
+        (None, None) => {
+            return Err(anyhow!("the daemon does not say what the file is called; name it with --output FILE"));
+        }
+    };
+    let made = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to).await;
+    let mut file = made.with_context(|| format!("cannot make {}", to.display()))?;
+    let (mut body, mut written) = (response.into_body(), 0);
+    let fetched = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(piece) = frame.context("the daemon closed the connection")?.into_data() else { continue };
+            file.write_all(&piece).await?;
+            written += piece.len() as u64;
+        }
+        file.flush().await?;
+        match length.is_none_or(|length| length == written) {
+            true => anyhow::Ok(()),
+            false => Err(anyhow!("only {written} bytes came")),
+        }
+    };
+    let fetched = fetched.await;
+    driver.abort();
+    if fetched.is_err() {
+        // Half a file looks like a whole one.
+        let _ = tokio::fs::remove_file(&to).await;
+    }
+    fetched.map(|()| Ok(to))
 }
 
 /// Sends one request over `socket`.

@@ -53,8 +53,10 @@ enum Command {
     Supervise(supervise::SuperviseArgs),
     /// List recordings.
     Recordings(recordings::RecordingsArgs),
-    /// Show a call's recording, pause, resume or stop it while it grows, or delete it.
+    /// Show a call's recording, fetch it, pause, resume or stop it while it grows, or delete it.
     Recording(recordings::RecordingArgs),
+    /// List the messages that callers left in mailboxes, or show, fetch or delete one.
+    Voicemails(recordings::VoicemailsArgs),
     /// Load the rules anew; a mistake leaves the old ones in force.
     Reload(ReloadArgs),
     /// Show a whole handoff on this machine, every party simulated, measured from the packets.
@@ -117,6 +119,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Supervise(args) => supervise::run(&args),
         Command::Recordings(args) => recordings::list(&args),
         Command::Recording(args) => recordings::one(&args),
+        Command::Voicemails(args) => recordings::voicemails(&args),
         Command::Reload(args) => reload(&args),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -200,4 +200,6 @@ fn settings(environment: &Environment, problems: &mut Vec<Problem>) -> BTreeMap<
 }
 
 #[cfg(test)]
+mod keeping_tests;
+#[cfg(test)]
 mod tests;

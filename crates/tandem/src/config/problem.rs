@@ -78,11 +78,11 @@ impl Problems {
     /// `path:line:column: message`, one line, for logs.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.list.iter().map(|problem| match problem.place.and_then(|place| Some((place, self.sources.of(place)?))) {
-            Some((_, source)) if source.variable => format!("{}: {}", source.name, problem.message),
+            Some((_, source)) if source.variable => format!("{}: {}", source.name, masked(&problem.message)),
             Some((place, source)) => {
-                format!("{}:{}:{}: {}", source.name, place.line, place.column, problem.message)
+                format!("{}:{}:{}: {}", source.name, place.line, place.column, masked(&problem.message))
             }
-            None => problem.message.clone(),
+            None => masked(&problem.message),
         })
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Display for Block<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { problem, sources } = self;
         let what = if problem.warning { "warning" } else { "error" };
-        write!(f, "{what}: {}", problem.message)?;
+        write!(f, "{what}: {}", masked(&problem.message))?;
         if let Some((place, source)) = problem.place.and_then(|place| Some((place, sources.of(place)?))) {
             excerpt(f, source, place)?;
         }
@@ -127,7 +127,7 @@ impl fmt::Display for Problems {
 }
 
 fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Result {
-    let line = source.text.lines().nth(place.line as usize - 1).unwrap_or_default();
+    let line = masked(source.text.lines().nth(place.line as usize - 1).unwrap_or_default());
     let shown: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect();
     let number = place.line.to_string();
     let gutter = " ".repeat(number.len());
@@ -140,6 +140,20 @@ fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Re
     let room = shown.chars().count().saturating_sub(place.column as usize - 1).max(1);
     let carets = "^".repeat((place.length as usize).clamp(1, room));
     write!(f, "\n{gutter} | {}{carets}", " ".repeat(place.column as usize - 1))
+}
+
+/// The same text, as long, with stars in place of a private key that somebody has pasted: what is shown here ends in logs.
+fn masked(text: &str) -> String {
+    const SECRET: &str = "AGE-SECRET-KEY-";
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.to_ascii_uppercase().find(SECRET) {
+        let (before, secret) = rest.split_at(at + SECRET.len());
+        let length = secret.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(secret.len());
+        shown.push_str(before);
+        shown.push_str(&"*".repeat(length));
+        rest = &secret[length..];
+    }
+    shown + rest
 }
 
 /// The candidate an operator most likely meant by `word`, if one is near enough.

@@ -6,12 +6,15 @@ use super::{
     types::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen},
     values,
 };
+use recorder::io::{Recipient, RecipientError, Recipients};
 use std::time::Duration;
 
+/// Public keys of those who may open recordings, at the most.
+const MOST_RECIPIENTS: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording {
-    section.later(&["encryption", "upload"]);
+    section.later(&["upload"]);
     let words = [
         ("never", RecordingWhen::Never),
         ("answer", RecordingWhen::Answer),
@@ -33,6 +36,7 @@ pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording 
     let whisper = section.word("whisper", false, &[("leave_out", false), ("own_channel", true)]);
     let pause = section.duration("pause", SECOND * 300, SECOND..=SECOND * 3_600);
     let retention = section.duration("retention", Duration::ZERO, Duration::ZERO..=SECOND * 3_600 * 24 * 3_660);
+    let encrypt_to = encrypt_to(&mut section);
     let consent = consent(&mut section, when);
     section.done();
     Recording {
@@ -45,7 +49,46 @@ pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording 
         whisper,
         pause,
         retention,
+        encrypt_to,
     }
+}
+
+fn encrypt_to(section: &mut Section<'_>) -> Recipients {
+    if section.is_empty_list("encrypt_to") {
+        let help = "name the public keys that may open recordings, or leave `encrypt_to` away";
+        section.wrong(None, "`recording.encrypt_to` is empty: nothing would be encrypted", Some(help));
+    }
+    let placed = section.list("encrypt_to", recipient).unwrap_or_default();
+    for (at, one) in placed.iter().enumerate() {
+        let known = placed[..at].iter().any(|other| other.value.to_string() == one.value.to_string());
+        if known {
+            section.wrong(one.place, format!("`recording.encrypt_to` names `{}` twice", one.value), None);
+        }
+    }
+    if let Some(beyond) = placed.get(MOST_RECIPIENTS) {
+        section.wrong(
+            beyond.place,
+            format!("`recording.encrypt_to` names {} keys", placed.len()),
+            Some("16 at the most"),
+        );
+    }
+    Recipients::new(placed.into_iter().map(|placed| placed.value).collect())
+}
+
+/// A public key of age. What is wrong with one never repeats it: it may be a secret.
+fn recipient(text: &str) -> Result<Recipient, Wrong> {
+    text.parse().map_err(|error: RecipientError| {
+        let help = match error {
+            RecipientError::Private => {
+                "write the public key that belongs to it (`age-keygen -y KEYFILE` prints it); whoever has read the private one may have \
+                 it now: make a new pair with `age-keygen`"
+            }
+            RecipientError::Kind => "an X25519 key, as `age-keygen` makes it: `age1` and 58 letters and digits",
+            RecipientError::NoKey => "`age1` and 58 letters and digits, as `age-keygen` prints it after `Public key:`",
+            RecipientError::Damaged => "copy all 62 characters again, as `age-keygen` prints them after `Public key:`",
+        };
+        Wrong::new(error.to_string()).help(help)
+    })
 }
 
 fn consent(section: &mut Section<'_>, when: RecordingWhen) -> Option<ConsentPrompt> {

@@ -2,7 +2,7 @@ use super::*;
 use std::time::Duration;
 
 /// A folder with files as given, read with variables as given.
-fn reading(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configuration, String> {
+pub(super) fn reading(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configuration, String> {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -17,7 +17,7 @@ fn reading(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Configu
     })
 }
 
-fn mistakes(text: &str) -> String {
+pub(super) fn mistakes(text: &str) -> String {
     reading(&[("tandem.yaml", text)], &[]).expect_err("mistakes")
 }
 

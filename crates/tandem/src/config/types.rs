@@ -604,6 +604,8 @@ pub struct Recording {
     pub pause: Duration,
     /// How long recordings are kept; zero: for ever.
     pub retention: Duration,
+    /// Who can open recordings and messages; nobody is named: they are not encrypted.
+    pub encrypt_to: recorder::io::Recipients,
 }
 
 /// From when on calls are recorded.

@@ -227,6 +227,10 @@ impl control::Engine for Bridge {
         self.on_disk(move |settings| recording::audio(settings, which))
     }
 
+    fn recording_timeline(&self, which: Kept) -> BoxFuture<'_, Result<control::Audio, Problem>> {
+        self.on_disk(move |settings| recording::whole_timeline(settings, which))
+    }
+
     fn delete_recording(&self, which: Kept) -> BoxFuture<'_, Result<(), Problem>> {
         self.on_disk(move |settings| recording::delete(settings, which))
     }

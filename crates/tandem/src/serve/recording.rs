@@ -16,6 +16,7 @@ use recorder::{
 use serde_json::{Value, json};
 use std::{
     fs::File,
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -59,7 +60,12 @@ impl Recording {
                 let _ = inbox.put(Note::Recorded(call, news.line, what));
             }
         };
-        let config = Config { directory: settings.directory.clone(), messages: voicemail.directory.clone(), form };
+        let config = Config {
+            directory: settings.directory.clone(),
+            messages: voicemail.directory.clone(),
+            form,
+            encrypt_to: settings.encrypt_to.clone(),
+        };
         let (recorder, taps) = Recorder::start(config, report).context("cannot start the recorder")?;
         Ok(Some(Self { recorder, taps }))
     }
@@ -88,8 +94,8 @@ impl Recording {
 fn recorded(what: Outcome) -> Recorded {
     match what {
         Outcome::Failed { reason } => Recorded::Failed { reason },
-        Outcome::Finished { duration_ms, paused_ms, bytes, flaws } => {
-            Recorded::Finished { duration_ms, paused_ms, bytes, complete: flaws.is_empty() }
+        Outcome::Finished { duration_ms, paused_ms, bytes, flaws, encrypted_to } => {
+            Recorded::Finished { duration_ms, paused_ms, bytes, complete: flaws.is_empty(), encrypted_to }
         }
     }
 }
@@ -98,7 +104,7 @@ fn message(left: Left, what: Outcome) -> Option<Recorded> {
     let voicemail = left.message.id.parse::<VoicemailId>().ok()?;
     Some(match what {
         Outcome::Failed { reason } => Recorded::MessageFailed { voicemail, reason },
-        Outcome::Finished { duration_ms, bytes, flaws, .. } => Recorded::Message(Box::new(MessageLeft {
+        Outcome::Finished { duration_ms, bytes, flaws, encrypted_to, .. } => Recorded::Message(Box::new(MessageLeft {
             voicemail,
             mailbox: left.message.mailbox,
             from: left.message.from,
@@ -107,6 +113,7 @@ fn message(left: Left, what: Outcome) -> Option<Recorded> {
             file: left.file.map(|file| file.display().to_string()),
             ended_by: left.message.ended_by.as_deref().and_then(MessageEnd::named).unwrap_or(MessageEnd::Other),
             complete: flaws.is_empty(),
+            encrypted_to,
         })),
     })
 }
@@ -214,10 +221,25 @@ pub(crate) fn timeline(configuration: &Configuration, which: Kept) -> Result<Val
 /// Its audio.
 pub(crate) fn audio(configuration: &Configuration, which: Kept) -> Result<Audio, Problem> {
     let (archive, id) = place(configuration, which);
-    let path = archive.audio(&id).map_err(|error| problem(&error))?;
-    let ogg = path.extension().is_some_and(|ending| ending == "opus");
+    file(&archive.audio(&id).map_err(|error| problem(&error))?)
+}
+
+/// Its whole timeline, as it lies on the disk.
+pub(crate) fn whole_timeline(configuration: &Configuration, which: Kept) -> Result<Audio, Problem> {
+    let (archive, id) = place(configuration, which);
+    file(&archive.whole_timeline(&id).map_err(|error| problem(&error))?)
+}
+
+fn file(path: &Path) -> Result<Audio, Problem> {
+    let media_type = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("age") => "application/vnd.age",
+        Some("opus") => "audio/ogg",
+        Some("json") => "application/json",
+        _ => "audio/wav",
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let file = File::open(path).map_err(|error| problem(&error.into()))?;
-    Ok(Audio { file, media_type: if ogg { "audio/ogg" } else { "audio/wav" } })
+    Ok(Audio { file, name, media_type })
 }
 
 /// Removes everything of it.
