@@ -29,6 +29,18 @@ fn audio(stage: &Stage, folder: &str, id: &str) -> Result<Vec<u8>> {
     Ok(fs::read(found.context("no audio")?)?)
 }
 
+/// The call's record, which is written when the call has ended.
+async fn record(stage: &Stage, id: &str) -> Result<Value> {
+    let deadline = tokio::time::Instant::now() + LATER;
+    loop {
+        if let Some(record) = stage.daemon.records()?.into_iter().find(|record| record["call"] == id) {
+            return Ok(record);
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "no record: {:?}", stage.daemon.records()?);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 enum Answer {
     Key(char),
     Event(bool),
@@ -69,8 +81,7 @@ async fn asked(stage: &Stage, answer: Answer) -> Result<(Option<u64>, Value, u64
     caller.hang_up();
     is_hung_up(&ai).await?;
     event(&mut events, "call.ended").await?;
-    let record = stage.daemon.records()?.pop().context("no CDR")?;
-    ensure!(record["call"] == id.as_str() || record["id"] == id.as_str(), "{record}");
+    let record = record(stage, &id).await?;
     let lasted = record["duration_ms"].as_u64().context("no duration")?;
     if !granted {
         let none = !stage.daemon.folder().join("recordings").exists()
@@ -146,7 +157,7 @@ async fn rules_begin_pause_resume_and_end_a_recording() -> Result<()> {
 
     let timeline = stage.control.get(&format!("/v1/recordings/{}", talk.id)).await?.body;
     let recording = Recording::of(&audio(&stage, "recordings", &talk.id)?, timeline)?;
-    let record = stage.daemon.records()?.pop().context("no CDR")?;
+    let record = record(&stage, &talk.id).await?;
     let (length, lasted) = (recording.left.len() as u64 / 8, record["duration_ms"].as_u64().unwrap_or(0));
     ensure!(length >= 3 * 1_400 && length + 1_000 <= lasted, "{length} ms of {lasted} ms");
     let gap = &recording.timeline["gaps"][0];
