@@ -1,9 +1,6 @@
 //! What is to be kept, and how: mistakes about it.
 
-use super::{
-    tests::{mistakes, reading},
-    *,
-};
+use super::tests::{mistakes, reading};
 
 const WITH_A_RECORDING: &str = "trunks: { t: { allowed: [192.0.2.0/24] } }\nai: { a: { uri: \"sip:a@192.0.2.9\" } }\n\
      routes: [{ number: \"*\", line: l, ai: a }]\nmedia: { address: 127.0.0.1 }\nrecording:\n  when: answer\n";

@@ -24,13 +24,13 @@ mod voicemail;
 pub use availability::AskedElsewhere;
 pub use keeping::{Callbacks, Ledger};
 pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
+pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
-    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, ConsentPrompt, Control,
-    Dns, FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat,
-    Numbers, Pattern, Profile, Reach, Recording, RecordingChannels, RecordingFormat, RecordingWhen, Refuge, Register,
-    RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
+    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern,
+    Profile, Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 pub use voicemail::{Mailbox, Voicemail};

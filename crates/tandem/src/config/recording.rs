@@ -3,15 +3,87 @@
 use super::{
     reader::{Section, Wrong},
     sections::Places,
-    types::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen},
     values,
 };
 use recorder::io::{Recipient, RecipientError, Recipients};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Public keys of those who may open recordings, at the most.
 const MOST_RECIPIENTS: usize = 16;
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Section `recording`.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Which calls, and from when on.
+    pub when: RecordingWhen,
+    /// How callers are asked.
+    pub consent: Option<ConsentPrompt>,
+    /// Of which lines; empty: of all.
+    pub lines: Vec<String>,
+    /// Where.
+    pub directory: PathBuf,
+    /// In which form.
+    pub format: RecordingFormat,
+    /// What goes to which channel.
+    pub channels: RecordingChannels,
+    /// Whether whispers have a channel of their own.
+    pub whisper: bool,
+    /// How long a pause lasts that does not say.
+    pub pause: Duration,
+    /// How long recordings are kept; zero: for ever.
+    pub retention: Duration,
+    /// Who can open recordings and messages; nobody is named: they are not encrypted.
+    pub encrypt_to: Recipients,
+}
+
+/// From when on calls are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingWhen {
+    /// Not at all.
+    Never,
+    /// From the caller's answer.
+    Answer,
+    /// From the event `consent`.
+    Consent,
+    /// Where a rule says so.
+    Rule,
+}
+
+/// How callers are asked whether they agree to be recorded.
+#[derive(Clone, Debug)]
+pub struct ConsentPrompt {
+    /// What they are asked by.
+    pub prompt: String,
+    /// The key that agrees.
+    pub yes: Option<char>,
+    /// The key that refuses.
+    pub no: Option<char>,
+    /// How long they may think after the prompt.
+    pub wait: Duration,
+}
+
+/// In which form recordings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingFormat {
+    /// WAV of 16-bit linear samples.
+    WavPcm16,
+    /// WAV of G.711 A-law.
+    WavPcma,
+    /// WAV of G.711 mu-law.
+    WavPcmu,
+    /// Ogg Opus.
+    OggOpus,
+}
+
+/// What goes to which channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingChannels {
+    /// The caller, and what the caller hears.
+    Stereo,
+    /// One a party.
+    Parties,
+}
 
 pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording {
     section.later(&["upload"]);

@@ -39,7 +39,7 @@ pub struct Configuration {
     /// The record of calls.
     pub cdr: Cdr,
     /// Recordings.
-    pub recording: Recording,
+    pub recording: super::recording::Recording,
     /// Messages that callers leave.
     pub voicemail: super::voicemail::Voicemail,
     /// What outlives the daemon.
@@ -581,79 +581,6 @@ pub struct Cdr {
     pub rotate_size: u64,
     /// How many are kept beside the current one.
     pub keep: u32,
-}
-
-/// Section `recording`.
-#[derive(Clone, Debug)]
-pub struct Recording {
-    /// Which calls, and from when on.
-    pub when: RecordingWhen,
-    /// How callers are asked.
-    pub consent: Option<ConsentPrompt>,
-    /// Of which lines; empty: of all.
-    pub lines: Vec<String>,
-    /// Where.
-    pub directory: PathBuf,
-    /// In which form.
-    pub format: RecordingFormat,
-    /// What goes to which channel.
-    pub channels: RecordingChannels,
-    /// Whether whispers have a channel of their own.
-    pub whisper: bool,
-    /// How long a pause lasts that does not say.
-    pub pause: Duration,
-    /// How long recordings are kept; zero: for ever.
-    pub retention: Duration,
-    /// Who can open recordings and messages; nobody is named: they are not encrypted.
-    pub encrypt_to: recorder::io::Recipients,
-}
-
-/// From when on calls are recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordingWhen {
-    /// Not at all.
-    Never,
-    /// From the caller's answer.
-    Answer,
-    /// From the event `consent`.
-    Consent,
-    /// Where a rule says so.
-    Rule,
-}
-
-/// How callers are asked whether they agree to be recorded.
-#[derive(Clone, Debug)]
-pub struct ConsentPrompt {
-    /// What they are asked by.
-    pub prompt: String,
-    /// The key that agrees.
-    pub yes: Option<char>,
-    /// The key that refuses.
-    pub no: Option<char>,
-    /// How long they may think after the prompt.
-    pub wait: Duration,
-}
-
-/// In which form recordings are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordingFormat {
-    /// WAV of 16-bit linear samples.
-    WavPcm16,
-    /// WAV of G.711 A-law.
-    WavPcma,
-    /// WAV of G.711 mu-law.
-    WavPcmu,
-    /// Ogg Opus.
-    OggOpus,
-}
-
-/// What goes to which channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordingChannels {
-    /// The caller, and what the caller hears.
-    Stereo,
-    /// One a party.
-    Parties,
 }
 
 /// Section `logging`.
