@@ -9,6 +9,7 @@ use nix::{
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -51,6 +52,9 @@ impl Daemon {
         };
         fs::write(folder.path().join("tandem.yaml"), fill(&files.configuration))?;
         fs::write(folder.path().join("rules.yaml"), fill(&files.rules))?;
+        // One piece of the music that is shipped: hundreds of daemons need not read all of it.
+        fs::create_dir(folder.path().join("music"))?;
+        symlink(crate::root().join("etc/music/default.wav"), folder.path().join("music/default.wav"))?;
         let notify = folder.path().join("notify");
         let ready = UnixDatagram::bind(&notify)?;
         let log = fs::File::create(folder.path().join("log"))?;

@@ -36,7 +36,7 @@ media:
   ports: 20000-23999
   codecs: [pcmu, pcma]
   prompts: {root}/etc/prompts
-  music: {root}/etc/music
+  music: music
 rules: rules.yaml
 control: {{ socket: control.sock }}
 cdr: {{ path: cdr.jsonl }}

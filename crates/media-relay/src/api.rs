@@ -228,11 +228,11 @@ pub enum Source {
 /// A playlist: clips one after the other without a gap, then something that lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Play {
-    /// Names this play. A plan that repeats it changes nothing; one that brings it back after another source goes on
-    /// where it stopped.
+    /// Names this play. A plan that repeats it changes nothing but that names at the end of `first` are added to the queue; one that
+    /// brings it back after another source goes on where it stopped.
     pub id: PlayId,
-    /// Names of clips, each played once, in order. An unknown name is passed over. [`Event::PlayDone`] follows the last
-    /// (at once when there is none).
+    /// Names of clips, or of playlists that are played through, each once, in order. An unknown name is passed over.
+    /// [`Event::PlayDone`] follows the last (at once when there is none).
     pub first: Vec<Arc<str>>,
     /// What comes after them.
     pub then: Then,
@@ -244,7 +244,8 @@ pub enum Then {
     /// Encoded silence.
     #[default]
     Silence,
-    /// This clip for ever (encoded silence when the name is unknown).
+    /// This clip or [`Playlist`](crate::Playlist) for ever (encoded silence when the name is unknown). A port that has heard it before
+    /// hears it go on where it was.
     Loop(Arc<str>),
     /// Ringback tone.
     Ringback,
@@ -296,12 +297,14 @@ pub enum Event {
         /// The direction that nothing comes through.
         direction: Direction,
     },
-    /// The clips of a playlist are over; what comes after them begins.
+    /// The clips of a play are over, its queue has drained; what comes after them begins. Once more after clips that were added.
     PlayDone {
         /// The port.
         port: PortId,
         /// The play.
         play: PlayId,
+        /// How many names it had been given by then: fewer than it has now, when some were added meanwhile.
+        clips: usize,
     },
     /// A measurement ended (also when its port closes).
     Measured {

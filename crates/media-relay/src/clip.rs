@@ -3,6 +3,7 @@
 use crate::{
     Codec,
     codec::CLOCK_RATE,
+    playlist::{Music, Playlist},
     resample::{Doubling, Halving, WIDE_BLOCK},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,33 +16,81 @@ pub struct Clip {
     a: Arc<[u8]>,
     narrow: Arc<[i16]>,
     wide: Arc<[i16]>,
+    edges: Edges,
 }
+
+/// Whether it clicks: coming out of silence, going into it, and following itself.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct Edges {
+    begins_loud: bool,
+    ends_loud: bool,
+    loops: bool,
+}
+
+/// A step out of silence, or into it, up to this is none (-50 dBov).
+const STEP: u16 = 100;
 
 impl Clip {
     /// Encodes mono linear 16-bit PCM at 8 kHz.
     pub fn from_pcm16(samples: &[i16]) -> Self {
+        let loops = loops(samples);
         let mut wide = vec![0; samples.len() * 2];
         let mut filter = Doubling::new();
+        if loops {
+            // What follows itself without a step does so at the other rate too: before its beginning there is its end.
+            filter.double(last(samples, WIDE_BLOCK / 2), &mut []);
+        }
         for (narrow, wide) in samples.chunks(WIDE_BLOCK / 2).zip(wide.chunks_mut(WIDE_BLOCK)) {
             filter.double(narrow, wide);
         }
-        Self::of(samples, wide.into())
+        Self::of(samples, wide.into(), loops)
     }
 
     /// The same of 16 kHz; an odd last sample is left out.
     pub fn from_wideband(samples: &[i16]) -> Self {
         let samples = &samples[..samples.len() / 2 * 2];
+        let loops = loops(samples);
         let mut narrow = vec![0; samples.len() / 2];
         let mut filter = Halving::new();
+        if loops {
+            filter.halve(last(samples, WIDE_BLOCK), &mut []);
+        }
         for (wide, narrow) in samples.chunks(WIDE_BLOCK).zip(narrow.chunks_mut(WIDE_BLOCK / 2)) {
             filter.halve(wide, narrow);
         }
-        Self::of(&narrow, samples.into())
+        Self::of(&narrow, samples.into(), loops)
     }
 
-    fn of(narrow: &[i16], wide: Arc<[i16]>) -> Self {
+    fn of(narrow: &[i16], wide: Arc<[i16]>, loops: bool) -> Self {
         let encode = |codec: Codec| narrow.iter().map(|sample| codec.encode(*sample)).collect();
-        Self { mu: encode(Codec::Pcmu), a: encode(Codec::Pcma), narrow: narrow.into(), wide }
+        // The filter between the rates takes its time: where the one ends softly the other need not.
+        let loud = |sample: Option<&i16>| sample.is_some_and(|sample| sample.unsigned_abs() > STEP);
+        let edges = Edges {
+            begins_loud: loud(narrow.first()) || loud(wide.first()),
+            ends_loud: loud(narrow.last()) || loud(wide.last()),
+            loops,
+        };
+        Self { mu: encode(Codec::Pcmu), a: encode(Codec::Pcma), narrow: narrow.into(), wide, edges }
+    }
+
+    /// Samples of 8 kHz.
+    pub(crate) fn length(&self) -> usize {
+        self.mu.len()
+    }
+
+    /// Coming out of silence it clicks.
+    pub(crate) fn begins_loud(&self) -> bool {
+        self.edges.begins_loud
+    }
+
+    /// Going into silence it clicks.
+    pub(crate) fn ends_loud(&self) -> bool {
+        self.edges.ends_loud
+    }
+
+    /// It follows itself without a step.
+    pub(crate) fn loops(&self) -> bool {
+        self.edges.loops
     }
 
     /// The samples at 8000 or 16,000 a second.
@@ -65,16 +114,30 @@ impl Clip {
     }
 }
 
+fn last(samples: &[i16], count: usize) -> &[i16] {
+    &samples[samples.len().saturating_sub(count)..]
+}
+
+/// Whether the seam is as smooth as what is around it, 10 ms at either end, when it follows itself.
+fn loops(samples: &[i16]) -> bool {
+    let step = |pair: &[i16]| pair[0].abs_diff(pair[1]);
+    let first = &samples[..samples.len().min(80)];
+    let around = first.windows(2).chain(last(samples, 80).windows(2)).map(step).max().unwrap_or(0);
+    let seam = samples.last().zip(samples.first()).map_or(0, |(last, first)| last.abs_diff(*first));
+    seam <= STEP.max(around.saturating_add(around / 2))
+}
+
 impl fmt::Debug for Clip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clip").field("duration", &self.duration()).finish_non_exhaustive()
     }
 }
 
-/// Clips by name, and the ringing tone.
+/// Clips and playlists by name, and the ringing tone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Library {
     clips: BTreeMap<String, Arc<Clip>>,
+    playlists: BTreeMap<String, Arc<Music>>,
     ringback: Option<Arc<Clip>>,
 }
 
@@ -82,6 +145,25 @@ impl Library {
     /// Adds a clip, or replaces the one of that name.
     pub fn insert(&mut self, name: &str, clip: Clip) {
         self.clips.insert(name.to_owned(), Arc::new(clip));
+    }
+
+    /// Adds a playlist, or replaces the one of that name, of the clips that there are by now. It is played before a clip of its name.
+    pub fn insert_playlist(&mut self, name: &str, list: &Playlist) {
+        let music = Music::assemble(list, self);
+        self.playlists.insert(name.to_owned(), Arc::new(music));
+    }
+
+    /// What a name stands for where it is played over and over.
+    pub(crate) fn music(&self, name: &str) -> Option<Arc<Music>> {
+        let alone = || self.clip(name).filter(|clip| !clip.is_empty()).map(|clip| Arc::new(Music::of(clip.clone())));
+        self.playlists.get(name).filter(|list| !list.clips.is_empty()).cloned().or_else(alone)
+    }
+
+    /// What a name stands for where it is played once.
+    pub(crate) fn said(&self, name: &str) -> impl Iterator<Item = Arc<Clip>> {
+        let list = self.playlists.get(name);
+        let alone = self.clip(name).filter(|clip| list.is_none() && !clip.is_empty());
+        list.into_iter().flat_map(|list| &list.clips).chain(alone).cloned()
     }
 
     /// Callers hear this while a phone rings, over and over.
@@ -99,9 +181,9 @@ impl Library {
         self.clips.get(name)
     }
 
-    /// All names, in order.
+    /// The names of all clips, then those of all playlists, each in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.clips.keys().map(String::as_str)
+        self.clips.keys().chain(self.playlists.keys()).map(String::as_str)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Outbox {
     silence: Option<Noticed>,
     dead: Option<bool>,
     pub(crate) one_way: SmallVec<[Direction; 2]>,
-    plays: SmallVec<[PlayId; 2]>,
+    plays: SmallVec<[(PlayId, usize); 2]>,
     pub(crate) measured: SmallVec<[(MeasureId, Duration); 1]>,
     pub(crate) statistics: Option<Box<Stats>>,
     pub(crate) closed: Option<Box<Stats>>,
@@ -42,11 +42,11 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn play_done(&mut self, play: PlayId) {
+    pub(crate) fn play_done(&mut self, play: PlayId, clips: usize) {
         if self.plays.len() == MAX_PLAYS {
             self.plays.remove(0);
         }
-        self.plays.push(play);
+        self.plays.push((play, clips));
     }
 
     pub(crate) fn has_plays(&self) -> bool {
@@ -72,7 +72,8 @@ impl Outbox {
             return Some(Event::OneWay { port, direction });
         }
         if !self.plays.is_empty() {
-            return Some(Event::PlayDone { port, play: self.plays.remove(0) });
+            let (play, clips) = self.plays.remove(0);
+            return Some(Event::PlayDone { port, play, clips });
         }
         if !self.measured.is_empty() {
             let (id, longest_silence) = self.measured.remove(0);

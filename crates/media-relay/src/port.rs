@@ -1,7 +1,7 @@
 //! One port: what it is sent, and what it receives.
 
 use crate::{
-    CallKey, Codec, PlayId, PortId, Source, Stats, Stream,
+    CallKey, Codec, PlayId, PortId, Source, Stats, Stream, Then,
     codec::{Decoder, Encoder, QUIET_MEAN_SQUARE, mean_square},
     digits::{DigitReceiver, DigitSender, PAUSE, Payload, Sending, TONE},
     ear::Ear,
@@ -13,6 +13,7 @@ use crate::{
     outbox::Outbox,
     packet::{HEADER, Header},
     player::Player,
+    playlist::Lasting,
     receiver::Receiver,
     sender::{Sender, playing_at},
     srtp::Srtp,
@@ -214,6 +215,14 @@ impl Port {
         Some(self.suspended.remove(at))
     }
 
+    /// Where the music of that name was when it was heard last, the play under way first.
+    pub(crate) fn left_off(&self, then: &Then) -> Option<&Lasting> {
+        let Then::Loop(name) = then else { return None };
+        let now = if let Feed::Play(player) = &self.feed { Some(player) } else { None };
+        let mut players = now.into_iter().chain(self.suspended.iter().rev());
+        players.find_map(|player| player.lasting().filter(|lasting| lasting.name == *name))
+    }
+
     /// From now on the listener hears something else: ends what is under way, and plans the next packet.
     pub(crate) fn switch(&mut self, now: Monotonic, source: Source, feed: Feed, wire: &mut impl Wire) {
         self.end_event(now, wire);
@@ -298,8 +307,8 @@ impl Port {
                 Feed::Nothing => return,
                 Feed::Silence | Feed::Leg(_) | Feed::Mix(_) => frame.fill(codec.silence()),
                 Feed::Play(player) => {
-                    if let Some(play) = player.fill(codec, frame) {
-                        self.outbox.play_done(play);
+                    if let Some((play, clips)) = player.fill(codec, frame) {
+                        self.outbox.play_done(play, clips);
                     }
                 }
             }
@@ -311,8 +320,8 @@ impl Port {
             Feed::Nothing => return,
             Feed::Silence | Feed::Leg(_) => linear.fill(0),
             Feed::Play(player) => {
-                if let Some(play) = player.fill_linear(codec.sample_rate(), linear) {
-                    self.outbox.play_done(play);
+                if let Some((play, clips)) = player.fill_linear(codec.sample_rate(), linear) {
+                    self.outbox.play_done(play, clips);
                 }
             }
             Feed::Mix(_) => {}

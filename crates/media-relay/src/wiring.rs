@@ -21,7 +21,7 @@ impl Worker {
         let forwards = parties.len() == 1 && self.forwards(slot, parties[0]);
         let swallow = parties.first().filter(|_| forwards).and_then(|from| self.port(*from)?.digits_in.latest());
         let (library, ringback) = (self.library.clone(), self.ringback.clone());
-        let Some(port) = self.port(slot) else { return };
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         let same_way = match &port.feed {
             Feed::Leg(relayed) => forwards && relayed.from == parties[0],
             Feed::Mix(mix) => !forwards && mix.parties == parties,
@@ -30,10 +30,16 @@ impl Worker {
         if port.source == *source && same_way {
             return;
         }
-        // A play under its id goes on even if the rest of it changed.
+        // A play under its id goes on even if the rest of it changed; what was added to its clips is said too.
         if let (Source::Play(new), Source::Play(old)) = (source, &port.source)
             && new.id == old.id
         {
+            if let Feed::Play(player) = &mut port.feed
+                && new.first.starts_with(&old.first)
+            {
+                player.extend(&new.first, &library);
+                port.source = source.clone();
+            }
             return;
         }
         let feed = match source {
@@ -43,10 +49,15 @@ impl Worker {
             }
             Source::Port(_) | Source::Mix(_) if !parties.is_empty() => Feed::Mix(Mix::new(parties)),
             Source::Silence | Source::Port(_) | Source::Mix(_) => Feed::Silence,
-            Source::Play(play) => {
-                Feed::Play(port.resume(play.id).unwrap_or_else(|| Player::new(play, &library, &ringback)))
-            }
-            Source::Ringback => Feed::Play(Player::ringback(ringback)),
+            Source::Play(play) => Feed::Play(match port.resume(play.id) {
+                Some(mut player) => {
+                    player.extend(&play.first, &library);
+                    player.go_on();
+                    player
+                }
+                None => Player::new(play, &library, &ringback, port.left_off(&play.then).cloned(), &mut self.chance),
+            }),
+            Source::Ringback => Feed::Play(Player::ringback(ringback, &mut self.chance)),
         };
         let before = port.sender.packets;
         port.switch(now, source.clone(), feed, wire);

@@ -82,7 +82,7 @@ pub struct Worker {
     pub(crate) serving: Option<(CallKey, PortId)>,
     lost: VecDeque<PortId>,
     pub(crate) counters: Counters,
-    chance: StdRng,
+    pub(crate) chance: StdRng,
     room: Box<[u8; HEADER + MAX_FRAME]>,
     /// What is mixed, and what is encoded.
     pub(crate) sums: Box<[i32; MAX_LINEAR]>,

@@ -48,6 +48,8 @@ struct Port {
     play: Option<PlayId>,
     /// Plays that were interrupted, with what is left of them.
     left: BTreeMap<PlayId, Duration>,
+    /// How many names each play has been given.
+    names: BTreeMap<PlayId, usize>,
     meters: Vec<MeasureId>,
 }
 
@@ -102,6 +104,7 @@ impl Paper {
                     quiet: false,
                     play: None,
                     left: BTreeMap::new(),
+                    names: BTreeMap::new(),
                     meters: Vec::new(),
                 };
                 self.ports.entry(port).or_insert(fresh);
@@ -184,7 +187,8 @@ impl Paper {
                 Timer::Play => {
                     if let Some(play) = it.play {
                         it.left.insert(play, Duration::ZERO);
-                        self.events.push_back(Event::PlayDone { port, play });
+                        let clips = it.names.get(&play).copied().unwrap_or(0);
+                        self.events.push_back(Event::PlayDone { port, play, clips });
                     }
                 }
             }
@@ -237,7 +241,16 @@ impl Paper {
                 Some(Source::Play(play)) => Some(play),
                 _ => None,
             };
+            let added = wanted.map_or(Duration::ZERO, |play| {
+                let known = it.names.insert(play.id, play.first.len()).unwrap_or(0);
+                let names = play.first.get(known..).unwrap_or_default().iter();
+                names.filter_map(|name| self.library.clip(name)).map(|clip| clip.duration()).sum()
+            });
             if wanted.map(|play| play.id) == it.play {
+                if added > Duration::ZERO {
+                    let over = self.timers.deadline((*port, Timer::Play)).unwrap_or(now);
+                    self.timers.set((*port, Timer::Play), over + added);
+                }
                 continue;
             }
             if let (Some(old), Some(due)) = (it.play, self.timers.deadline((*port, Timer::Play))) {
@@ -246,9 +259,9 @@ impl Paper {
             }
             it.play = wanted.map(|play| play.id);
             let Some(play) = wanted else { continue };
-            let clips = play.first.iter().filter_map(|name| self.library.clip(name)).map(|clip| clip.duration());
-            let left = it.left.get(&play.id).copied().unwrap_or_else(|| clips.sum());
-            if it.left.get(&play.id) != Some(&Duration::ZERO) {
+            let before = it.left.get(&play.id).copied();
+            let left = before.unwrap_or_default() + added;
+            if before != Some(Duration::ZERO) || added > Duration::ZERO {
                 self.timers.set((*port, Timer::Play), now + left);
             }
         }

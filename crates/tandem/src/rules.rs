@@ -1,6 +1,6 @@
 //! Reading the rules' files, and what the configuration tells the policy room to check them against.
 
-use crate::config::{CodeAct, Configuration, Refuge};
+use crate::config::{CodeAct, Configuration, Refuge, Tracks};
 use media_relay::io::EXTENSIONS;
 use policy::{Diagnostic, Diagnostics, Environment, Loaded, RuleSet, Severity, SourceFile};
 use std::{
@@ -52,11 +52,12 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> String {
     }
 }
 
-/// Names of all prompts and music there are.
+/// Names of all prompts, music and playlists there are.
 pub(crate) fn clips(configuration: &Configuration) -> BTreeSet<String> {
     let mut all: BTreeSet<String> = audio_files(&configuration.media.prompts).collect();
     all.insert("beep".to_owned());
     all.extend(audio_files(&configuration.media.music).map(|name| format!("music/{name}")));
+    all.extend(configuration.media.playlists.iter().map(|list| list.name.clone()));
     all
 }
 
@@ -137,6 +138,17 @@ fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
     let asked = configuration.recording.consent.as_ref().map(|consent| ("recording.consent", consent.prompt.as_str()));
     named.extend(asked);
     named.extend(greetings.map(|name| ("voicemail.mailboxes", name)));
+    named.extend(configuration.media.playlists.iter().flat_map(|list| match &list.tracks {
+        Tracks::Clips(clips) => clips.iter().map(|name| ("media.playlists", name.as_str())).collect::<Vec<_>>(),
+        Tracks::Folder(_) => Vec::new(),
+    }));
+    let empty = configuration.media.playlists.iter().filter_map(|list| match &list.tracks {
+        Tracks::Folder(folder) if audio_files(folder).next().is_none() => Some(Diagnostic {
+            severity: Severity::Warning,
+            ..whole_file(folder, format!("the playlist `{}` finds no music here", list.name))
+        }),
+        _ => None,
+    });
     named
         .into_iter()
         .filter(|(_, name)| !known.contains(*name))
@@ -148,6 +160,7 @@ fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
                 ..whole_file(folder, format!("`{key}` names `{name}`, and there is no such file here"))
             }
         })
+        .chain(empty)
         .collect()
 }
 

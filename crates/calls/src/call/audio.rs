@@ -157,7 +157,7 @@ impl Call {
             }
             Event::Dead { port, .. } => self.dead(step, port),
             Event::OneWay { port, direction } => self.one_way(step, port, direction),
-            Event::PlayDone { port, play } => self.play_done(step, port, play),
+            Event::PlayDone { port, play, clips } => self.play_done(step, port, play, clips),
             Event::Measured { id, longest_silence, .. } => self.measured(step, id, longest_silence),
             Event::Statistics { port, stats } => self.port_counts(port, &stats),
             Event::Closed { port, stats } => self.port_counted(step, port, &stats),
@@ -231,7 +231,7 @@ impl Call {
         }
     }
 
-    fn play_done(&mut self, step: &mut Step<'_>, port: PortId, play: PlayId) {
+    fn play_done(&mut self, step: &mut Step<'_>, port: PortId, play: PlayId, clips: usize) {
         let Ok(number) = u32::try_from(play.0) else { return };
         let Some(leg) = self.leg_of_port(port).map(|leg| leg.id) else { return };
         if leg != self.caller {
@@ -241,10 +241,11 @@ impl Call {
             return self.greeted(step);
         }
         let announcing = match (&self.stage, &self.announcement) {
-            (Stage::Announcing { playing, .. }, _) | (_, Some(playing)) => Some(playing.number),
+            (Stage::Announcing { playing, .. }, _) | (_, Some(playing)) => Some(playing),
             _ => None,
         };
-        if announcing == Some(number) {
+        // Of a queue that drained while more was on its way to it, the end is still to come.
+        if announcing.is_some_and(|playing| playing.number == number && playing.first.len() <= clips) {
             self.announced(step);
         }
     }
@@ -252,10 +253,12 @@ impl Call {
     /// Says a prompt to the caller, over whatever else they would hear. Prompts queue.
     pub(super) fn announce(&mut self, step: &mut Step<'_>, prompt: Arc<str>) {
         step.publish(Happening::AnnouncementStarted { prompt: prompt.to_string() });
-        let number = self.new_player();
-        let mut first = self.announcement.take().map(|playing| playing.first).unwrap_or_default();
-        first.push(prompt);
-        self.announcement = Some(Playing { number, first, then: Then::Silence });
+        let mut playing = match self.announcement.take() {
+            Some(under_way) => under_way,
+            None => Playing { number: self.new_player(), first: SmallVec::new(), then: Then::Silence },
+        };
+        playing.first.push(prompt);
+        self.announcement = Some(playing);
         step.arm(Timer::Announcement, LONGEST_ANNOUNCEMENT);
     }
 

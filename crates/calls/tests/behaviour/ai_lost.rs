@@ -116,6 +116,29 @@ fn an_announcement_before_the_end_is_heard_to_its_end() {
     world.all_gone(now);
 }
 
+/// A second prompt once made the caller hear the first from its beginning again: it was another play, of both.
+#[test]
+fn a_prompt_that_is_added_is_said_after_the_first_which_goes_on() {
+    let rules = format!(
+        "{}  - {{ id: one, when: {{ intent: one }}, announce: we-are-closed }}\n  - {{ id: two, when: {{ intent: two }}, announce: ai-lost }}\n",
+        crate::world::RULES
+    );
+    let mut world = World::with(config(), &rules, 1);
+    world.connect();
+    let ai = world.leg("bot@");
+    world.event(serde_json::json!({ "type": "intent", "name": "one" }));
+    let media_relay::Source::Play(first) = world.caller_hears().clone() else { panic!("{:?}", world.caller_hears()) };
+    world.event(serde_json::json!({ "type": "intent", "name": "two" }));
+    let media_relay::Source::Play(both) = world.caller_hears().clone() else { panic!("{:?}", world.caller_hears()) };
+    assert_eq!((both.id, &both.first[..1], &*both.first[1]), (first.id, &first.first[..], "ai-lost"));
+    // The first was over when the second was on its way.
+    let port = world.legs[&world.caller].port.unwrap();
+    world.media(media_relay::Event::PlayDone { port, play: first.id, clips: 1 });
+    assert!(matches!(world.caller_hears(), media_relay::Source::Play(_)), "the second is still to come");
+    world.prompt_over(world.caller);
+    assert!(world.hears_leg(world.caller, ai));
+}
+
 #[test]
 fn an_ai_that_ends_during_a_transfer_does_not_end_the_transfer() {
     let mut world = World::with_ai();

@@ -66,8 +66,8 @@ fn step(world: &mut World, chance: &mut StdRng) {
         (8, Some(leg)) if world.legs[&leg].answered => {
             let port = world.legs[&leg].port.unwrap();
             if let Some(media_relay::Source::Play(play)) = world.plan.get(&port) {
-                let play = play.id;
-                world.media(media_relay::Event::PlayDone { port, play });
+                let (play, clips) = (play.id, play.first.len());
+                world.media(media_relay::Event::PlayDone { port, play, clips });
             }
         }
         (9, _) => {

@@ -308,8 +308,8 @@ impl World {
     pub(crate) fn prompt_over(&mut self, leg: LegId) {
         let port = self.legs[&leg].port.unwrap();
         let Some(Source::Play(play)) = self.plan.get(&port) else { panic!("{leg} hears {:?}", self.plan.get(&port)) };
-        let play = play.id;
-        self.media(media_relay::Event::PlayDone { port, play });
+        let (play, clips) = (play.id, play.first.len());
+        self.media(media_relay::Event::PlayDone { port, play, clips });
     }
 
     pub(crate) fn ai_quiet(&mut self) {

@@ -1,6 +1,6 @@
 //! Prompts and music from files: WAV, FLAC, MP3 and Ogg Vorbis of any rate, mixed to one channel and resampled once.
 
-use crate::{CLOCK_RATE, Clip, Library};
+use crate::{CLOCK_RATE, Clip, Library, gain_toward};
 use std::{
     collections::BTreeMap,
     f64::consts::PI,
@@ -69,22 +69,22 @@ pub enum ClipError {
     },
 }
 
-/// Reads a file of any format we understand. What has more than the telephone's band keeps 7 kHz of it for legs that carry
-/// as much.
-pub fn load_clip(path: &Path) -> Result<Clip, ClipError> {
+/// Reads a file of any format we understand, and brings it to a level in dBov where one is wanted (see [`gain_toward`]). What has
+/// more than the telephone's band keeps 7 kHz of it for legs that carry as much.
+pub fn load_clip(path: &Path, level: Option<f64>) -> Result<Clip, ClipError> {
     let (mono, rate) = read(path)?;
     if mono.is_empty() {
         return Err(ClipError::Empty { path: path.to_owned() });
     }
+    let (samples, rate) = match rate {
+        CLOCK_RATE | WIDE_RATE => (mono, rate),
+        ..WIDE_RATE => (resample(&mono, rate, CLOCK_RATE), CLOCK_RATE),
+        _ => (resample(&mono, rate, WIDE_RATE), WIDE_RATE),
+    };
+    let gain = 32_768.0 * level.map_or(1.0, |level| gain_toward(level, &samples, rate));
     #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-    let pcm =
-        |samples: &[f32]| -> Vec<i16> { samples.iter().map(|sample| (sample * 32_768.0).round() as i16).collect() };
-    Ok(match rate {
-        CLOCK_RATE => Clip::from_pcm16(&pcm(&mono)),
-        WIDE_RATE => Clip::from_wideband(&pcm(&mono)),
-        ..WIDE_RATE => Clip::from_pcm16(&pcm(&resample(&mono, rate, CLOCK_RATE))),
-        _ => Clip::from_wideband(&pcm(&resample(&mono, rate, WIDE_RATE))),
-    })
+    let pcm: Vec<i16> = samples.iter().map(|sample| (f64::from(*sample) * gain).round() as i16).collect();
+    Ok(if rate == CLOCK_RATE { Clip::from_pcm16(&pcm) } else { Clip::from_wideband(&pcm) })
 }
 
 /// What wideband codecs speak at.
@@ -140,8 +140,8 @@ fn read(path: &Path) -> Result<(Vec<f32>, u32), ClipError> {
 }
 
 /// Reads every file of a directory that ends in one of [`EXTENSIONS`] into the library, named `<prefix><file stem>`; what could not
-/// be read, file by file. Of two files of one name the first by name is used.
-pub fn load_directory(library: &mut Library, directory: &Path, prefix: &str) -> Vec<ClipError> {
+/// be read, file by file. Of two files of one name the first by name is used. Each is brought to a level in dBov where one is wanted.
+pub fn load_directory(library: &mut Library, directory: &Path, prefix: &str, level: Option<f64>) -> Vec<ClipError> {
     let unread = |source| ClipError::Read { path: directory.to_owned(), source };
     let mut problems = Vec::new();
     let entries = match std::fs::read_dir(directory) {
@@ -167,7 +167,7 @@ pub fn load_directory(library: &mut Library, directory: &Path, prefix: &str) -> 
             problems.push(ClipError::Twice { path, used: used.clone() });
             continue;
         }
-        match load_clip(&path) {
+        match load_clip(&path, level) {
             Ok(clip) => {
                 library.insert(&format!("{prefix}{stem}"), clip);
                 used.insert(stem, path);
@@ -221,9 +221,10 @@ mod tests {
 
     #[test]
     fn errors_name_the_file_and_what_is_wrong() {
-        let missing = load_clip(Path::new("/nonexistent/hold.wav")).unwrap_err().to_string();
+        let missing = load_clip(Path::new("/nonexistent/hold.wav"), None).unwrap_err().to_string();
         assert!(missing.starts_with("/nonexistent/hold.wav: "), "{missing}");
-        let source = load_clip(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))).unwrap_err().to_string();
+        let source =
+            load_clip(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), None).unwrap_err().to_string();
         assert!(source.contains("Cargo.toml: no audio of WAV, FLAC, MP3 or Ogg Vorbis"), "{source}");
     }
 
@@ -248,7 +249,7 @@ mod tests {
         write_wav(&at("empty.wav"), 8000, 1, []);
         let mut library = Library::default();
         let problems: Vec<String> =
-            load_directory(&mut library, directory.path(), "music/").iter().map(ToString::to_string).collect();
+            load_directory(&mut library, directory.path(), "music/", None).iter().map(ToString::to_string).collect();
         assert_eq!(library.names().collect::<Vec<_>>(), ["music/Good", "music/hello"]);
         let clip = library.clip("music/hello").unwrap();
         assert_eq!(clip.encoded(Codec::Pcma), [Codec::Pcma.encode(8000); 160]);
@@ -263,7 +264,7 @@ mod tests {
     fn flac_mp3_and_vorbis_are_the_same_tone_as_they_were_made_of() {
         for ending in ["flac", "mp3", "ogg"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio/tone").with_extension(ending);
-            let clip = load_clip(&path).unwrap_or_else(|error| panic!("{error}"));
+            let clip = load_clip(&path, None).unwrap_or_else(|error| panic!("{error}"));
             let ms = clip.duration().as_millis();
             // MP3 has a frame or two around what was encoded.
             assert!((495..=600).contains(&ms), "{ending}: {ms} ms");
@@ -286,7 +287,7 @@ mod tests {
         #[expect(clippy::cast_possible_truncation, reason = "within 16 bits")]
         let sample = |n: i32| (8000.0 * (TAU * 5000.0 * n as f32 / 48_000.0).sin()) as i16;
         write_wav(&path, 48_000, 1, (0..48_000).map(sample));
-        let clip = load_clip(&path).unwrap();
+        let clip = load_clip(&path, None).unwrap();
         let power = |samples: &[i16]| {
             let sum: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
             (sum / samples.len() as f64).sqrt()
@@ -294,5 +295,24 @@ mod tests {
         let (wide, narrow) = (power(clip.samples(16_000)), power(&clip.samples(8000)[100..7900]));
         assert!((5400.0..5900.0).contains(&wide), "5 kHz at 16 kHz: {wide}");
         assert!(narrow < 10.0, "and not at 8 kHz: {narrow}");
+    }
+
+    #[test]
+    fn a_file_of_any_rate_is_brought_to_the_level_wanted_and_without_one_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        for (rate, amplitude) in [(8000, 300.0), (16_000, 30_000.0), (44_100, 2000.0), (22_050, 20_000.0)] {
+            let path = directory.path().join(format!("{rate}.wav"));
+            #[expect(clippy::cast_possible_truncation, reason = "within 16 bits")]
+            let sample = |n: u32| (amplitude * (TAU * 500.0 * n as f32 / rate as f32).sin()) as i16;
+            write_wav(&path, rate, 1, (0..2 * rate).map(sample));
+            let rms = |level| {
+                let clip = load_clip(&path, level).unwrap();
+                let samples = &clip.samples(8000)[200..15_800];
+                (samples.iter().map(|it| f64::from(*it).powi(2)).sum::<f64>() / samples.len() as f64).sqrt()
+            };
+            let (wanted, own) = (rms(Some(-20.0)), rms(None));
+            assert!((3150.0..3400.0).contains(&wanted), "-20 dBov is 3277, not {wanted}, at {rate} Hz");
+            assert!((own / f64::from(amplitude) * 2f64.sqrt() - 1.0).abs() < 0.02, "{own} at {rate} Hz");
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 mod files;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;
 mod thread;
 

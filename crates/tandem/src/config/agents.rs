@@ -1,11 +1,11 @@
 //! Sections `agents` and `abuse`: phones that register with us, and how those are treated whom nobody knows.
 
 use super::{
-    availability, people,
+    Media, availability, people,
     reader::{Section, Wrong, number, word},
     sections::Places,
     srtp, trunks,
-    types::{Abuse, Account, Agents, Media, Reach},
+    types::{Abuse, Account, Agents, Reach},
 };
 use signaling::Digests;
 use std::time::Duration;

@@ -7,6 +7,7 @@ mod agents;
 mod availability;
 mod codes;
 mod keeping;
+mod media;
 mod people;
 mod problem;
 mod reach;
@@ -23,14 +24,15 @@ mod voicemail;
 
 pub use availability::AskedElsewhere;
 pub use keeping::{Callbacks, Ledger};
+pub use media::{Media, Playlist, Tracks};
 pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
-    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, Media, NumberFormat, Numbers, Pattern,
-    Profile, Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern, Profile,
+    Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use values::{Host, Network};
 pub use voicemail::{Mailbox, Voicemail};

@@ -1,14 +1,13 @@
 //! Sections `trunks`, `routes` and `ai`: who calls, what they called, and who answers.
 
 use super::{
+    Media,
     reach::Ways,
     reader::{Section, Wrong},
     sections::Places,
     session_timer::SessionTimer,
     srtp, trunks as trunk_keys,
-    types::{
-        AfterHuman, Auth, CallerId, Media, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk,
-    },
+    types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
     values::{self, Host, Network},
 };
 use calls::AGENTS;
@@ -57,7 +56,7 @@ pub(super) fn trunks(
         let max_calls = section.number("max_calls", 100_000, 1..=100_000);
         let learn = nat(&mut section);
         let srtp = srtp::policy(&mut section).unwrap_or(media.srtp);
-        let codecs = super::sections::codecs(&mut section).unwrap_or_default();
+        let codecs = super::media::codecs(&mut section).unwrap_or_default();
         let ping = trunk_keys::ping(&mut section);
         let limits = trunk_keys::limits(&mut section);
         let (priority, weight) = trunk_keys::place(&mut section);
@@ -254,7 +253,7 @@ pub(super) fn profiles(
         let quiet_after = section.duration("quiet_after", SECOND * 2 / 5, SECOND / 10..=SECOND * 5);
         let learn = nat(&mut section);
         let srtp = srtp::policy(&mut section);
-        let codecs = super::sections::codecs(&mut section).unwrap_or_default();
+        let codecs = super::media::codecs(&mut section).unwrap_or_default();
         let sentiment = sentiment(&mut section);
         let match_confidence = section.or("match_confidence", 0.5, |text| decimal(text, 0.0, 1.0));
         let refuge = section.list("on_ai_failure", |text| refuge(text, &name, &names)).unwrap_or_default();

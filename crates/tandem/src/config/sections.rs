@@ -1,11 +1,10 @@
 //! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
 
 use super::{
-    agents, codes, keeping, people, reach,
-    reader::{Notes, Placed, Section, Wrong, number},
-    srtp,
+    agents, codes, keeping, media, people, reach,
+    reader::{Notes, Placed, Section, Wrong},
     tree::Node,
-    types::{Cdr, Codec, Configuration, Control, Dns, Format, Limits, Listener, Logging, Media, Sip, Strangers},
+    types::{Cdr, Configuration, Control, Dns, Format, Limits, Listener, Logging, Sip, Strangers},
     values,
 };
 use signaling::{
@@ -13,7 +12,7 @@ use signaling::{
     io::{Tls, TlsFiles, VerifyClient},
 };
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -56,7 +55,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     }
     root.later(&["context", "metrics"]);
     let sip = sip(root.section("sip"), places);
-    let media = media(root.section("media"), &sip, places);
+    let media = media::media(root.section("media"), &sip, places);
     let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
     let control = control(root.section("control"), places);
     let cdr = cdr(root.section("cdr"), places);
@@ -253,118 +252,6 @@ fn dns(mut section: Section<'_>) -> Dns {
     let last_good = section.duration("last_good", default.last_good, Duration::ZERO..=SECOND * 604_800);
     section.done();
     Dns { servers: servers.into_iter().map(|placed| placed.value).collect(), timeout, ttl_min, ttl_max, last_good }
-}
-
-/// A list of codecs, where there is one.
-pub(super) fn codecs(section: &mut Section<'_>) -> Option<Vec<Codec>> {
-    let words = [
-        ("pcma", Codec::Pcma),
-        ("pcmu", Codec::Pcmu),
-        ("g722", Codec::G722),
-        ("opus", Codec::Opus),
-        ("l16-8k", Codec::L16At8k),
-        ("l16-16k", Codec::L16At16k),
-    ];
-    let list = section.list("codecs", |text| match text {
-        "g729" | "amr" | "amr-wb" | "ilbc" | "speex" => {
-            Err(Wrong::new(format!("the codec `{text}` is not built")).help("pcma, pcmu, g722, opus, l16-8k, l16-16k"))
-        }
-        _ => super::reader::word(text, &words),
-    })?;
-    if section.is_empty_list("codecs") {
-        section.wrong(None, "`codecs` names no codec", Some("like `[pcma, pcmu]`"));
-    }
-    let mut unique: Vec<Codec> = Vec::new();
-    for placed in list {
-        if unique.contains(&placed.value) {
-            section.wrong(placed.place, "this codec is listed twice", None);
-        } else {
-            unique.push(placed.value);
-        }
-    }
-    Some(unique)
-}
-
-fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Media {
-    section.later(&["jitter_buffer"]);
-    let first = sip.listeners.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |listener| listener.address.ip());
-    let address = section.optional("address", values::ip);
-    let external = section.optional("external_address", values::ip);
-    let bound = address.as_ref().map_or(first, |placed| placed.value);
-    let external_address = external.as_ref().map(|placed| placed.value).or(sip.external_address);
-    if bound.is_unspecified() && external_address.is_none() {
-        section.wrong(
-            address.and_then(|placed| placed.place),
-            format!("`{bound}` tells no peer where to send audio"),
-            Some("name the machine's address in `media.address`, or what peers see in `media.external_address`"),
-        );
-    }
-    let ports = section.optional("ports", ports);
-    let ports = ports.map_or((20_000, 29_999), |placed| placed.value);
-    let codecs = codecs(&mut section).unwrap_or_else(|| vec![Codec::Pcma, Codec::Pcmu]);
-    let prompts = section.or("prompts", places.of("prompts"), |text| Ok(places.of(text)));
-    let music = section.or("music", places.of("music"), |text| Ok(places.of(text)));
-    let workers = section.number("workers", 1, 1..=64);
-    let quarantine = section.duration("quarantine", SECOND * 10, Duration::ZERO..=SECOND * 600);
-    let dead_before_first = section.duration("dead_before_first", SECOND * 30, SECOND * 2..=SECOND * 600);
-    let dead_after = section.duration("dead_after", SECOND * 15, SECOND * 2..=SECOND * 600);
-    let dead_on_hold = section.duration("dead_on_hold", SECOND * 1800, SECOND * 10..=SECOND * 86_400);
-    let learn = people::nat(&mut section);
-    let srtp = srtp::policy(&mut section).unwrap_or_default();
-    let srtp_suites = srtp::suites(&mut section);
-    let rtcp_mux = section.flag("rtcp_mux", true);
-    let in_band_digits = section.word("dtmf", true, &[("auto", true), ("events", false)]);
-    let ringback = section.or("ringback", "de".to_owned(), country);
-    let hold_music = section.or("hold_music", "music/default".to_owned(), values::clip);
-    let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
-    section.done();
-    Media {
-        address: bound,
-        external_address,
-        ports,
-        codecs,
-        prompts,
-        music,
-        workers: usize::try_from(workers).unwrap_or(1),
-        quarantine,
-        dead_before_first,
-        dead_after,
-        dead_on_hold,
-        learn,
-        srtp,
-        srtp_suites,
-        rtcp_mux,
-        in_band_digits,
-        ringback,
-        hold_music,
-        ai_lost,
-    }
-}
-
-fn country(text: &str) -> Result<String, Wrong> {
-    if media_relay::countries().any(|known| known == text) {
-        return Ok(text.to_owned());
-    }
-    let known: Vec<&str> = media_relay::countries().collect();
-    Err(Wrong::new(format!("`{text}` is no country whose ringing tone is known"))
-        .help(format!("one of {}", known.join(", "))))
-}
-
-fn ports(text: &str) -> Result<(u16, u16), Wrong> {
-    let wrong = || Wrong::new(format!("`{text}` is not a range of ports")).help("like `20000-29999`");
-    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
-    let first = number::<u16>(first.trim(), &(1024..=65_535)).map_err(|_| wrong())?;
-    let last = number::<u16>(last.trim(), &(1024..=65_535)).map_err(|_| wrong())?;
-    if first % 2 == 1 {
-        return Err(Wrong::new(format!("`{first}` is odd; RTP takes even ports, RTCP the next"))
-            .help(format!("start at {}", first.saturating_add(1))));
-    }
-    if last < first.saturating_add(7) {
-        return Err(
-            Wrong::new(format!("`{text}` holds fewer than four pairs of ports")).help("a call takes up to three")
-        );
-    }
-    Ok((first, last))
 }
 
 fn control(mut section: Section<'_>, places: &Places) -> Control {

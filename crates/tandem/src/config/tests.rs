@@ -61,6 +61,30 @@ fn layers_are_laid_over_one_another_key_by_key() {
 }
 
 #[test]
+fn playlists_and_levels_are_read_and_their_mistakes_say_what_would_be_right() {
+    let text = "media:\n  music_level: off\n  playlists:\n    waiting: { clips: [music/default], order: shuffled, begin: anywhere }\n    music/sales: { folder: sales, again: begin, fade_in: 1s }\n";
+    let media = reading(&[("tandem.yaml", text)], &[]).expect("right").media;
+    assert_eq!((media.prompt_level, media.music_level), (Some(-20.0), None));
+    let [waiting, sales] = &media.playlists[..] else { panic!("{:?}", media.playlists) };
+    assert!(matches!(&waiting.tracks, super::Tracks::Clips(clips) if clips == &["music/default"]) && waiting.goes_on);
+    assert_eq!((waiting.order, waiting.begin), (media_relay::Order::Shuffled, media_relay::Begin::Anywhere));
+    assert!(matches!(&sales.tracks, super::Tracks::Folder(folder) if folder.ends_with("sales")) && !sales.goes_on);
+    let wrong = "media:\n  prompt_level: -5\n  playlists:\n    a: {}\n    b: { clips: [], order: random }\n    c: { clips: [x], folder: y }\n    d.wav: { clips: [x] }\n";
+    let wrong = mistakes(wrong);
+    for said in [
+        "tandem.yaml:2:17",
+        "`-5` is no level",
+        "what does `a` play?",
+        "`b` plays nothing",
+        "`shuffled`",
+        "what does `c` play?",
+        "`d.wav` is not a prompt's name",
+    ] {
+        assert!(wrong.contains(said), "no {said} in\n{wrong}");
+    }
+}
+
+#[test]
 fn all_mistakes_come_out_of_one_run_with_their_places() {
     insta::assert_snapshot!(mistakes(
         "sip:\n  listners: [\"udp:127.0.0.1\"]\n  listeners: [\"127.0.0.1:5060\", \"ws:0.0.0.0:5061\"]\n  timers: { t1: 500 }\n\

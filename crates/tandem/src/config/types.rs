@@ -31,7 +31,7 @@ pub struct Configuration {
     /// AI profiles.
     pub profiles: Vec<Profile>,
     /// Ports, codecs, prompts.
-    pub media: Media,
+    pub media: super::Media,
     /// `rules.yaml`; files of the folder `rules.d` beside it follow by byte order.
     pub rules: PathBuf,
     /// The control socket.
@@ -499,49 +499,6 @@ pub enum AfterHuman {
     End,
     /// The AI takes the caller again.
     Ai,
-}
-
-/// Section `media`.
-#[derive(Clone, Debug)]
-pub struct Media {
-    /// The address of every RTP socket.
-    pub address: IpAddr,
-    /// What SDP says instead.
-    pub external_address: Option<IpAddr>,
-    /// First and last port.
-    pub ports: (u16, u16),
-    /// In order of preference.
-    pub codecs: Vec<Codec>,
-    /// WAV files by name.
-    pub prompts: PathBuf,
-    /// WAV files by name, called `music/NAME`.
-    pub music: PathBuf,
-    /// Threads that carry audio.
-    pub workers: usize,
-    /// How long a closed port rests.
-    pub quarantine: Duration,
-    /// A caller or human that never sent a packet is dead after this long.
-    pub dead_before_first: Duration,
-    /// A caller or human that stopped sending is dead after this long.
-    pub dead_after: Duration,
-    /// A party that holds us is dead after this long.
-    pub dead_on_hold: Duration,
-    /// Whether the media's source of a human who was dialled without a trunk is learned from their packets.
-    pub learn: bool,
-    /// Whether media is encrypted where nothing else says so.
-    pub srtp: sdp::Srtp,
-    /// How, the best first.
-    pub srtp_suites: Vec<sdp::CryptoSuite>,
-    /// Whether RTP and RTCP may share a port.
-    pub rtcp_mux: bool,
-    /// Whether digits of a peer without telephone-event are looked for in its audio, and sent to it as tones.
-    pub in_band_digits: bool,
-    /// The country, by its ISO 3166 code, whose ringing tone callers hear.
-    pub ringback: String,
-    /// What a waiting caller hears where the rules name nothing.
-    pub hold_music: String,
-    /// What a caller is told before the music when the AI is lost.
-    pub ai_lost: Option<String>,
 }
 
 /// A codec by its name in a list of `codecs`.

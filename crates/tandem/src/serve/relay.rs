@@ -1,7 +1,7 @@
 //! The audio workers, as the engine sees them.
 
 use super::inbox::Inbox;
-use crate::config::Configuration;
+use crate::config::{Configuration, Playlist, Tracks};
 use anyhow::Context as _;
 use calls::Opened;
 use media_relay::{
@@ -38,11 +38,14 @@ impl Relay {
         // A file of this name takes its place.
         library.insert("beep", media_relay::Clip::beep());
         library.set_ringback(media_relay::Clip::ringback(&media.ringback));
-        read_clips(&mut library, &media.prompts, "");
-        read_clips(&mut library, &media.music, "music/");
+        read_clips(&mut library, &media.prompts, "", media.prompt_level);
+        read_clips(&mut library, &media.music, "music/", media.music_level);
         let said = media.prompts.join("said");
         if said.is_dir() {
-            read_clips(&mut library, &said, "said/");
+            read_clips(&mut library, &said, "said/", media.prompt_level);
+        }
+        for list in &media.playlists {
+            insert_playlist(&mut library, list, media.music_level);
         }
         let clips = Arc::new(library.names().map(str::to_owned).collect());
         let config = Config {
@@ -112,9 +115,30 @@ impl Relay {
     }
 }
 
+/// A list that plays nothing is silence, and is told.
+fn insert_playlist(library: &mut Library, list: &Playlist, level: Option<f64>) {
+    let clips = match &list.tracks {
+        Tracks::Clips(clips) => clips.clone(),
+        Tracks::Folder(folder) => {
+            let prefix = format!("{}/", list.name);
+            read_clips(library, folder, &prefix, level);
+            library.names().filter(|name| name.starts_with(&prefix)).map(str::to_owned).collect()
+        }
+    };
+    let (known, unknown): (Vec<_>, Vec<_>) = clips.into_iter().partition(|name| library.clip(name).is_some());
+    for name in unknown {
+        tracing::warn!(playlist = list.name, clip = name, "a playlist names a clip that there is not");
+    }
+    if known.is_empty() {
+        tracing::warn!(playlist = list.name, "a playlist plays nothing");
+    }
+    let (order, begin, goes_on, fade_in) = (list.order, list.begin, list.goes_on, list.fade_in);
+    library.insert_playlist(&list.name, &media_relay::Playlist { clips: known, order, begin, goes_on, fade_in });
+}
+
 /// A folder or file that cannot be read costs its clips alone.
-fn read_clips(library: &mut Library, folder: &Path, prefix: &str) {
-    for problem in load_directory(library, folder, prefix) {
+fn read_clips(library: &mut Library, folder: &Path, prefix: &str, level: Option<f64>) {
+    for problem in load_directory(library, folder, prefix, level) {
         tracing::warn!(%problem, "a prompt cannot be played");
     }
 }
