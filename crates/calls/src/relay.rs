@@ -22,6 +22,7 @@ pub(crate) fn stream(agreed: &sdp::Agreement, nat: Nat, in_band_digits: bool) ->
             cbr: agreed.opus.cbr,
         },
         telephone_event: agreed.telephone_event,
+        telephone_event_clock: agreed.telephone_event_clock,
         in_band_digits: in_band_digits && agreed.telephone_event.is_none(),
         ptime: agreed.ptime,
         may_send: agreed.may_send,

@@ -142,6 +142,8 @@ pub struct Stream {
     pub opus: OpusSettings,
     /// Payload types of telephone-event toward and from the peer, when agreed.
     pub telephone_event: Option<(u8, u8)>,
+    /// Units a second of their durations (RFC 4733 section 2.1).
+    pub telephone_event_clock: u32,
     /// Digits are in the audio itself: heard there (G.711), and sent as tones. For peers without telephone-event.
     pub in_band_digits: bool,
     /// How much audio a packet made by the relay carries toward the peer (10 to 100 ms; others are brought into what the
@@ -172,6 +174,7 @@ impl Stream {
             alternatives: Vec::new(),
             opus: OpusSettings::default(),
             telephone_event: None,
+            telephone_event_clock: 8000,
             in_band_digits: false,
             ptime: Duration::from_millis(20),
             may_send: true,
@@ -217,7 +220,8 @@ pub enum Source {
     Port(PortId),
     /// What several ports of the same call receive, mixed; at most [`MAX_MIXED`](crate::MAX_MIXED), further ones are left
     /// out, and so are the listener itself and ports of other calls. One alone is as [`Source::Port`], none is silence. The sum is
-    /// kept from clipping. Keys that one of several presses are not passed on: nobody could tell whose they are.
+    /// kept from clipping. Keys that one of them presses are said again to the listener, one after the other in the order in which they
+    /// ended.
     Mix(Vec<PortId>),
     /// A playlist.
     Play(Play),

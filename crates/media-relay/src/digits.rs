@@ -18,13 +18,26 @@ pub(crate) struct Payload {
     pub(crate) end: bool,
     pub(crate) volume: u8,
     pub(crate) duration: u16,
+    /// Units of the duration in a second (section 2.1). Not on the wire: it is agreed.
+    pub(crate) clock: u32,
 }
 
 impl Payload {
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8], clock: u32) -> Option<Self> {
         let &[event, flags, high, low] = bytes.first_chunk::<4>()?;
         let duration = u16::from_be_bytes([high, low]);
-        Some(Self { event, end: flags & 0x80 != 0, volume: flags & 0x3f, duration })
+        Some(Self { event, end: flags & 0x80 != 0, volume: flags & 0x3f, duration, clock })
+    }
+
+    /// The same with its duration at another clock. What does not fit there stays at the most there is: a long press remains one.
+    pub(crate) fn at(self, clock: u32) -> Self {
+        Self { duration: u16::try_from(self.units(clock)).unwrap_or(u16::MAX), clock, ..self }
+    }
+
+    /// Its duration in units of another clock.
+    pub(crate) fn units(self, clock: u32) -> u32 {
+        let units = u64::from(self.duration) * u64::from(clock) / u64::from(self.clock.max(1));
+        u32::try_from(units).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn write(self) -> [u8; 4] {
@@ -36,7 +49,7 @@ impl Payload {
 /// The digit of an event code, and back (RFC 4733 section 3.2, table 3).
 pub(crate) const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
 
-/// A digit that ended.
+/// A digit that ended, and how many samples of 8 kHz it lasted.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pressed {
     pub(crate) digit: char,
@@ -56,6 +69,18 @@ struct Open {
     timestamp: u32,
     payload: Payload,
     last: Monotonic,
+    /// Of its earlier segments, in samples of 8 kHz.
+    before: u32,
+}
+
+impl Open {
+    /// Whether a packet is the next segment of this event, which has outlasted the 16 bits of a duration: 1.4 s at 48 kHz (RFC 4733
+    /// section 2.5.1.3). It begins where the one before ends, of which the last packet may be lost.
+    fn is_continued_by(&self, timestamp: u32, payload: Payload) -> bool {
+        let step = timestamp.wrapping_sub(self.timestamp);
+        let (known, most) = (u32::from(self.payload.duration), u32::from(u16::MAX));
+        self.payload.event == payload.event && known >= most / 2 && (known..=most).contains(&step)
+    }
 }
 
 impl DigitReceiver {
@@ -64,12 +89,22 @@ impl DigitReceiver {
         if self.ended.contains(&Some(timestamp)) {
             return [None, None];
         }
+        let mut before = self.open.map_or(0, |open| open.before);
         let lost = match self.open {
-            Some(open) if open.timestamp != timestamp => self.end(),
-            _ => None,
+            Some(open) if open.timestamp == timestamp => None,
+            Some(open) if open.is_continued_by(timestamp, payload) => {
+                before += open.payload.units(8000);
+                self.is_over(open.timestamp);
+                self.open = None;
+                None
+            }
+            _ => {
+                before = 0;
+                self.end()
+            }
         };
         let longest = self.open.map_or(0, |open| open.payload.duration).max(payload.duration);
-        self.open = Some(Open { timestamp, payload: Payload { duration: longest, ..payload }, last: now });
+        self.open = Some(Open { timestamp, payload: Payload { duration: longest, ..payload }, last: now, before });
         [lost, if payload.end { self.end() } else { None }]
     }
 
@@ -85,10 +120,15 @@ impl DigitReceiver {
 
     fn end(&mut self) -> Option<Pressed> {
         let open = self.open.take()?;
-        self.ended.rotate_right(1);
-        self.ended[0] = Some(open.timestamp);
+        self.is_over(open.timestamp);
         let digit = *DIGITS.get(usize::from(open.payload.event))?;
-        Some(Pressed { digit, samples: open.payload.duration })
+        let samples = open.before.saturating_add(open.payload.units(8000));
+        Some(Pressed { digit, samples: u16::try_from(samples).unwrap_or(u16::MAX) })
+    }
+
+    fn is_over(&mut self, timestamp: u32) {
+        self.ended.rotate_right(1);
+        self.ended[0] = Some(timestamp);
     }
 }
 
@@ -149,7 +189,36 @@ mod tests {
     }
 
     fn packet(event: u8, end: bool, duration: u16) -> Payload {
-        Payload { event, end, volume: 10, duration }
+        Payload { event, end, volume: 10, duration, clock: 8000 }
+    }
+
+    #[test]
+    fn rfc4733_2_1_durations_are_converted_between_clocks() {
+        let wide = Payload { clock: 48_000, ..packet(5, true, 4800) };
+        assert_eq!((wide.at(8000).duration, wide.at(16_000).duration, wide.units(48_000)), (800, 1600, 4800));
+        assert_eq!(packet(5, true, 800).at(48_000).duration, 4800);
+        assert_eq!(packet(5, true, 20_000).at(48_000).duration, u16::MAX, "a long press stays one");
+        let mut receiver = DigitReceiver::default();
+        assert_eq!(receiver.receive(ms(0), 7, wide)[1], Some(Pressed { digit: '5', samples: 800 }));
+    }
+
+    #[test]
+    fn rfc4733_2_5_1_3_a_key_held_beyond_sixteen_bits_is_one_digit_whose_segments_add_up() {
+        let wide = |end, duration| Payload { clock: 48_000, ..packet(9, end, duration) };
+        // The last packet of the second segment is lost.
+        let mut receiver = DigitReceiver::default();
+        let second = 1000 + u32::from(u16::MAX);
+        for (timestamp, duration) in [(1000, 48_000), (1000, u16::MAX), (second, 960), (second, 60_000)] {
+            assert_eq!(receiver.receive(ms(0), timestamp, wide(false, duration)), [None, None]);
+        }
+        assert_eq!(receiver.receive(ms(0), 1000, wide(false, 48_000)), [None, None], "late, of the first");
+        let third = second + u32::from(u16::MAX);
+        let [lost, own] = receiver.receive(ms(0), third, wide(true, 4800));
+        assert_eq!((lost, own), (None, Some(Pressed { digit: '9', samples: 10_922 + 10_000 + 800 })));
+        // The same key again a little later is another press.
+        receiver.receive(ms(0), third + 9600, wide(false, 960));
+        let [first, again] = receiver.receive(ms(0), third + 40_000, wide(true, 960));
+        assert!(first.is_some() && again.is_some());
     }
 
     #[test]

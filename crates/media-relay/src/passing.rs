@@ -10,8 +10,8 @@ use crate::{
 use clock::Monotonic;
 
 impl Worker {
-    /// A digit that a party pressed, for whoever hears that party alone and decoded: said again in the listener's own
-    /// telephone-events, or as tones. Forwarded packets carry theirs with them where both have the same.
+    /// A digit that a party pressed, for whoever hears that party decoded, alone or among others: said again in the listener's own
+    /// telephone-events, or as tones, after those that wait there already. Forwarded packets carry theirs with them where both have the same.
     pub(crate) fn pass_digit(&mut self, now: Monotonic, from: Slot, digit: char, wire: &mut impl Wire) {
         let Some(port) = self.port(from) else { return };
         let (call, in_band) = (port.call, port.in_band.is_some());
@@ -27,33 +27,32 @@ impl Worker {
             }
         }
     }
+}
 
+impl Port {
     /// While a digit of in-band tones goes on, listeners who are to have it as a telephone-event do not hear its tones too.
-    pub(crate) fn hide_tones(&self, slot: Slot, packet: &Rtp, content: Content, bytes: &mut [u8]) {
-        let (Some(port), Content::Audio(codec)) = (self.port_ref(slot), content) else { return };
-        let takes_events = |listener: &Slot| {
-            let stream = self.port_ref(*listener).and_then(|port| port.stream.as_deref());
-            stream.is_some_and(|stream| stream.telephone_event.is_some())
-        };
-        if codec.is_g711()
-            && port.in_band.as_ref().is_some_and(|it| it.is_under_way())
-            && port.listeners.iter().all(takes_events)
+    #[inline]
+    pub(crate) fn hide_tones(&self, packet: &Rtp, content: Content, bytes: &mut [u8]) {
+        if self.hides_tones
+            && let Content::Audio(codec) = content
+            && codec.is_g711()
+            && self.in_band.as_ref().is_some_and(|it| it.is_under_way())
         {
             bytes[packet.payload.clone()].fill(codec.silence());
         }
     }
 
-    fn port_ref(&self, slot: Slot) -> Option<&Port> {
-        self.ports.get(slot.0 as usize)?.as_deref()
+    /// Whether this listener has no need of the tones of a party it hears.
+    pub(crate) fn is_told_digits(&self) -> bool {
+        let Some(stream) = self.stream.as_deref() else { return false };
+        stream.telephone_event.is_some() || stream.in_band_digits && matches!(self.feed, Feed::Mix(_))
     }
-}
 
-impl Port {
     /// Whether digits that ended at `from` are to be sent here anew: where its audio is decoded, and where one of the two has
     /// telephone-events and the other tones.
     fn wants_digits_of(&self, from: Slot, in_band: bool) -> bool {
         match &self.feed {
-            Feed::Mix(mix) => mix.parties[..] == [from],
+            Feed::Mix(mix) => mix.parties.contains(&from),
             Feed::Leg(relayed) => {
                 let stream = self.stream.as_deref();
                 relayed.from == from

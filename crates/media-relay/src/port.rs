@@ -87,6 +87,8 @@ pub(crate) struct Port {
     pub(crate) digits_in: DigitReceiver,
     /// Where digits are in the audio itself.
     pub(crate) in_band: Option<Box<InBand>>,
+    /// Whoever hears this party is told of its digits by events, and need not hear their tones.
+    pub(crate) hides_tones: bool,
     pub(crate) watch: Watch,
 
     pub(crate) tapping: Vec<Tapping>,
@@ -179,6 +181,7 @@ impl Port {
             listening: None,
             digits_in: DigitReceiver::default(),
             in_band: None,
+            hides_tones: false,
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
             tapping: Vec::new(),
             rtcp_due,
@@ -365,12 +368,14 @@ impl Port {
 
     /// One packet's time of a digit (RFC 4733 section 2.5.1): tone, then pause, then the source goes on.
     fn tick_digits(&mut self, due: Monotonic, ms: u32, linear: &mut [i16], room: &mut [u8], wire: &mut impl Wire) {
-        let Some((codec, event_type)) =
-            self.stream.as_ref().map(|stream| (stream.codec, stream.telephone_event.map(|(send, _)| send)))
+        let Some((codec, event_type, clock)) = self
+            .stream
+            .as_ref()
+            .map(|stream| (stream.codec, stream.telephone_event.map(|(send, _)| send), stream.telephone_event_clock))
         else {
             return;
         };
-        // Telephone-events are agreed at 8 kHz, whatever the audio's clock; the time they take is counted by the audio's.
+        // Counted in samples of 8 kHz and told at the events' clock; the time they take is counted by the audio's.
         let step = u16::try_from(ms * 8).unwrap_or(160);
         let finer = (self.sender.clock / 8000).max(1);
         match self.digits_out.state {
@@ -398,7 +403,7 @@ impl Port {
                 let end = duration >= TONE;
                 let marker = timestamp.is_none();
                 let timestamp = timestamp.unwrap_or_else(|| self.sender.start(due).1);
-                let payload = Payload { event, end, volume: 10, duration };
+                let payload = Payload { event, end, volume: 10, duration, clock: 8000 }.at(clock);
                 for _ in 0..if end { ENDS } else { 1 } {
                     let sequence = self.sender.next().0;
                     let out =
@@ -459,7 +464,7 @@ impl Port {
                 payload_type,
                 sequence: self.sender.next().0,
                 timestamp,
-                samples: u32::from(payload.duration),
+                samples: payload.units(self.sender.clock),
             };
             self.transmit_event(now, out, Payload { end: true, ..payload }, wire);
         }

@@ -31,7 +31,8 @@ impl Content {
     pub(crate) fn of(stream: &Stream, packet: &Rtp, bytes: &[u8]) -> Option<Self> {
         let payload = &bytes[packet.payload.clone()];
         if stream.telephone_event.is_some_and(|(_, receive)| receive == packet.payload_type) {
-            return Some(Payload::read(payload).map_or(Self::Skip, Self::Event));
+            let clock = stream.telephone_event_clock;
+            return Some(Payload::read(payload, clock).map_or(Self::Skip, Self::Event));
         }
         let codec = match packet.payload_type {
             own if own == stream.payload_type_receive => stream.codec,
@@ -68,10 +69,12 @@ impl Port {
         let Some((stream, _)) = outlet else {
             return self.map(None);
         };
-        let (codec, audio_type) = (stream.codec, stream.payload_type_send);
+        let (codec, audio_type, event_clock) = (stream.codec, stream.payload_type_send, stream.telephone_event_clock);
         let (payload_type, samples) = match incoming.content {
             Content::Event(payload) => match stream.telephone_event {
-                Some((send, _)) if relayed.swallow != Some(incoming.timestamp) => (send, u32::from(payload.duration)),
+                Some((send, _)) if relayed.swallow != Some(incoming.timestamp) => {
+                    (send, payload.units(self.sender.clock))
+                }
                 _ => return self.skip(mapping, incoming.sequence),
             },
             Content::Audio(from) if from.converts_in_place(codec) => {
@@ -105,7 +108,13 @@ impl Port {
                 self.transmit(now, out, audible, packet, wire);
             }
             Content::Event(payload) => {
-                self.forwarded_event(out.timestamp, payload);
+                let told = payload.at(event_clock);
+                if payload.clock != event_clock
+                    && let Some(room) = packet.get_mut(HEADER..HEADER + 4)
+                {
+                    room.copy_from_slice(&told.write());
+                }
+                self.forwarded_event(out.timestamp, told);
                 self.transmit(now, out, true, packet, wire);
             }
             Content::Noise(level) => {

@@ -83,16 +83,18 @@ impl Worker {
         let slots = self.calls.get(&call).map(|call| call.ports.clone()).unwrap_or_default();
         for slot in &slots {
             let mut listeners = SmallVec::new();
-            let mut decoded = false;
+            let (mut decoded, mut hides_tones) = (false, true);
             for other in &slots {
-                match self.port(*other).map(|port| &port.feed) {
-                    Some(Feed::Leg(relayed)) if relayed.from == *slot => listeners.push(*other),
-                    Some(Feed::Mix(mix)) => decoded |= mix.parties.contains(slot),
-                    _ => {}
+                let Some(listener) = self.port(*other) else { continue };
+                match &listener.feed {
+                    Feed::Leg(relayed) if relayed.from == *slot => listeners.push(*other),
+                    Feed::Mix(mix) if mix.parties.contains(slot) => decoded = true,
+                    _ => continue,
                 }
+                hides_tones &= listener.is_told_digits();
             }
             let Some(port) = self.port(*slot) else { continue };
-            port.listeners = listeners;
+            (port.listeners, port.hides_tones) = (listeners, hides_tones);
             let codec = port.receiving.or(port.stream.as_ref().map(|stream| stream.codec)).filter(|_| decoded);
             if codec != port.ear.as_ref().map(|ear| ear.codec()) {
                 port.stats.note(port.ear.take().as_deref());

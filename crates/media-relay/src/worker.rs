@@ -338,10 +338,7 @@ impl Worker {
         let loud = self.loudness(slot, &packet, content, bytes);
         let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         let pressed = port.observe(now, &packet, content, loud, bytes, &mut news);
-        if port.in_band.is_some() {
-            self.hide_tones(slot, &packet, content, bytes);
-        }
-        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
+        port.hide_tones(&packet, content, bytes);
         if age == Age::Stale || !may_receive {
             // What comes after is a new source, lest the packets left out look lost.
             port.epoch = port.epoch.wrapping_add(1);
@@ -486,6 +483,8 @@ impl Worker {
         if before != Some(codec) {
             port.receiving = None;
             self.wire_up(now, call, wire);
+        } else {
+            self.connect(call);
         }
         self.schedule(slot);
     }

@@ -44,7 +44,8 @@ pub(crate) struct Stream {
     pub(crate) codecs: Vec<(Codec, u8)>,
     /// What it asks of Opus.
     pub(crate) opus: OpusFormat,
-    pub(crate) telephone_event: Option<u8>,
+    /// Payload types of telephone-event, one a clock rate.
+    pub(crate) telephone_event: Vec<(u32, u8)>,
     pub(crate) direction: Direction,
     pub(crate) ptime: Option<Duration>,
     pub(crate) maxptime: Option<Duration>,
@@ -190,12 +191,12 @@ fn protection(media: &Media) -> Option<Protection> {
 struct Formats {
     codecs: Vec<(Codec, u8)>,
     opus: OpusFormat,
-    telephone_event: Option<u8>,
+    telephone_event: Vec<(u32, u8)>,
 }
 
 /// The formats of an audio line that are known here, matched by `a=rtpmap`, or by number where RFC 3551 assigns one.
 fn formats(media: &Media, foreign: &mut u32) -> Result<Formats, Refusal> {
-    let mut found = Formats { codecs: Vec::new(), opus: OpusFormat::default(), telephone_event: None };
+    let mut found = Formats { codecs: Vec::new(), opus: OpusFormat::default(), telephone_event: Vec::new() };
     let mut seen = 0_u128;
     for format in media.fmt.split_ascii_whitespace() {
         let payload_type = payload_type(format)?;
@@ -215,9 +216,9 @@ fn formats(media: &Media, foreign: &mut u32) -> Result<Formats, Refusal> {
                 found.opus = opus(media, payload_type);
             }
             found.codecs.push((codec, payload_type));
-        } else if map.is_some_and(|map| map.name.eq_ignore_ascii_case("telephone-event") && map.clock == 8000) {
-            if found.telephone_event.is_none() && digits_accepted(media, payload_type) {
-                found.telephone_event = Some(payload_type);
+        } else if let Some(clock) = map.and_then(event_clock) {
+            if found.telephone_event.iter().all(|(known, _)| *known != clock) && digits_accepted(media, payload_type) {
+                found.telephone_event.push((clock, payload_type));
             }
         } else if payload_type >= 96 {
             *foreign |= 1 << (payload_type - 96);
@@ -238,6 +239,12 @@ struct RtpMap<'a> {
     name: &'a str,
     clock: u32,
     channels: u8,
+}
+
+/// The clock of telephone-event, where it is that at a clock of a codec known here (RFC 4733 section 2.1: both run at the same).
+fn event_clock(map: RtpMap<'_>) -> Option<u32> {
+    let known = matches!(map.clock, 8000 | 16_000 | 48_000);
+    (known && map.name.eq_ignore_ascii_case("telephone-event")).then_some(map.clock)
 }
 
 /// The first `a=rtpmap` of a payload type. One that cannot be read stands for an unknown encoding.

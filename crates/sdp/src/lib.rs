@@ -5,7 +5,7 @@
 //! force. What a peer sends wrong is a [`Refusal`] with the SIP status to answer, never a panic.
 //!
 //! The slice of SDP spoken here: one audio stream over RTP or SRTP with keys in `a=crypto` (RFC 4568), G.711 in either law
-//! and telephone-event at any payload type. Every other stream of the peer is answered with port 0, in its place.
+//! and telephone-event at any payload type and at the clock of the codec. Every other stream of the peer is answered with port 0, in its place.
 //!
 //! ```
 //! # use sdp::{Codec, LocalMedia, OfferAnswer};
@@ -255,8 +255,10 @@ pub struct Agreement {
     pub payload_type_send: u8,
     /// The payload type at which [`Self::codec`] arrives: our number.
     pub payload_type_receive: u8,
-    /// Payload types of telephone-event at 8000 Hz: (the one to send, the one that arrives).
+    /// Payload types of telephone-event: (the one to send, the one that arrives).
     pub telephone_event: Option<(u8, u8)>,
+    /// In how many units a second its durations are: the codec's clock, or 8000 where the peer has no other.
+    pub telephone_event_clock: u32,
     /// Further (payload type, codec) the peer may switch to without asking, as its answer accepted them too.
     pub alternatives: Vec<(u8, Codec)>,
     /// What the peer asks of Opus; as it comes where it said nothing, or where another codec is used.

@@ -71,7 +71,7 @@ struct Sent {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Numbers {
     codecs: Vec<(Codec, u8)>,
-    telephone_event: Option<u8>,
+    telephone_event: Vec<(u32, u8)>,
     /// Numbers from 96 to 127 that the peer uses for what is not known here, one bit each.
     foreign: u32,
 }
@@ -215,7 +215,7 @@ impl OfferAnswer {
             return Ok(body);
         };
         // Numbers are the peer's in both directions (RFC 3264 section 6.1).
-        let telephone_event = stream.telephone_event.filter(|_| self.local.telephone_event);
+        let event = events_beside(codec, &stream.telephone_event).filter(|_| self.local.telephone_event);
         let wanted = if stream.is_nowhere() { stream.direction.and(Direction::SendOnly) } else { stream.direction };
         let direction = wanted.reversed().and(self.local.direction);
         let ptime = ptime(stream, self.local.ptime);
@@ -224,21 +224,22 @@ impl OfferAnswer {
         let ours = OurStream {
             line: stream.line,
             codecs: vec![(codec, number)],
-            telephone_event,
+            telephone_event: event.into_iter().collect(),
             ptime,
             direction,
             keys: answered.into_iter().collect(),
             rtcp_mux,
         };
         self.encrypted |= keys.is_some();
-        self.numbers.learn(codec, number, telephone_event);
+        self.numbers.learn(codec, number, &stream.telephone_event);
         self.agreed = Some(Agreement {
             remote: stream.remote,
             remote_rtcp: if rtcp_mux { stream.remote } else { stream.remote_rtcp },
             codec,
             payload_type_send: number,
             payload_type_receive: number,
-            telephone_event: telephone_event.map(|number| (number, number)),
+            telephone_event: event.map(|(_, number)| (number, number)),
+            telephone_event_clock: event.map_or(8000, |(clock, _)| clock),
             alternatives: Vec::new(),
             opus: stream.opus,
             ptime,
@@ -275,7 +276,7 @@ impl OfferAnswer {
             Ok((agreement, foreign)) => {
                 self.numbers.foreign |= foreign;
                 for (codec, number) in &sent.ours.codecs {
-                    self.numbers.learn(*codec, *number, sent.ours.telephone_event);
+                    self.numbers.learn(*codec, *number, &sent.ours.telephone_event);
                 }
                 self.encrypted |= agreement.srtp.is_some();
                 self.agreed = Some(agreement);
@@ -353,13 +354,20 @@ impl OfferAnswer {
             // We offered not to send, so the answer cannot tell whether the peer would have listened.
             stream.is_nowhere() || before.is_some_and(|before| before.remote_holds)
         };
+        let theirs = stream.telephone_event.iter();
+        let both = theirs.filter_map(|(clock, send)| {
+            let receive = ours.telephone_event.iter().find(|(offered, _)| offered == clock)?.1;
+            Some((*clock, (*send, receive)))
+        });
+        let event = events_beside(codec, &both.collect::<Vec<_>>());
         let agreement = Agreement {
             remote: stream.remote,
             remote_rtcp: if rtcp_mux { stream.remote } else { stream.remote_rtcp },
             codec,
             payload_type_send,
             payload_type_receive,
-            telephone_event: stream.telephone_event.zip(ours.telephone_event),
+            telephone_event: event.map(|(_, numbers)| numbers),
+            telephone_event_clock: event.map_or(8000, |(clock, _)| clock),
             alternatives,
             opus: stream.opus,
             ptime: ptime(stream, self.local.ptime),
@@ -498,6 +506,7 @@ impl OfferAnswer {
             payload_type_send: codec.static_payload_type(),
             payload_type_receive: codec.static_payload_type(),
             telephone_event: None,
+            telephone_event_clock: 8000,
             alternatives: Vec::new(),
             opus: OpusFormat::default(),
             ptime: self.local.ptime,
@@ -547,7 +556,7 @@ struct Choice<'a> {
 
 impl Numbers {
     /// Payload types for an offer: those in use so far, else the static ones and 101, never one that means something else.
-    fn assign(&self, local: &LocalMedia) -> (Vec<(Codec, u8)>, Option<u8>) {
+    fn assign(&self, local: &LocalMedia) -> (Vec<(Codec, u8)>, Vec<(u32, u8)>) {
         let mut taken = u128::from(self.foreign) << 96;
         let mut codecs: Vec<(Codec, u8)> = Vec::with_capacity(local.codecs.len());
         for codec in &local.codecs {
@@ -558,22 +567,49 @@ impl Numbers {
             let usual = codec.static_payload_type();
             let dynamic = (96..=127).filter(|_| usual >= 96);
             let mut numbers = known.into_iter().chain([usual]).chain(dynamic);
-            let free = numbers.find(|number| taken & (1_u128 << number) == 0 && self.telephone_event != Some(*number));
+            let is_event = |number: &u8| self.telephone_event.iter().any(|(_, known)| known == number);
+            let free = numbers.find(|number| taken & (1_u128 << number) == 0 && !is_event(number));
             // A peer that uses up every dynamic number for something else is not offered what would need one.
             let Some(number) = free else { continue };
             taken |= 1_u128 << number;
             codecs.push((*codec, number));
         }
-        let mut numbers = self.telephone_event.into_iter().chain([101]).chain(96..=127);
-        let telephone_event = numbers.find(|number| taken & (1_u128 << number) == 0);
-        (codecs, telephone_event.filter(|_| local.telephone_event))
+        if !local.telephone_event {
+            return (codecs, Vec::new());
+        }
+        // At 8000 for all, as phones expect it beside any codec, and at the clock of every other codec (RFC 4733 section 2.1).
+        let mut clocks = vec![8000];
+        for (codec, _) in &codecs {
+            if !clocks.contains(&codec.clock_rate()) {
+                clocks.push(codec.clock_rate());
+            }
+        }
+        let mut events = Vec::with_capacity(clocks.len());
+        for (clock, usual) in clocks.into_iter().zip(101..) {
+            let known = self.telephone_event.iter().find(|(known, _)| *known == clock).map(|(_, number)| *number);
+            let mut numbers = known.into_iter().chain([usual]).chain(96..=127);
+            let other = |number: u8| self.telephone_event.iter().any(|(of, known)| *known == number && *of != clock);
+            let free = numbers.find(|number| taken & (1_u128 << number) == 0 && !other(*number));
+            let Some(number) = free else { continue };
+            taken |= 1_u128 << number;
+            events.push((clock, number));
+        }
+        (codecs, events)
     }
 
-    fn learn(&mut self, codec: Codec, number: u8, telephone_event: Option<u8>) {
+    fn learn(&mut self, codec: Codec, number: u8, telephone_event: &[(u32, u8)]) {
         self.codecs.retain(|(known, _)| *known != codec);
         self.codecs.push((codec, number));
-        self.telephone_event = telephone_event.or(self.telephone_event);
+        self.telephone_event.retain(|(known, _)| telephone_event.iter().all(|(clock, _)| clock != known));
+        self.telephone_event.extend(telephone_event);
     }
+}
+
+/// Of telephone-events by clock those that go with a codec: at its own clock (RFC 4733 section 2.1, RFC 7587 section 4.1), else at 8000,
+/// which many phones use beside any codec.
+fn events_beside<T: Copy>(codec: Codec, events: &[(u32, T)]) -> Option<(u32, T)> {
+    let at = |wanted: u32| events.iter().find(|(clock, _)| *clock == wanted).copied();
+    at(codec.clock_rate()).or_else(|| at(8000))
 }
 
 /// How much audio the peer wants in a packet, where that is a multiple of 10 ms from 10 to 60 and within its `maxptime`.

@@ -11,7 +11,8 @@ pub(crate) struct OurStream {
     /// Which media line it is.
     pub(crate) line: usize,
     pub(crate) codecs: Vec<(Codec, u8)>,
-    pub(crate) telephone_event: Option<u8>,
+    /// Payload types of telephone-event, one a clock rate.
+    pub(crate) telephone_event: Vec<(u32, u8)>,
     pub(crate) ptime: Duration,
     pub(crate) direction: Direction,
     /// Our keys: in an offer all we have, in an answer the one that was chosen.
@@ -48,7 +49,9 @@ fn write(
 
 fn audio(text: &mut String, local: &LocalMedia, line: &Line, ours: &OurStream) -> core::fmt::Result {
     write!(text, "m={} {} {}", line.media, local.port, line.proto)?;
-    for number in ours.codecs.iter().map(|(_, number)| *number).chain(ours.telephone_event) {
+    for number in
+        ours.codecs.iter().map(|(_, number)| number).chain(ours.telephone_event.iter().map(|(_, number)| number))
+    {
         write!(text, " {number}")?;
     }
     text.push_str("\r\n");
@@ -63,8 +66,8 @@ fn audio(text: &mut String, local: &LocalMedia, line: &Line, ours: &OurStream) -
             write!(text, "a=fmtp:{number} maxplaybackrate=16000;useinbandfec=1\r\n")?;
         }
     }
-    if let Some(number) = ours.telephone_event {
-        write!(text, "a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n")?;
+    for (clock, number) in &ours.telephone_event {
+        write!(text, "a=rtpmap:{number} telephone-event/{clock}\r\na=fmtp:{number} 0-15\r\n")?;
     }
     for crypto in &ours.keys {
         crypto.write(text)?;

@@ -120,6 +120,87 @@ fn the_end_of_an_accept_key_sent_three_times_does_not_reach_who_is_joined_by_it(
     assert_continuous(&house.heard_by(caller.port), ms(41));
 }
 
+/// Keys at 48 kHz from a phone that speaks Opus, to another of its kind and to one whose events run at 8 kHz: as packets are forwarded the
+/// durations change, and nothing else does.
+#[test]
+fn rfc4733_2_1_events_at_the_clock_of_opus_reach_a_listener_at_its_own() {
+    for (listeners, durations) in [(48_000, [960u16, 1920, 2880, 3840, 4800]), (8000, [160, 320, 480, 640, 800])] {
+        let mut house = House::new();
+        let (mut caller, ai) = (house.party(1, Codec::Opus), house.party(2, Codec::Opus));
+        house.plan(&[(ai.port, Source::Port(caller.port)), (caller.port, Source::Port(ai.port))]);
+        for (party, telephone_event_clock) in [(&caller, 48_000), (&ai, listeners)] {
+            let stream = Stream { telephone_event_clock, ..stream(party.address, Codec::Opus) };
+            house.command(Command::Describe { port: party.port, stream: Box::new(stream) });
+        }
+        let start = caller.timestamp;
+        for step in 1..=5u16 {
+            let packet = caller.event(8, step == 5, start, step * 960);
+            house.receive(caller.port, caller.address, &packet);
+            house.advance(ms(20));
+        }
+        let seen = events(&house.heard_by(ai.port), EVENT_TYPE);
+        assert_eq!(seen.iter().map(|(_, _, duration, _)| *duration).collect::<Vec<_>>(), durations);
+        assert!(seen.iter().all(|(event, _, _, timestamp)| *event == 8 && *timestamp == seen[0].3));
+        let told: Vec<Event> = house.events().into_iter().filter(|event| matches!(event, Event::Dtmf { .. })).collect();
+        assert_eq!(told, [Event::Dtmf { port: caller.port, digit: '8', duration: ms(100) }]);
+        // And ours toward it, in its own clock.
+        house.forget();
+        house.command(Command::SendDtmf { port: ai.port, digits: "3".into() });
+        house.advance(ms(400));
+        let sent = events(&house.heard_by(ai.port), EVENT_TYPE);
+        assert_eq!(sent.iter().map(|(_, _, duration, _)| *duration).collect::<Vec<_>>()[..5], durations);
+        assert_eq!((sent.len(), sent[6].1, sent[6].2), (7, true, durations[4]), "its end three times");
+    }
+}
+
+/// What a listener was sent of keys, as digits: each by its last packet.
+fn keys(heard: &[Sent]) -> Vec<u8> {
+    let mut last: Vec<(u32, u8)> = Vec::new();
+    for (event, _, _, timestamp) in events(heard, EVENT_TYPE) {
+        if last.last().is_none_or(|(known, _)| *known != timestamp) {
+            last.push((timestamp, event));
+        }
+    }
+    last.into_iter().map(|(_, event)| event).collect()
+}
+
+/// An introduction, and a supervisor who whispers: whoever hears a party gets its keys, each once, in the order in which they ended; nobody
+/// else gets any.
+#[test]
+fn keys_of_one_of_several_are_passed_on_once_and_in_order_to_whoever_hears_them() {
+    let codecs = [Codec::Pcmu, Codec::Opus, Codec::G722, Codec::Pcma];
+    let mut house = House::new();
+    let [mut caller, mut ai, mut human, mut boss] =
+        [1, 2, 3, 4].map(|n: u8| house.party(n, codecs[usize::from(n) - 1]));
+    house.plan(&[
+        (caller.port, Source::Mix(vec![ai.port, human.port])),
+        (ai.port, Source::Mix(vec![caller.port, human.port])),
+        (human.port, Source::Mix(vec![caller.port, ai.port, boss.port])),
+        (boss.port, Source::Mix(vec![caller.port, ai.port, human.port])),
+    ]);
+    house.advance(ms(100));
+    let press = |house: &mut House, party: &mut Party, digit: u8| {
+        let start = party.timestamp;
+        for (end, duration) in [(false, 160), (false, 320), (true, 480), (true, 480), (true, 480)] {
+            let packet = party.event(digit, end, start, duration);
+            house.receive(party.port, party.address, &packet);
+        }
+        party.timestamp = party.timestamp.wrapping_add(9600);
+    };
+    press(&mut house, &mut human, 7);
+    press(&mut house, &mut caller, 1);
+    press(&mut house, &mut boss, 5);
+    press(&mut house, &mut human, 8);
+    press(&mut house, &mut ai, 2);
+    house.advance(ms(1500));
+    let heard = |party: &Party| keys(&house.heard_by(party.port));
+    assert_eq!(heard(&caller), [7, 8, 2], "of the supervisor, who whispers, nothing");
+    assert_eq!(heard(&ai), [7, 1, 8]);
+    assert_eq!(heard(&human), [1, 5, 2]);
+    assert_eq!(heard(&boss), [7, 1, 8, 2]);
+    assert_eq!(house.digits().len(), 5, "and each is told once");
+}
+
 #[test]
 fn a_listener_without_telephone_events_gets_no_packet_and_no_gap() {
     let (mut house, mut caller, ai, _) = conversation();

@@ -14,6 +14,24 @@ fn an_offer_lists_both_laws_and_telephone_event() {
 }
 
 #[test]
+fn rfc4733_2_1_wide_codecs_are_offered_with_events_at_their_clocks_beside_8000() {
+    let mut session = ours();
+    session.local_mut().codecs = vec![Codec::Opus, Codec::G722, Codec::L16At16k, Codec::Pcma];
+    let offer = media(&session.offer().unwrap());
+    let events: Vec<&str> = offer.lines().filter(|line| line.contains("telephone-event")).collect();
+    let clocks: Vec<&str> = events.iter().filter_map(|line| line.rsplit('/').next()).collect();
+    assert_eq!(clocks, ["8000", "48000", "16000"], "{offer}");
+    assert!(events[0].starts_with("a=rtpmap:101 "), "{offer}");
+    // The peer takes Opus, and both clocks under numbers of its own.
+    let answer = "m=audio 5004 RTP/AVP 111 97 98\na=rtpmap:111 opus/48000/2\na=rtpmap:97 telephone-event/8000\na=rtpmap:98 telephone-event/48000\n";
+    session.receive_answer(&theirs(answer)).unwrap();
+    let agreed = session.agreed().unwrap();
+    let ours: u8 = events[1][9..].split(' ').next().unwrap().parse().unwrap();
+    assert_eq!((agreed.telephone_event, agreed.telephone_event_clock), (Some((98, ours)), 48_000));
+    assert_eq!(media(&session.offer().unwrap()), offer, "the next offer means the same by the same numbers");
+}
+
+#[test]
 fn an_ipv6_host_offers_ip6() {
     let mut session = OfferAnswer::new(LocalMedia::new("2001:db8::1".parse().unwrap(), 40000, 7));
     let offer = text(&session.offer().unwrap());

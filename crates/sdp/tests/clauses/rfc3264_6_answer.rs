@@ -30,6 +30,7 @@ fn the_first_codec_of_the_offer_wins_when_nobody_prefers() {
             payload_type_send: 8,
             payload_type_receive: 8,
             telephone_event: Some((101, 101)),
+            telephone_event_clock: 8000,
             alternatives: vec![],
             opus: sdp::OpusFormat::default(),
             ptime: Duration::from_millis(20),
@@ -87,6 +88,26 @@ fn rfc4733_telephone_event_needs_the_codecs_clock_and_the_digits() {
     assert_eq!(event("a=fmtp:101 66,70\n"), None, "fax tones only");
     assert_eq!(event("a=fmtp:101 0-65535\n"), Some((101, 101)));
     assert_eq!(event("a=fmtp:101 11-0\n"), None);
+}
+
+#[test]
+fn rfc4733_2_1_beside_a_wide_codec_events_run_at_its_clock_or_at_8000_where_there_is_no_other() {
+    let answered = |events: &str| {
+        let mut session = ours();
+        session.local_mut().codecs = vec![Codec::Opus, Codec::Pcmu];
+        let offer = format!("m=audio 5004 RTP/AVP 96 0 101 102\na=rtpmap:96 opus/48000/2\n{events}");
+        session.receive_offer(&theirs(&offer)).unwrap();
+        let body = media(&session.answer(&[Codec::Opus]).unwrap());
+        let agreed = session.agreed().unwrap();
+        (agreed.telephone_event, agreed.telephone_event_clock, body)
+    };
+    let (both, clock, body) = answered("a=rtpmap:101 telephone-event/8000\na=rtpmap:102 telephone-event/48000\n");
+    assert_eq!((both, clock), (Some((102, 102)), 48_000));
+    assert!(body.contains("a=rtpmap:102 telephone-event/48000\n") && !body.contains("telephone-event/8000"), "{body}");
+    let (narrow, clock, body) = answered("a=rtpmap:101 telephone-event/8000\n");
+    assert_eq!((narrow, clock), (Some((101, 101)), 8000));
+    assert!(body.contains("a=rtpmap:101 telephone-event/8000\n"), "{body}");
+    assert_eq!(answered("a=rtpmap:101 telephone-event/16000\n").0, None, "no clock of Opus");
 }
 
 #[test]
