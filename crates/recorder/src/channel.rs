@@ -79,18 +79,19 @@ impl Channel {
         }
     }
 
-    /// Gives `count` samples of this channel to `put`, in order; what did not come is silence.
-    pub(crate) fn take(&mut self, count: usize, mut put: impl FnMut(usize, i16)) {
+    /// Puts samples of this channel at `number` into each group of `width`, in order; what did not come stays as it is there, which is
+    /// silence.
+    pub(crate) fn take(&mut self, groups: &mut [i16], width: usize, number: usize) {
+        let count = groups.len() / width.max(1);
         let until = self.taken + i64::try_from(count).unwrap_or(0);
         if self.waiting.first().is_some_and(|(first, _)| first.arrival < until + 3 * JUMP) {
             self.anchor();
         }
         let there = count.min(self.buffer.len());
-        for (at, sample) in self.buffer.drain(..there).enumerate() {
-            put(at, sample);
-        }
-        for at in there..count {
-            put(at, 0);
+        for (group, sample) in groups.chunks_exact_mut(width.max(1)).zip(self.buffer.drain(..there)) {
+            if let Some(place) = group.get_mut(number) {
+                *place = sample;
+            }
         }
         self.taken = until;
     }
@@ -164,7 +165,7 @@ mod tests {
 
     fn all(channel: &mut Channel, count: usize) -> Vec<i16> {
         let mut samples = vec![0; count];
-        channel.take(count, |at, sample| samples[at] = sample);
+        channel.take(&mut samples, 1, 0);
         samples
     }
 

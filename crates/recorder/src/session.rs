@@ -154,7 +154,7 @@ impl Session {
         samples.resize(start + count * width, 0);
         let out = &mut samples[start..];
         for (number, channel) in self.channels.iter_mut().enumerate() {
-            channel.take(count, |at, sample| out[at * width + number] = sample);
+            channel.take(out, width, number);
         }
         let given = self.given + count as u64;
         for (from, until) in &self.pauses {

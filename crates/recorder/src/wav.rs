@@ -31,7 +31,14 @@ impl Format {
     /// Appends samples as they lie in the file.
     pub fn encode(self, samples: &[i16], bytes: &mut Vec<u8>) {
         match self {
-            Self::Pcm16 => bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
+            // Into room of known length: the compiler copies it in one piece.
+            Self::Pcm16 => {
+                let start = bytes.len();
+                bytes.resize(start + samples.len() * 2, 0);
+                for (pair, sample) in bytes[start..].chunks_exact_mut(2).zip(samples) {
+                    pair.copy_from_slice(&sample.to_le_bytes());
+                }
+            }
             Self::G711(codec) => bytes.extend(samples.iter().map(|sample| codec.encode(*sample))),
         }
     }
