@@ -1,7 +1,8 @@
-//! CPU per relayed packet at 200 two-way calls, beside a bare level-triggered epoll + recvfrom + sendto forwarder in the
-//! same run: `cargo bench -p media-relay --features io --bench relay`.
+//! CPU per relayed packet and latency at 200 two-way calls (or as many as are asked for), beside a bare level-triggered epoll +
+//! recvfrom + sendto forwarder in the same run: `cargo bench -p media-relay --features io --bench relay [-- CALLS]`.
 //!
-//! One thread generates and drinks the traffic over loopback; the forwarder, then the relay's worker, each run on a thread
+//! Latency is from a packet's sending to when the generator reads it: the same thread does both, so it is that of a busy machine,
+//! and what counts is how it compares. One thread generates and drinks the traffic over loopback; the forwarder, then the relay's worker, each run on a thread
 //! of their own. The kernel counts each thread's CPU. The ratio counts only if the bare forwarder costs at most 0.9 of the
 //! generator's own CPU per packet sent and received. Prints one JSON object a line.
 #![expect(
@@ -24,7 +25,7 @@ use nix::{
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
         eventfd::EventFd,
-        resource::{UsageWho, getrusage},
+        resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
     },
     unistd::{SysconfVar, sysconf},
 };
@@ -38,6 +39,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Calls where nobody asks for another number.
 const CALLS: usize = 200;
 const PACKET: usize = 172;
 const PTIME: Duration = Duration::from_millis(20);
@@ -46,12 +48,18 @@ const STRETCH: Duration = Duration::from_secs(4);
 const TURNS: usize = 4;
 
 fn main() {
+    let calls = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(CALLS);
+    // Six descriptors a call.
+    let most = getrlimit(Resource::RLIMIT_NOFILE).unwrap().1;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let (mut bare_took, mut relay_took, mut late) = (Vec::new(), Vec::new(), 0);
     let mut bare = Cost::default();
     let mut relay = Cost::default();
     let mut generator = Cost::default();
     for turn in 0..TURNS {
-        let (forwarder, made) = run_bare();
-        let (worker, made_too) = run_relay();
+        let (forwarder, made) = run_bare(calls, &mut bare_took);
+        let (worker, made_too, late_ticks) = run_relay(calls, &mut relay_took);
+        late += late_ticks;
         eprintln!("turn {turn}: bare {:.2} us, relay {:.2} us a packet", forwarder.per_packet(), worker.per_packet());
         bare.add(forwarder);
         relay.add(worker);
@@ -60,7 +68,7 @@ fn main() {
     }
     let ratio = relay.per_packet() / bare.per_packet();
     let honest = bare.per_packet() / generator.per_packet();
-    let machine = format!("{CALLS} two-way calls, {TURNS} turns of {} s", STRETCH.as_secs());
+    let machine = format!("{calls} two-way calls, {TURNS} turns of {} s", STRETCH.as_secs());
     let verdict = if honest <= 0.9 { "counts" } else { "does not count" };
     print(
         "relay_cpu_ratio_to_bare_forwarder",
@@ -71,6 +79,19 @@ fn main() {
     print("relay_cpu_s_per_million_packets", relay.per_packet(), "s", &machine);
     print("bare_forwarder_cpu_s_per_million_packets", bare.per_packet(), "s", &machine);
     print("relay_bench_generator_cpu_s_per_million_packets", generator.per_packet(), "s", "sent and received");
+    for (name, part) in [("median", 50), ("p99", 99)] {
+        let (ours, theirs) = (percentile(&mut relay_took, part), percentile(&mut bare_took, part));
+        print(&format!("relay_latency_{name}_us"), ours, "us", &format!("{machine}; bare forwarder {theirs:.0} us"));
+        print(&format!("relay_latency_{name}_ratio_to_bare_forwarder"), ours / theirs, "ratio", &machine);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few")]
+    print("relay_late_ticks", late as f64, "ticks", &format!("{machine}; later than 10 ms"));
+}
+
+/// Microseconds below which so many of a hundred lie.
+fn percentile(took: &mut [u32], part: usize) -> f64 {
+    let at = (took.len() * part / 100).min(took.len().saturating_sub(1));
+    if took.is_empty() { f64::NAN } else { f64::from(*took.select_nth_unstable(at).1) / 1000.0 }
 }
 
 fn print(name: &str, value: f64, unit: &str, note: &str) {
@@ -137,21 +158,23 @@ struct Generator {
     sockets: Vec<UdpSocket>,
     epoll: Epoll,
     sequence: u16,
+    /// What the packets' times count from.
+    began: Instant,
 }
 
 impl Generator {
-    fn new() -> Self {
+    fn new(calls: usize) -> Self {
         let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
-        let sockets: Vec<UdpSocket> = (0..2 * CALLS).map(|_| socket()).collect();
+        let sockets: Vec<UdpSocket> = (0..2 * calls).map(|_| socket()).collect();
         for (index, socket) in sockets.iter().enumerate() {
             epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, index as u64)).unwrap();
         }
-        Self { sockets, epoll, sequence: 0 }
+        Self { sockets, epoll, sequence: 0, began: Instant::now() }
     }
 
     /// Talks toward `targets` for a while, spread over each packet time; what it cost to send and receive, and how many
     /// came back.
-    fn talk(&mut self, targets: &[SocketAddr], lasting: Duration) -> Cost {
+    fn talk(&mut self, targets: &[SocketAddr], lasting: Duration, took: &mut Vec<u32>) -> Cost {
         let (cpu, start) = (own_cpu(), Instant::now());
         let mut received = 0;
         let mut packet = [0x55u8; PACKET];
@@ -170,6 +193,7 @@ impl Generator {
                 packet[2..4].copy_from_slice(&sequence.to_be_bytes());
                 packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
                 packet[8..12].copy_from_slice(&u32::try_from(at).unwrap().to_be_bytes());
+                packet[12..20].copy_from_slice(&self.nanos().to_be_bytes());
                 let _ = self.sockets[at].send_to(&packet, targets[at]);
                 turn += 1;
             }
@@ -177,17 +201,26 @@ impl Generator {
             for event in &ready[..count] {
                 if self.sockets[usize::try_from(event.data()).unwrap()].recv_from(&mut buffer).is_ok() {
                     received += 1;
+                    let sent = u64::from_be_bytes(buffer[12..20].try_into().unwrap());
+                    // What the relay made itself carries no time.
+                    if let Some(nanos) = self.nanos().checked_sub(sent) {
+                        took.push(u32::try_from(nanos).unwrap_or(u32::MAX));
+                    }
                 }
             }
         }
         self.sequence = self.sequence.wrapping_add(u16::try_from((turn / count) & 0xffff).unwrap() + 1);
         Cost { cpu: own_cpu() - cpu, packets: received }
     }
+
+    fn nanos(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(0)
+    }
 }
 
-fn run_bare() -> (Cost, Cost) {
-    let mut generator = Generator::new();
-    let inside: Vec<UdpSocket> = (0..2 * CALLS).map(|_| socket()).collect();
+fn run_bare(calls: usize, took: &mut Vec<u32>) -> (Cost, Cost) {
+    let mut generator = Generator::new(calls);
+    let inside: Vec<UdpSocket> = (0..2 * calls).map(|_| socket()).collect();
     let targets: Vec<SocketAddr> = inside.iter().map(|socket| socket.local_addr().unwrap()).collect();
     let peers: Vec<SocketAddr> = generator.sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
     let (stop, forwarded) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -216,10 +249,10 @@ fn run_bare() -> (Cost, Cost) {
             }
         })
         .unwrap();
-    generator.talk(&targets, Duration::from_millis(500));
+    generator.talk(&targets, Duration::from_millis(500), &mut Vec::new());
     sleep(Duration::from_millis(50));
     let (cpu, packets) = (cpu_of("bare"), forwarded.load(Ordering::Relaxed));
-    let made = generator.talk(&targets, STRETCH);
+    let made = generator.talk(&targets, STRETCH, took);
     sleep(Duration::from_millis(50));
     let cost = Cost { cpu: cpu_of("bare") - cpu, packets: forwarded.load(Ordering::Relaxed) - packets };
     stop.store(true, Ordering::Relaxed);
@@ -227,14 +260,14 @@ fn run_bare() -> (Cost, Cost) {
     (cost, made)
 }
 
-fn run_relay() -> (Cost, Cost) {
-    let mut generator = Generator::new();
+fn run_relay(calls: usize, took: &mut Vec<u32>) -> (Cost, Cost, u64) {
+    let mut generator = Generator::new(calls);
     let wake = Arc::new(EventFd::new().unwrap());
     let mut relay = Relay::start(Config { ports: 20_000..=29_999, ..Config::default() }, &wake).unwrap();
     let gauges = relay.gauges();
     let mut targets = Vec::new();
     let mut peers = generator.sockets.iter().map(|socket| socket.local_addr().unwrap());
-    for n in 0..CALLS {
+    for n in 0..calls {
         let call = CallKey(n as u64);
         let opened = [relay.open(call).unwrap(), relay.open(call).unwrap()];
         for one in opened {
@@ -257,17 +290,17 @@ fn run_relay() -> (Cost, Cost) {
         }
         relay.stop();
     });
-    generator.talk(&targets, Duration::from_millis(500));
+    generator.talk(&targets, Duration::from_millis(500), &mut Vec::new());
     sleep(Duration::from_millis(50));
     let (cpu, packets) = (cpu_of("media-0"), gauges.counters().packets_sent);
-    let made = generator.talk(&targets, STRETCH);
+    let made = generator.talk(&targets, STRETCH, took);
     sleep(Duration::from_millis(50));
     let counters = gauges.counters();
     let cost = Cost { cpu: cpu_of("media-0") - cpu, packets: counters.packets_sent - packets };
     stop.store(true, Ordering::Relaxed);
     engine.join().unwrap();
     eprintln!("relay: {} of {} came back, {} late ticks", made.packets, cost.packets, counters.late_ticks);
-    (cost, made)
+    (cost, made, counters.late_ticks)
 }
 
 fn stream(remote: SocketAddr) -> Stream {

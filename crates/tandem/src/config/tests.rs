@@ -66,9 +66,9 @@ fn playlists_and_levels_are_read_and_their_mistakes_say_what_would_be_right() {
     let media = reading(&[("tandem.yaml", text)], &[]).expect("right").media;
     assert_eq!((media.prompt_level, media.music_level), (Some(-20.0), None));
     let [waiting, sales] = &media.playlists[..] else { panic!("{:?}", media.playlists) };
-    assert!(matches!(&waiting.tracks, super::Tracks::Clips(clips) if clips == &["music/default"]) && waiting.goes_on);
+    assert!(matches!(&waiting.tracks, Tracks::Clips(clips) if clips == &["music/default"]) && waiting.goes_on);
     assert_eq!((waiting.order, waiting.begin), (media_relay::Order::Shuffled, media_relay::Begin::Anywhere));
-    assert!(matches!(&sales.tracks, super::Tracks::Folder(folder) if folder.ends_with("sales")) && !sales.goes_on);
+    assert!(matches!(&sales.tracks, Tracks::Folder(folder) if folder.ends_with("sales")) && !sales.goes_on);
     let wrong = "media:\n  prompt_level: -5\n  playlists:\n    a: {}\n    b: { clips: [], order: random }\n    c: { clips: [x], folder: y }\n    d.wav: { clips: [x] }\n";
     let wrong = mistakes(wrong);
     for said in [

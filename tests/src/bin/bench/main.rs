@@ -35,6 +35,19 @@ async fn main() -> Result<()> {
     if wanted("relay") {
         figures.extend(of_cargo_bench("media-relay", "relay", &["--features", "io"])?);
     }
+    // These are long, and measured only when they are asked for.
+    let named = |part: &str| parts.iter().any(|named| named == part);
+    for calls in ["500", "1000"] {
+        if named(&format!("relay-{calls}")) {
+            figures.extend(of_cargo_bench("media-relay", "relay", &["--features", "io", "--", calls])?);
+        }
+    }
+    if named("media") {
+        figures.extend(of_cargo_bench("media-relay", "mixing", &["--features", "io"])?);
+    }
+    if named("recording") {
+        figures.extend(of_cargo_bench("recorder", "recording", &["--features", "io"])?);
+    }
     if wanted("calls") {
         figures.push(signaling_cpu().await?);
     }
