@@ -76,7 +76,7 @@ fn playlists_and_levels_are_read_and_their_mistakes_say_what_would_be_right() {
         "`-5` is no level",
         "what does `a` play?",
         "`b` plays nothing",
-        "`shuffled`",
+        "one of: listed, shuffled",
         "what does `c` play?",
         "`d.wav` is not a prompt's name",
     ] {
