@@ -554,9 +554,12 @@ struct Choice<'a> {
     keys: Option<(u32, Keys)>,
 }
 
+/// Payload types of codecs, and of telephone-event by its clock.
+type Assigned = (Vec<(Codec, u8)>, Vec<(u32, u8)>);
+
 impl Numbers {
     /// Payload types for an offer: those in use so far, else the static ones and 101, never one that means something else.
-    fn assign(&self, local: &LocalMedia) -> (Vec<(Codec, u8)>, Vec<(u32, u8)>) {
+    fn assign(&self, local: &LocalMedia) -> Assigned {
         let mut taken = u128::from(self.foreign) << 96;
         let mut codecs: Vec<(Codec, u8)> = Vec::with_capacity(local.codecs.len());
         for codec in &local.codecs {
