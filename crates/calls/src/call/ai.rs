@@ -1,10 +1,10 @@
 //! The AI's side of a call: reaching it, losing it, reaching another.
 
-use super::{Call, MOST_AI_LOSSES, MOST_LEGS, Stage};
+use super::{Call, MOST_AI_LOSSES, MOST_LEGS, Stage, ways::Outgoing};
 use crate::{
     AfterHuman, AiFailureStep, AiLoss, AiProfile, EndCause, Happening, Observation, Party, Source, dial, headers,
     identity,
-    leg::{Leg, Order, Peer},
+    leg::{Leg, Peer},
     step::{Step, Timer},
     transfer::Transfer,
 };
@@ -13,9 +13,6 @@ use rand::seq::IndexedRandom as _;
 use sdp::Codec;
 use signaling::LegId;
 use std::{collections::VecDeque, sync::Arc};
-
-/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
-const TIMER_FIRST: core::time::Duration = core::time::Duration::from_secs(5);
 
 impl Call {
     /// The caller's port is open: the rules may decide at once, else the AI is dialled.
@@ -90,22 +87,16 @@ impl Call {
         let terms = config.terms_of_ai(profile, &route);
         let srtp_keys = if terms.srtp == sdp::Srtp::Off { 0 } else { config.media.srtp_suites.len() };
         headers.extend(self.headers_for_ai(profile, srtp_keys));
-        let order = Order {
-            target: route.phone.as_ref().map_or(profile.uri.as_str(), |phone| &phone.uri).into(),
-            phone: route.phone,
-            hop: route.hop,
+        let outgoing = Outgoing {
+            record,
+            target: profile.uri.as_str().into(),
             from: shown.from,
-            first_response: Self::first_response(step, &route.peer, &ways),
-            peer: route.peer,
             headers,
-            max_forwards: self.about.max_forwards.saturating_sub(1),
-            timeout: profile.answer_timeout + TIMER_FIRST,
+            terms,
             codecs: self.codecs_for(step, Some(&profile.codecs)),
-            routes: route.routes,
+            ring: profile.answer_timeout,
         };
-        let mut leg = Leg::outgoing(step, id, record, order, terms);
-        leg.ways = ways;
-        self.legs.push(leg);
+        self.dial_leg(step, id, (route, ways), outgoing);
     }
 
     fn headers_for_ai(&self, profile: &AiProfile, srtp_keys: usize) -> Vec<(String, String)> {

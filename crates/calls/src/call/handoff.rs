@@ -1,12 +1,12 @@
 //! Carrying out what the transfer's machine says: legs, bridge, back to the AI.
 
-use super::{Call, MOST_LEGS, Stage};
+use super::{Call, MOST_LEGS, Stage, ways::Outgoing};
 use crate::{
     EndCause, Happening, Observation, Party, Source, TransferId, TransferState,
     dial::{self, Route, Sees},
     directory::Tried,
     headers,
-    leg::{Leg, Order},
+    leg::Leg,
     spoken,
     step::{Step, Timer},
     transfer::{Act, Acts, Transfer},
@@ -19,8 +19,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 /// The silence around a handoff is measured until this long after the bridge.
 const MEASURED_AFTER: Duration = Duration::from_secs(1);
-/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
-const TIMER_FIRST: Duration = Duration::from_secs(5);
 
 /// Why a transfer cannot begin.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -216,7 +214,7 @@ impl Call {
         ways: VecDeque<Route>,
     ) {
         let Some(spec) = self.transfer.as_ref().map(|transfer| &transfer.spec) else { return };
-        let (keys, timeout, via) = (spec.context.clone(), spec.ring_timeout + TIMER_FIRST, spec.to.to_string());
+        let (keys, ring, via) = (spec.context.clone(), spec.ring_timeout, spec.to.to_string());
         let trunk = route.peer.trunk().and_then(|name| step.config.trunks.get(name));
         let target_there = trunk.map_or_else(|| Arc::clone(target), |trunk| dial::request_uri(trunk, target).into());
         let passes = trunk.map_or(&[][..], |trunk| &trunk.identity.headers_out);
@@ -241,22 +239,8 @@ impl Call {
         let record = self.leg_record(step, name.to_owned(), Party::Human, target, &via);
         let trunk = route.peer.trunk().and_then(|name| step.config.trunks.get(name));
         let codecs = self.codecs_for(step, trunk.map(|trunk| &trunk.codecs));
-        let order = Order {
-            target: route.phone.as_ref().map_or(target_there, |phone| phone.uri.as_str().into()),
-            phone: route.phone,
-            hop: route.hop,
-            first_response: Self::first_response(step, &route.peer, &ways),
-            peer: route.peer,
-            from,
-            headers: list,
-            max_forwards: self.about.max_forwards.saturating_sub(1),
-            timeout,
-            codecs,
-            routes: route.routes,
-        };
-        let mut leg = Leg::outgoing(step, leg, record, order, terms);
-        leg.ways = ways;
-        self.legs.push(leg);
+        let outgoing = Outgoing { record, target: target_there, from, headers: list, terms, codecs, ring };
+        self.dial_leg(step, leg, (route, ways), outgoing);
     }
 
     /// All three hear one another, where there is an AI.

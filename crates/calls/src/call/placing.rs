@@ -8,24 +8,20 @@
 //! ```
 //! From the bridge on it is a call like any other: its human can hand the caller on, or to the AI.
 
-use super::{About, Call};
+use super::{About, Call, ways::Outgoing};
 use crate::{
     CallbackId, EndCause, Happening, Party, Source, dial,
     directory::Tried,
     identity,
-    leg::{Leg, Order},
+    leg::Leg,
     plan::{Playing, Then},
     step::{Step, Timer},
 };
-use core::time::Duration;
 use policy::{Cause, Facts, TransferSpec};
 use serde::{Deserialize, Serialize};
 use signaling::LegId;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-
-/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
-const TIMER_FIRST: Duration = Duration::from_secs(5);
 
 /// Why and whom we call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,23 +115,17 @@ impl Call {
         let mut codecs = step.config.media.codecs_of(trunk.map(|trunk| &trunk.codecs)).to_vec();
         codecs.sort_by_key(|codec| Some(*codec) != agreed);
         let record = self.leg_record(step, "caller".to_owned(), Party::Caller, &target, &trunk_name);
-        let order = Order {
+        let outgoing = Outgoing {
+            record,
             target: target.into(),
-            phone: route.phone,
-            hop: route.hop,
-            first_response: Self::first_response(step, &route.peer, &ways),
-            peer: route.peer,
             from: shown.from,
             headers: shown.headers,
-            max_forwards: self.about.max_forwards,
-            timeout: step.config.callbacks.ring_timeout + TIMER_FIRST,
+            terms,
             codecs,
-            routes: route.routes,
+            ring: step.config.callbacks.ring_timeout,
         };
         self.about.trunk = trunk_name;
-        let mut leg = Leg::outgoing(step, leg, record, order, terms);
-        leg.ways = ways;
-        self.legs.push(leg);
+        self.dial_leg(step, leg, (route, ways), outgoing);
     }
 
     /// The caller answered: both hear each other.

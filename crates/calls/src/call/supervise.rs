@@ -1,13 +1,12 @@
 //! Supervisors: people who listen to a call, speak to its human alone, or to both. The call itself never waits for one, and follows
 //! none of them: who hears what is `plan.rs`'s business, whatever becomes of the caller.
 
-use super::{Call, MOST_LEGS, Stage};
+use super::{Call, MOST_LEGS, Stage, ways::Outgoing};
 use crate::{
     DoneReply, Happening, Observation, Party, Problem, Reply, SuperviseBody, SuperviseMode, SupervisorState,
     SupervisorSummary, Time,
     dial::{self, Route, Sees},
     headers,
-    leg::{Leg, Order},
     step::{Step, Timer},
 };
 use core::time::Duration;
@@ -19,8 +18,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 /// How long phones ring where the request does not say.
 const RING_TIMEOUT: Duration = Duration::from_secs(20);
-/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
-const TIMER_FIRST: Duration = Duration::from_secs(5);
 
 /// A call's supervisors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -217,22 +214,8 @@ impl Call {
             more => format!("{}.{more}", supervisor.name()),
         };
         let record = self.leg_record(step, name, Party::Supervisor, &supervisor.target, &supervisor.to);
-        let order = Order {
-            target: route.phone.as_ref().map_or(target, |phone| phone.uri.as_str().into()),
-            phone: route.phone,
-            hop: route.hop,
-            first_response: Self::first_response(step, &route.peer, &ways),
-            peer: route.peer,
-            from: shown.from,
-            headers: list,
-            max_forwards: self.about.max_forwards.saturating_sub(1),
-            timeout: ring + TIMER_FIRST,
-            codecs,
-            routes: route.routes,
-        };
-        let mut leg = Leg::outgoing(step, leg, record, order, terms);
-        leg.ways = ways;
-        self.legs.push(leg);
+        let outgoing = Outgoing { record, target, from: shown.from, headers: list, terms, codecs, ring };
+        self.dial_leg(step, leg, (route, ways), outgoing);
     }
 
     /// A trunk failed a supervisor's leg: `new` goes another way. False: it is no supervisor's.

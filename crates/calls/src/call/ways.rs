@@ -3,15 +3,34 @@
 
 use super::Call;
 use crate::{
-    cause,
+    LegRecord, Party, cause,
+    config::Terms,
     dial::{Hop, Route},
-    leg::{Leg, Peer},
+    leg::{Leg, Order, Peer},
     step::{Step, Timer},
 };
 use core::time::Duration;
 use policy::Cause;
+use sdp::Codec;
 use signaling::{EndedBy, LegId};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
+
+/// How much longer than its timer an INVITE may live, so that the timer, whose cause is known, comes first.
+const TIMER_FIRST: Duration = Duration::from_secs(5);
+
+/// What an INVITE of ours says, whichever way it takes.
+pub(super) struct Outgoing {
+    pub(super) record: LegRecord,
+    /// Its Request-URI, unless it goes to a registered phone.
+    pub(super) target: Arc<str>,
+    pub(super) from: signaling::Party,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) terms: Terms,
+    /// Offered, best first.
+    pub(super) codecs: Vec<Codec>,
+    /// How long it may ring.
+    pub(super) ring: Duration,
+}
 
 /// Why a leg that was dialled through a trunk came to nothing.
 #[derive(Copy, Clone, Debug)]
@@ -57,6 +76,35 @@ impl Call {
             }
         }
         None
+    }
+
+    /// Dials a leg by one of the ways to it; the others are kept for the case that its trunk fails.
+    pub(super) fn dial_leg(
+        &mut self,
+        step: &mut Step<'_>,
+        id: LegId,
+        (route, ways): (Route, VecDeque<Route>),
+        outgoing: Outgoing,
+    ) {
+        let Outgoing { record, target, from, headers, terms, codecs, ring } = outgoing;
+        // The caller's request goes on one hop further (RFC 3261, section 16.6, step 3); whom we call ourselves, we are the first hop.
+        let hops = u8::from(record.party != Party::Caller);
+        let order = Order {
+            target: route.phone.as_ref().map_or(target, |phone| phone.uri.as_str().into()),
+            phone: route.phone,
+            hop: route.hop,
+            first_response: Self::first_response(step, &route.peer, &ways),
+            peer: route.peer,
+            from,
+            headers,
+            max_forwards: self.about.max_forwards.saturating_sub(hops),
+            timeout: ring + TIMER_FIRST,
+            codecs,
+            routes: route.routes,
+        };
+        let mut leg = Leg::outgoing(step, id, record, order, terms);
+        leg.ways = ways;
+        self.legs.push(leg);
     }
 
     /// How long a trunk may leave an INVITE without any response, where another could take it.

@@ -25,21 +25,6 @@ pub struct Ledger {
     pub most_messages: u64,
 }
 
-/// Section `callbacks`.
-#[derive(Clone, Debug)]
-pub struct Callbacks {
-    /// Starts of the numbers that may be called.
-    pub allow: Vec<String>,
-    /// The trunk that carries them; none: every one that may reach the number.
-    pub trunk: Option<String>,
-    /// How long each phone rings.
-    pub ring_timeout: Duration,
-    /// After this long a claim that came to nothing is open again; zero: never.
-    pub claim_lapses: Duration,
-    /// How many may wait at once.
-    pub most: usize,
-}
-
 pub(super) fn ledger(mut section: Section<'_>, places: &Places) -> Ledger {
     let path = section.or("path", places.ledger.clone(), |text| Ok(places.of(text)));
     let keep_calls = section.duration("keep_calls", DAY * 30, SECOND * 3_600..=LONGEST);
@@ -51,7 +36,7 @@ pub(super) fn ledger(mut section: Section<'_>, places: &Places) -> Ledger {
     Ledger { path, keep_calls, most_calls, keep_callbacks, keep_messages, most_messages }
 }
 
-pub(super) fn callbacks(mut section: Section<'_>, trunks: &[Trunk]) -> Callbacks {
+pub(super) fn callbacks(mut section: Section<'_>, trunks: &[Trunk]) -> calls::Callbacks {
     let allow = section.list("allow", values::number_prefix).unwrap_or_default();
     let trunk = section.optional("trunk", values::name);
     if let Some(named) = &trunk {
@@ -68,7 +53,7 @@ pub(super) fn callbacks(mut section: Section<'_>, trunks: &[Trunk]) -> Callbacks
     let claim_lapses = section.duration("claim_lapses", SECOND * 1_800, Duration::ZERO..=DAY * 7);
     let most = section.number("most", 10_000, 1..=100_000);
     section.done();
-    Callbacks {
+    calls::Callbacks {
         allow: allow.into_iter().map(|placed| placed.value).collect(),
         trunk: trunk.map(|placed| placed.value),
         ring_timeout,

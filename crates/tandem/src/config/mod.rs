@@ -23,7 +23,7 @@ mod values;
 mod voicemail;
 
 pub use availability::AskedElsewhere;
-pub use keeping::{Callbacks, Ledger};
+pub use keeping::Ledger;
 pub use media::{Media, Playlist, Tracks};
 pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen};

@@ -45,7 +45,7 @@ pub struct Configuration {
     /// What outlives the daemon.
     pub ledger: super::keeping::Ledger,
     /// Who may be called back.
-    pub callbacks: super::keeping::Callbacks,
+    pub callbacks: calls::Callbacks,
     /// Logs.
     pub logging: Logging,
     /// Bounds.

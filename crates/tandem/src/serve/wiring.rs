@@ -177,7 +177,7 @@ pub(crate) fn calls(
         recording: recording(&configuration.recording),
         context_wait: CONTEXT_WAIT,
         mailboxes: configuration.voicemail.mailboxes.iter().map(|(name, it)| (name.clone(), mailbox(it))).collect(),
-        callbacks: callbacks(&configuration.callbacks),
+        callbacks: configuration.callbacks.clone(),
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
@@ -185,16 +185,6 @@ pub(crate) fn calls(
             supervisors: configuration.limits.supervisors,
             ..calls::Limits::default()
         },
-    }
-}
-
-fn callbacks(callbacks: &config::Callbacks) -> calls::Callbacks {
-    calls::Callbacks {
-        allow: callbacks.allow.clone(),
-        trunk: callbacks.trunk.clone(),
-        ring_timeout: callbacks.ring_timeout,
-        claim_lapses: callbacks.claim_lapses,
-        most: callbacks.most,
     }
 }
 
