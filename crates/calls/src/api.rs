@@ -3,6 +3,7 @@
 mod agents;
 mod callbacks;
 mod options;
+mod place;
 mod supervise;
 
 use crate::{
@@ -13,6 +14,7 @@ pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, Qu
 pub use callbacks::{CallbackAction, CallbackList, ClaimBody, DialBody, DoneBody, Kept};
 use core::time::Duration;
 pub use options::{AcceptBody, AcceptWord, ContextBody, IntroduceBody, OnFailureBody};
+pub use place::{IntentBody, IntentWords, PlaceBody, PlacedReply};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 pub use supervise::{SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary};
@@ -119,6 +121,15 @@ pub enum Request {
         call: CallId,
         /// The leg's name.
         supervisor: String,
+    },
+    /// `POST /v1/calls`; answers [`Reply::Placed`], 202.
+    Place {
+        /// Who is called, and for whom.
+        body: Box<PlaceBody>,
+        /// The `Idempotency-Key` header.
+        idempotency_key: Option<String>,
+        /// `?wait=`: answer when they have answered or will not, or after this long with how far it is.
+        wait: Option<Duration>,
     },
     /// `GET /v1/calls`; answers [`Reply::Calls`].
     Calls {
@@ -374,6 +385,8 @@ pub enum Reply {
     Events(EventsReply),
     /// To everything about a transfer.
     Transfer(TransferReply),
+    /// To a call that is placed.
+    Placed(PlacedReply),
     /// To the list of calls.
     Calls(CallList),
     /// To one call.
@@ -510,6 +523,18 @@ pub struct CallSummary {
     pub answered: Option<Time>,
     /// The end.
     pub ended: Option<Time>,
+    /// Who called whom.
+    #[serde(default)]
+    pub direction: policy::Direction,
+    /// The campaign that it was placed for.
+    #[serde(default)]
+    pub campaign: Option<String>,
+    /// Why it ended.
+    #[serde(default)]
+    pub cause: Option<crate::EndCause>,
+    /// Why whoever we called did not answer.
+    #[serde(default)]
+    pub failure: Option<policy::Cause>,
     /// The active transfer.
     pub transfer: Option<TransferId>,
 }

@@ -1,6 +1,7 @@
 //! The room's one entrance: who owns what, one call's step at a time.
 
 mod join;
+mod outbound;
 mod placing;
 mod requests;
 mod snapshot;
@@ -44,6 +45,8 @@ pub struct Core {
     ended: VecDeque<(CallId, Box<CallDetail>)>,
     out: VecDeque<Output>,
     next_call: u64,
+    /// Requests that placed a call, by their idempotency keys.
+    keys: outbound::Keys,
     /// The next step panics: shows that only one call pays for it.
     #[cfg(test)]
     pub(crate) panics: bool,
@@ -74,6 +77,7 @@ impl Core {
             ended: VecDeque::new(),
             out: VecDeque::new(),
             next_call: 0,
+            keys: outbound::Keys::default(),
             #[cfg(test)]
             panics: false,
         }
@@ -389,6 +393,7 @@ impl Core {
             called: Some(called.as_str().into()),
             trunk: Some(name.as_str().into()),
             profile: Some(ai.as_str().into()),
+            direction: policy::Direction::Inbound,
         };
         let listening = self.config.ai.get(&ai).map(|profile| Arc::clone(&profile.listening)).unwrap_or_default();
         let facts = Facts::new(start, listening, now);
@@ -421,6 +426,8 @@ impl Core {
             from,
             to: called,
             sip_call_id: incoming.call_id.clone(),
+            direction: policy::Direction::Inbound,
+            campaign: None,
         });
         if let Some(account) = &incoming.account {
             self.shared.directory.calls_out(account, leg, key, now.monotonic);
@@ -509,6 +516,8 @@ impl Core {
         }
         if !entry.call.is_placed() {
             self.shared.trunks.leave(&entry.call.about.trunk);
+        } else if entry.call.is_to_person() {
+            self.shared.placed.leave(entry.call.campaign());
         }
         let bounds = self.config.callbacks.bounds();
         self.shared.directory.callback_tried(key, Tried::NoAgent("the call ended"), bounds, now);

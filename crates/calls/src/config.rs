@@ -40,6 +40,8 @@ pub struct Config {
     pub mailboxes: BTreeMap<String, Mailbox>,
     /// Who may be called back, and how.
     pub callbacks: crate::Callbacks,
+    /// How people may be called for whoever asks.
+    pub outbound: crate::Outbound,
     /// What bounds every table.
     pub limits: Limits,
 }
@@ -444,6 +446,8 @@ pub struct AiProfile {
     pub credentials: Option<TrunkCredentials>,
     /// How long it may take to answer.
     pub answer_timeout: Duration,
+    /// Whether it is dialled while somebody whom we call still rings, where the request does not say.
+    pub predial: bool,
     /// Without RTP for this long it counts as lost.
     pub dead_after: Duration,
     /// Its voice has ended when it has been below -50 dBov for this long.
@@ -472,6 +476,7 @@ impl Default for AiProfile {
             headers: Vec::new(),
             credentials: None,
             answer_timeout: Duration::from_secs(10),
+            predial: true,
             dead_after: Duration::from_secs(15),
             quiet_after: Duration::from_millis(400),
             on_ai_failure: Vec::new(),

@@ -100,6 +100,16 @@ pub(crate) fn human(
     Ok(vec![Route { hop: hop(&wanted, None), peer: Peer::Direct, sees, routes: Vec::new(), phone: None }])
 }
 
+/// Who a target is as a number, in E.164 where its trunk's rules can say so; the user of a URI that is no number.
+pub(crate) fn called_number(config: &Config, target: &str, ways: &[Route]) -> String {
+    if scheme(target) == Some("tel") {
+        return number(target);
+    }
+    let user = user(target);
+    let trunk = ways.first().and_then(|way| way.peer.trunk()).and_then(|name| config.trunks.get(name));
+    trunk.map_or(user.clone(), |trunk| trunk.numbers.canonical(&user))
+}
+
 /// Where a registered phone is reached. It is one of our own: it may see what is said of the call.
 pub(crate) fn phone(phone: &Arc<signaling::Contact>) -> Route {
     let target = Target { transport: phone.flow.transport, address: phone.flow.remote, name: None };

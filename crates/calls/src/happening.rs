@@ -26,9 +26,23 @@ pub struct PublicEvent {
 #[serde(tag = "type", content = "data")]
 #[expect(missing_docs, reason = "field names are the documentation; interfaces, section 4")]
 pub enum Happening {
-    /// The caller's INVITE was taken.
+    /// The caller's INVITE was taken, or somebody is called.
     #[serde(rename = "call.started")]
-    CallStarted { trunk: String, line: String, ai: String, from: Option<String>, to: String, sip_call_id: String },
+    CallStarted {
+        trunk: String,
+        line: String,
+        ai: String,
+        /// The caller, or whom we call.
+        from: Option<String>,
+        to: String,
+        sip_call_id: String,
+        direction: policy::Direction,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        campaign: Option<String>,
+    },
+    /// The phone of somebody whom we call rings.
+    #[serde(rename = "call.ringing")]
+    CallRinging { sip_code: u16 },
     /// The caller was answered.
     #[serde(rename = "call.answered")]
     CallAnswered { by: Party },
@@ -276,7 +290,15 @@ pub enum Happening {
     TrunkDown { trunk: String, reason: String },
     /// The end.
     #[serde(rename = "call.ended")]
-    CallEnded { cause: EndCause, by: String, sip_code: Option<u16>, duration_ms: u64 },
+    CallEnded {
+        cause: EndCause,
+        /// Why whoever we called did not answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<policy::Cause>,
+        by: String,
+        sip_code: Option<u16>,
+        duration_ms: u64,
+    },
 }
 
 /// Who whispers.
@@ -296,6 +318,7 @@ impl Happening {
     pub fn name(&self) -> &'static str {
         match self {
             Self::CallStarted { .. } => "call.started",
+            Self::CallRinging { .. } => "call.ringing",
             Self::CallAnswered { .. } => "call.answered",
             Self::AiConnected { .. } => "ai.connected",
             Self::AiLost { .. } => "ai.lost",

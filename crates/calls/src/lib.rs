@@ -27,6 +27,7 @@ mod identity;
 mod ids;
 mod lasting;
 mod leg;
+mod outbound;
 mod outputs;
 mod plan;
 mod problem;
@@ -44,9 +45,10 @@ pub use agents::{AGENTS, Agents};
 pub use api::{
     AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
     CallSummary, CallbackAction, CallbackList, ClaimBody, ContextBody, ContextReply, DecisionReply, DialBody, DoneBody,
-    DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, IntroduceBody, Kept,
-    OnFailureBody, QueueList, QueueSummary, RecordingAction, Reply, Request, SuperviseBody, SuperviseChange,
-    SuperviseMode, SupervisorState, SupervisorSummary, TransferBody, TransferReply, TrunkList, TrunkSummary,
+    DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, IntentBody,
+    IntentWords, IntroduceBody, Kept, OnFailureBody, PlaceBody, PlacedReply, QueueList, QueueSummary, RecordingAction,
+    Reply, Request, SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary, TransferBody,
+    TransferReply, TrunkList, TrunkSummary,
 };
 pub use callbacks::Callbacks;
 pub use calls::{Core, Snapshot, Unrestorable};
@@ -62,6 +64,7 @@ pub use happening::{
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, CallbackId, MessageId, OpenId, RequestId, ResolveId, StoreId, TransferId, VoicemailId};
 pub use lasting::{AgentPresence, Callback, CallbackState, Message, Restored, Stored};
+pub use outbound::{Campaign, Outbound, Pace};
 pub use outputs::{
     Gauges, Input, LedgerNews, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded,
 };

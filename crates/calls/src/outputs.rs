@@ -344,6 +344,20 @@ pub enum Observation {
         /// From the decision to the outcome.
         duration: Duration,
     },
+    /// A call that was placed for whoever asked is over.
+    Placed {
+        /// The campaign; empty: none.
+        campaign: String,
+        /// `answered`, why they did not answer, `ai_lost` or `cancelled`.
+        outcome: &'static str,
+    },
+    /// A call was not placed.
+    NotPlaced {
+        /// The campaign; empty: none.
+        campaign: String,
+        /// `closed`, `at_once`, `rate`, `trunks`, `calls` or `invalid`.
+        reason: &'static str,
+    },
     /// A caller waits no longer for an agent.
     QueueLeft {
         /// The destination's name.

@@ -59,6 +59,8 @@ pub(crate) enum Then {
 pub(crate) enum Scene {
     /// Nobody has the caller yet.
     Connecting,
+    /// Whom we called has answered, and nobody has them yet.
+    Quiet,
     /// The AI has the caller.
     WithAi,
     /// The AI finishes its sentence and no longer hears the caller.
@@ -138,6 +140,7 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
         match (&seat.part, scene) {
             (_, Scene::Over) => Hears::Silence,
             (Part::Caller, Scene::Connecting) => Hears::Ringback,
+            (Part::Caller, Scene::Quiet) => Hears::Silence,
             (Part::Caller, Scene::WithAi | Scene::LastWords) => voices(ai.into_iter().chain(barging())),
             (Part::Caller, Scene::Waiting(playing) | Scene::Announcing(playing) | Scene::Voicemail(playing)) => {
                 Hears::Playing(playing.clone())

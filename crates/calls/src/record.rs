@@ -421,15 +421,15 @@ pub struct Cdr {
     pub call: CallId,
     /// Call-ID of the caller's INVITE.
     pub sip_call_id: String,
-    /// The trunk that brought it.
+    /// The trunk that brought it, or carried it to whom we called.
     pub trunk: String,
     /// The line called.
     pub line: String,
     /// The AI profile the route names.
     pub ai: String,
-    /// The caller's number or user; absent when withheld.
+    /// The caller's number or user, or whom we called; absent when withheld.
     pub from: Option<String>,
-    /// The number called.
+    /// The number called, or what we showed to whom we called.
     pub to: String,
     /// The caller's INVITE.
     pub setup: Time,
@@ -471,6 +471,15 @@ pub struct Cdr {
     /// The callback that was carried out, when the call was placed for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackId>,
+    /// Who called whom.
+    #[serde(default)]
+    pub direction: policy::Direction,
+    /// The campaign that the call was placed for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+    /// Why whoever we called did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<policy::Cause>,
     /// Tags the rules gave.
     pub tags: Vec<String>,
     /// Events taken.

@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) resolves: FxHashMap<ResolveId, (CallKey, LegId)>,
     pub(crate) transfers: FxHashMap<crate::TransferId, CallKey>,
     pub(crate) registered: crate::agents::Registered,
+    /// Calls that were placed for whoever asked.
+    pub(crate) placed: crate::outbound::Counts,
     pub(crate) next_leg: u64,
     pub(crate) next_id: u64,
     pub(crate) seq: u64,
@@ -95,6 +97,7 @@ impl Shared {
             resolves: FxHashMap::default(),
             transfers: FxHashMap::default(),
             registered: crate::agents::Registered::default(),
+            placed: crate::outbound::Counts::default(),
             next_leg: 0,
             next_id: 0,
             seq,

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use calls::{CallId, EvaluateBody, HandbackBody, Problem, Reply, TransferBody, TransferId};
+use calls::{CallId, EvaluateBody, HandbackBody, PlaceBody, Problem, Reply, TransferBody, TransferId};
 use core::{str::FromStr, time::Duration};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,17 +49,7 @@ pub(crate) async fn events(State(shared): State<Arc<Shared>>, Path(call): At, re
 
 pub(crate) async fn transfer(State(shared): State<Arc<Shared>>, Path(call): At, request: Request) -> Answer {
     let call = call_id(&call)?;
-    let wait = match Query::of(&request, &["wait"])?.get("wait") {
-        None => None,
-        Some(text) => {
-            let wait =
-                policy::duration::parse(text).map_err(|help| invalid("wait", format!("found `{text}`: {help}")))?;
-            if wait > shared.config.wait {
-                return Err(invalid("wait", format!("at most {}", policy::duration::text(shared.config.wait))).into());
-            }
-            Some(wait)
-        }
-    };
+    let wait = wait(&request, &shared)?;
     let idempotency_key = idempotency_key(request.headers())?;
     let value = body::required(request, &shared.config, body::JSON).await?;
     let body: Box<TransferBody> = Box::new(json::typed(value, "a transfer such as {\"to\": \"frontdesk\"}")?);
@@ -68,6 +58,20 @@ pub(crate) async fn transfer(State(shared): State<Arc<Shared>>, Path(call): At, 
     let Reply::Transfer(transfer) = &reply else { return Err(internal().into()) };
     let status = if transfer.over { StatusCode::OK } else { StatusCode::ACCEPTED };
     let location = format!("/v1/transfers/{}", transfer.transfer.id);
+    Ok(([(header::LOCATION, location)], answer(status, &reply)?).into_response())
+}
+
+/// Somebody is called.
+pub(crate) async fn place(State(shared): State<Arc<Shared>>, request: Request) -> Answer {
+    let wait = wait(&request, &shared)?;
+    let idempotency_key = idempotency_key(request.headers())?;
+    let value = body::required(request, &shared.config, body::JSON).await?;
+    let body: Box<PlaceBody> = Box::new(json::typed(value, "a call such as {\"to\": \"tel:+493055512345\"}")?);
+    let request = calls::Request::Place { body, idempotency_key, wait };
+    let reply = ask_within(&shared, request, wait.unwrap_or_default()).await?;
+    let Reply::Placed(placed) = &reply else { return Err(internal().into()) };
+    let status = if placed.over { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let location = format!("/v1/calls/{}", placed.call);
     Ok(([(header::LOCATION, location)], answer(status, &reply)?).into_response())
 }
 
@@ -284,6 +288,17 @@ pub(crate) fn id<T: FromStr<Err: core::fmt::Display>>(text: &str, kind: &str, ti
         return Err(malformed("the path holds a control character"));
     }
     text.parse().map_err(|error| Problem::new(404, kind, title).detail(format!("found `{}`: {error}", plain(text))))
+}
+
+/// `?wait=`.
+fn wait(request: &Request, shared: &Shared) -> Result<Option<Duration>, Problem> {
+    let query = Query::of(request, &["wait"])?;
+    let Some(text) = query.get("wait") else { return Ok(None) };
+    let wait = policy::duration::parse(text).map_err(|help| invalid("wait", format!("found `{text}`: {help}")))?;
+    if wait > shared.config.wait {
+        return Err(invalid("wait", format!("at most {}", policy::duration::text(shared.config.wait))));
+    }
+    Ok(Some(wait))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

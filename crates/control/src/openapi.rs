@@ -1,6 +1,7 @@
 //! The description of the API for programs: OpenAPI 3.1, with an example for every body that can be posted as it is.
 
 mod lasting;
+mod outbound;
 mod shapes;
 mod supervision;
 
@@ -21,11 +22,11 @@ pub(crate) fn text() -> String {
 
 fn document() -> OpenApi {
     let mut paths = Paths::new();
-    for described in DESCRIBED.iter().chain(lasting::DESCRIBED) {
+    for described in DESCRIBED.iter().chain(lasting::DESCRIBED).chain(outbound::DESCRIBED) {
         paths.add_path_operation(described.path, vec![described.method.clone()], described.operation());
     }
     let mut components = Components::new();
-    for (name, schema) in shapes::all().into_iter().chain(supervision::all()) {
+    for (name, schema) in shapes::all().into_iter().chain(supervision::all()).chain(outbound::all()) {
         components.schemas.insert(name, schema);
     }
     let tags = [
@@ -639,7 +640,7 @@ fn refusal(status: &str) -> Response {
         "415" => "Another media type is needed",
         "422" => "A field's value cannot be taken; `field` and `detail` say which and why",
         "426" => "Only WebSocket",
-        "429" => "A limit of this call is reached",
+        "429" => "A limit of this call, or of calls that are placed, is reached; `Retry-After` says when to try again",
         "503" => "Busy; `Retry-After` says when to try again",
         "504" => "The engine did not answer in time",
         _ => "Refused",
@@ -684,7 +685,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_id_of_its_own() {
-        let all = || DESCRIBED.iter().chain(lasting::DESCRIBED);
+        let all = || DESCRIBED.iter().chain(lasting::DESCRIBED).chain(outbound::DESCRIBED);
         let ids: BTreeSet<&str> = all().map(|it| it.id).collect();
         assert_eq!(ids.len(), all().count());
     }

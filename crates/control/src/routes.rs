@@ -49,6 +49,7 @@ impl Shared {
 fn table() -> Vec<(Method, &'static str, MethodRouter<Arc<Shared>>)> {
     vec![
         (Method::GET, "/v1/calls", get(handlers::calls)),
+        (Method::POST, "/v1/calls", post(handlers::place)),
         (Method::GET, "/v1/calls/{id}", get(handlers::call)),
         (Method::POST, "/v1/calls/{id}/events", post(handlers::events)),
         (Method::POST, "/v1/calls/{id}/transfer", post(handlers::transfer)),

@@ -58,6 +58,11 @@ pub struct Metrics {
     pub queue_wait_seconds: Histograms<2>,
     /// Supervisors of calls, by the `mode` they were asked for and `outcome` (`joined`, or why not).
     pub supervisors_total: Counters<2>,
+    /// Ended calls that were placed for whoever asked, by `campaign` (empty: none) and `outcome` (`answered`, why they did not answer,
+    /// `ai_lost`, `cancelled`).
+    pub outbound_calls_total: Counters<2>,
+    /// Calls that were asked for and not placed, by `campaign` (empty: none) and `reason`.
+    pub outbound_refused_total: Counters<2>,
     /// The longest silence a caller was sent from the decision until one second after the bridge.
     pub handoff_silence_seconds: Histogram,
 
@@ -218,6 +223,19 @@ impl Metrics {
                 "tandem_supervisors_total",
                 "Supervisors who were asked to join a call, by the mode they were asked for and what came of it: joined, or why not.",
                 [fixed("mode", &["barge", "listen", "whisper"]), names("outcome", 16)],
+            ),
+            outbound_calls_total: d.counters(
+                "tandem_outbound_calls_total",
+                "Ended calls that were placed for whoever asked, by campaign and what came of them.",
+                [names("campaign", 128), names("outcome", 16)],
+            ),
+            outbound_refused_total: d.counters(
+                "tandem_outbound_refused_total",
+                "Calls that were asked for and not placed, by campaign and why: outside its hours, too many at once or too fast, every trunk or the daemon full, or not as it should be asked for.",
+                [
+                    names("campaign", 128),
+                    fixed("reason", &["at_once", "calls", "closed", "invalid", "rate", "trunks"]),
+                ],
             ),
             handoff_silence_seconds: d.histogram(
                 "tandem_handoff_silence_seconds",

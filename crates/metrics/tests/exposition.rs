@@ -171,6 +171,8 @@ fn fed() -> Metrics {
     metrics.ledger_written_total.inc(["callback"]);
     metrics.ledger_lost_total.inc(["callback"]);
     metrics.supervisors_total.inc(["listen", "joined"]);
+    metrics.outbound_calls_total.inc(["dues", "answered"]);
+    metrics.outbound_refused_total.inc(["dues", "closed"]);
     metrics.queue_wait_seconds.observe(["fraud", "connected"], second);
     metrics.sip_message("INVITE", Direction::In, None);
     metrics.trunk_up.set(["carrier-a"], 1);

@@ -1,7 +1,7 @@
 //! Conditions: what a rule's `when` asks of the facts, looked at without allocating, explained on demand.
 
 use crate::{
-    facts::{Facts, Series},
+    facts::{AnsweredBy, Direction, Facts, Series},
     hours::Hours,
     number::{NumberList, Pattern},
     wording::number_text,
@@ -42,6 +42,8 @@ pub(crate) enum Leaf {
     Digits(Arc<str>),
     Event(Vec<Arc<str>>),
     AiLost(bool),
+    Direction(Vec<Direction>),
+    AnsweredBy(Vec<AnsweredBy>),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -139,6 +141,8 @@ pub(crate) enum Found {
     Number(f64),
     Duration(Duration),
     Word(Arc<str>),
+    /// A word of ours.
+    Term(&'static str),
     Confident(Arc<str>, f64),
     Flag(bool),
     /// How many there are, of how many needed.
@@ -282,6 +286,14 @@ impl View<'_> {
                 None => (false, Found::Absent, None),
             },
             Leaf::AiLost(wanted) => (facts.ai_lost == *wanted, Found::Flag(facts.ai_lost), None),
+            Leaf::Direction(wanted) => {
+                let direction = facts.call.direction;
+                (wanted.contains(&direction), Found::Term(direction.name()), None)
+            }
+            Leaf::AnsweredBy(wanted) => {
+                let found = facts.answered_by.map_or(Found::Absent, |who| Found::Term(who.name()));
+                (facts.answered_by.is_some_and(|who| wanted.contains(&who)), found, None)
+            }
         }
     }
 

@@ -35,14 +35,16 @@ pub use evaluation::{
 };
 pub use event::{Event, EventError, LARGEST_DATA, LONGEST_NAME, LONGEST_TEXT, MOST_EVENTS, Posted, TYPES};
 pub use facts::{
-    CallFact, CallStart, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS, MOST_DIGITS,
-    MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
+    AnsweredBy, CallFact, CallStart, Direction, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening,
+    MOST_CONTEXT_KEYS, MOST_DIGITS, MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
 };
 pub use mailbox::{DEFAULT_MAILBOX, mailbox_of};
 pub use queue::{
     AgentState, AgentView, Attributes, Candidate, LEVEL, Passed, Pick, PositionAnnouncement, Preferences, Queue, Skills,
 };
-pub use ruleset::{Environment, Loaded, RuleSet, SourceFile, SourceKind, To, UnknownDestination};
+pub use ruleset::{
+    Environment, Loaded, RuleSet, SourceFile, SourceKind, To, UnknownDestination, UnknownWindow, Window, knows_zone,
+};
 pub use test_run::TestReport;
 pub use transfer::{
     ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Destination, Dial, FailureChain, Hold, INTRODUCE_WITHIN,

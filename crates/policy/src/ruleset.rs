@@ -106,6 +106,29 @@ impl To {
     }
 }
 
+/// Whether a time is within opening hours.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// It is.
+    pub open: bool,
+    /// When they open, in time since 1970; none while they are open.
+    pub opens: Option<core::time::Duration>,
+}
+
+/// Why nobody can say whether a time is within opening hours.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum UnknownWindow {
+    /// There are no opening hours of this name.
+    Hours,
+    /// There is no such time zone.
+    Zone,
+}
+
+/// Whether a time zone of this name is known (the IANA database).
+pub fn knows_zone(name: &str) -> bool {
+    crate::hours::zone(name).is_some()
+}
+
 /// A name that no destination has: 422 in the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownDestination {
@@ -269,6 +292,25 @@ impl RuleSet {
     pub fn is_open(&self, hours: Option<&str>, now: Now) -> bool {
         let named = hours.and_then(|name| self.hours.iter().find(|hours| *hours.name == *name));
         named.is_none_or(|hours| hours.at(now.unix).open)
+    }
+
+    /// Whether opening hours of this name are open now, by the clocks of a time zone (IANA) instead of their own where one is given.
+    pub fn window(&self, hours: &str, zone: Option<&str>, now: Now) -> Result<Window, UnknownWindow> {
+        let known = self.hours.iter().find(|it| *it.name == *hours).ok_or(UnknownWindow::Hours)?;
+        let state = match zone {
+            Some(name) => {
+                let zone = crate::hours::zone(name).ok_or(UnknownWindow::Zone)?;
+                Hours { zone, ..known.clone() }.at(now.unix)
+            }
+            None => known.at(now.unix),
+        };
+        let opens = (!state.open && state.until > now.unix).then_some(state.until);
+        Ok(Window { open: state.open, opens })
+    }
+
+    /// Whether there are opening hours of this name.
+    pub fn knows_hours(&self, name: &str) -> bool {
+        self.hours.iter().any(|hours| *hours.name == *name)
     }
 
     /// A call's facts with the declared ones.

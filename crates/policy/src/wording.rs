@@ -62,6 +62,8 @@ impl Leaf {
             Self::Digits(_) => "dtmf".into(),
             Self::Event(_) => "event".into(),
             Self::AiLost(_) => "ai_lost".into(),
+            Self::Direction(_) => "direction".into(),
+            Self::AnsweredBy(_) => "answered_by".into(),
         }
     }
 
@@ -122,6 +124,8 @@ impl Leaf {
             Self::Digits(wanted) => format!("{wanted} to be pressed just now"),
             Self::Event(names) => format!("{} just now", names_text(names)),
             Self::AiLost(wanted) => wanted.to_string(),
+            Self::Direction(wanted) => wanted.iter().map(|direction| direction.name()).collect::<Vec<_>>().join(" or "),
+            Self::AnsweredBy(wanted) => wanted.iter().map(|who| who.name()).collect::<Vec<_>>().join(" or "),
         }
     }
 
@@ -141,6 +145,7 @@ impl Leaf {
             (_, Found::Number(number)) => number_text(*number),
             (_, Found::Duration(elapsed)) => duration::text(Duration::from_secs(elapsed.as_secs())),
             (_, Found::Word(word) | Found::Event(word)) => (**word).to_owned(),
+            (_, Found::Term(word)) => (*word).to_owned(),
             (_, Found::Confident(name, sure)) => format!("{name} at confidence {}", number_text(*sure)),
             (_, Found::Flag(flag)) => flag.to_string(),
             (_, Found::Few(count)) => count.to_string(),

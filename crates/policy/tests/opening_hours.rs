@@ -5,7 +5,7 @@ mod common;
 use clock::{Monotonic, Now};
 use common::{Call, rules, whole};
 use core::time::Duration;
-use policy::{CallStart, Listening, Phase, RuleSet, Verdict};
+use policy::{CallStart, Listening, Phase, RuleSet, UnknownWindow, Verdict};
 
 fn unix(at: &str) -> Duration {
     Duration::from_secs(
@@ -43,6 +43,21 @@ fn opening_belongs_to_the_hours_and_closing_does_not() {
     ] {
         assert_eq!(open(&rules, at), expected, "{at}");
     }
+}
+
+#[test]
+fn hours_may_be_judged_by_the_clocks_of_another_zone() {
+    let rules = hours(OFFICE);
+    let window =
+        |zone: Option<&str>, at| rules.window("office", zone, Now { monotonic: Monotonic::ORIGIN, unix: unix(at) });
+    let noon = "2026-01-07T15:30:00Z";
+    assert!(window(None, noon).is_ok_and(|window| window.open && window.opens.is_none()), "half past four in Berlin");
+    let angeles = window(Some("America/Los_Angeles"), noon).expect("a zone");
+    assert!(!angeles.open, "half past seven there");
+    assert_eq!(angeles.opens, Some(unix("2026-01-07T16:00:00Z")));
+    assert_eq!(window(Some("Mars/Olympus"), noon), Err(UnknownWindow::Zone));
+    let missing = rules.window("night", None, Now { monotonic: Monotonic::ORIGIN, unix: unix(noon) });
+    assert_eq!(missing, Err(UnknownWindow::Hours), "and not open for want of anything that says otherwise");
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Call, rules, when};
 use core::time::Duration;
-use policy::{CallStart, RuleSet};
+use policy::{AnsweredBy, CallFact, CallStart, Direction, RuleSet};
 
 fn holds(rules: &RuleSet, event: &str) -> bool {
     let mut call = Call::new(rules.clone());
@@ -117,6 +117,28 @@ fn exists_asks_whether_anything_is_known() {
     assert!(holds(&rules, r#"{"type":"lead","value":0}"#));
     let rules = lead("fact: lead.value, exists: false");
     assert!(Call::new(rules).verdict() == policy::Verdict::Fired);
+}
+
+#[test]
+fn a_rule_may_ask_who_called_whom_and_what_answered() {
+    let start = |direction| CallStart { direction, ..CallStart::default() };
+    for (condition, inbound, outbound) in [
+        ("direction: inbound", true, false),
+        ("direction: outbound", false, true),
+        ("direction: [inbound, outbound]", true, true),
+        ("not: { direction: outbound }", true, false),
+    ] {
+        let holds = |direction| {
+            Call::from(when(&format!("{{ {condition} }}")), start(direction)).verdict() == policy::Verdict::Fired
+        };
+        assert_eq!((holds(Direction::Inbound), holds(Direction::Outbound)), (inbound, outbound), "{condition}");
+    }
+    let mut call = Call::from(when("{ answered_by: [machine, unknown] }"), start(Direction::Outbound));
+    assert_ne!(call.verdict(), policy::Verdict::Fired, "nobody has said so yet");
+    assert!(call.note(&CallFact::AnsweredBy(AnsweredBy::Human)).is_none());
+    assert!(call.note(&CallFact::AnsweredBy(AnsweredBy::Machine)).is_some());
+    let explained = call.because();
+    assert!(explained.contains("answered_by") && explained.contains("machine"), "{explained}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ rules:
             line: Some("support".into()),
             trunk: Some("carrier".into()),
             profile: Some("default".into()),
+            ..CallStart::default()
         },
     );
     call.event(r#"{"type":"context","customer_name":"Anna"}"#);

@@ -35,7 +35,8 @@ pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, Diagnostics>
         return Err(Diagnostics(unreadable));
     }
     let mut loaded = RuleSet::load(&files, &environment(configuration))?;
-    let strangers = unknown_refuges(configuration, &loaded.rules);
+    let mut strangers = unknown_refuges(configuration, &loaded.rules);
+    strangers.extend(unknown_hours(configuration, &loaded.rules));
     if strangers.is_empty() {
         loaded.warnings.extend(missing_clips(configuration));
         loaded.warnings.extend(undialled(configuration, &loaded.rules));
@@ -97,6 +98,18 @@ fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagno
         let mut diagnostic = whole_file(&configuration.rules, why);
         diagnostic.help = policy::did_you_mean(name, known).map(|near| format!("did you mean `{near}`?"));
         diagnostic
+    });
+    diagnosed.collect()
+}
+
+/// The configuration's campaigns name opening hours of the rules.
+fn unknown_hours(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> {
+    let named = configuration.outbound.campaigns.iter().filter_map(|(name, it)| Some((name, it.hours.as_ref()?)));
+    let strangers = named.filter(|(_, hours)| !rules.knows_hours(hours));
+    let diagnosed = strangers.map(|(name, hours)| {
+        let why =
+            format!("`campaigns.{name}.hours` of the configuration names `{hours}`, which are no opening hours here");
+        whole_file(&configuration.rules, why)
     });
     diagnosed.collect()
 }

@@ -46,7 +46,7 @@ impl Call {
         let Ok(routes) = Self::ways_to_ai(step, profile, &self.profile) else {
             return self.ai_lost(step, AiLoss::Unreachable, None);
         };
-        let mut ways = self.ordered(step, routes);
+        let mut ways = Self::ordered(step, routes, &self.about.trunk);
         let id = step.new_leg();
         let Some(route) = Self::first_free(step, id, &mut ways) else {
             step.shared.legs.remove(&id);
@@ -107,6 +107,12 @@ impl Call {
         if let Some(from) = &self.about.from {
             add("X-Tandem-From", from);
         }
+        if self.is_placed() {
+            add("X-Tandem-Direction", "outbound");
+        }
+        if let Some(campaign) = self.campaign() {
+            add("X-Tandem-Campaign", campaign);
+        }
         for (name, value) in &self.ai_told {
             add(name, value);
         }
@@ -125,10 +131,22 @@ impl Call {
         forwarded_to: Option<&str>,
         passes: &[String],
     ) -> identity::Shown {
+        self.shown_as(step, &self.about.identity, peer, forwarded_to, passes)
+    }
+
+    /// The same of somebody else.
+    pub(super) fn shown_as(
+        &self,
+        step: &Step<'_>,
+        who: &identity::Identity,
+        peer: &Peer,
+        forwarded_to: Option<&str>,
+        passes: &[String],
+    ) -> identity::Shown {
         let trunk = peer.trunk().and_then(|name| step.config.trunks.get(name));
         let host = dial::own_host(step.config, self.about.local);
         let whom = identity::Whom { trunk, called: &self.about.to, host: &host, forwarded_to, passes };
-        identity::show(&self.about.identity, &whom)
+        identity::show(who, &whom)
     }
 
     /// What to offer: the caller's codecs first, so that both legs agree on one where they can.
@@ -141,9 +159,12 @@ impl Call {
         codecs
     }
 
-    /// The AI answered: it has the caller.
+    /// The AI answered: it has the caller, unless we called them and they are not there yet.
     pub(super) fn ai_answered(&mut self, step: &mut Step<'_>, leg: LegId) {
         step.disarm(Timer::AiAnswer(leg));
+        if self.keeps_person() {
+            return;
+        }
         let codec = self.leg(leg).and_then(Leg::codec);
         if self.answer_caller(step, codec, Party::Ai) {
             self.with_ai(step);
@@ -155,6 +176,7 @@ impl Call {
         self.stage = Stage::WithAi;
         self.refuge = super::Refuge::default();
         self.facts.note(step.now, &CallFact::StintStarted);
+        self.tell_intent(step);
         let stint = self.facts.view(step.now).stint;
         step.publish(Happening::AiConnected { profile: self.profile.clone(), stint });
         self.replan(step);
@@ -217,6 +239,9 @@ impl Call {
             AiFailureStep::End => "end".to_owned(),
         };
         step.publish(Happening::AiLost { profile: self.profile.clone(), cause: loss, sip_code, next });
+        if self.keeps_person() {
+            return self.lost_before_person(step, refuge);
+        }
         if self.caller_answered() {
             let announcement = step.config.media.ai_lost_announcement.clone();
             let playing = self.hold_music(step, announcement.as_deref());
@@ -231,7 +256,7 @@ impl Call {
         self.take_refuge(step, refuge);
     }
 
-    fn next_refuge(&mut self, step: &Step<'_>) -> AiFailureStep {
+    pub(super) fn next_refuge(&mut self, step: &Step<'_>) -> AiFailureStep {
         if self.ai_losses > MOST_AI_LOSSES {
             return AiFailureStep::End;
         }

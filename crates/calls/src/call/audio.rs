@@ -54,6 +54,8 @@ impl Call {
             return Scene::Waiting(playing.clone());
         }
         match &self.stage {
+            // Whom we called hears no ringing.
+            Stage::Connecting if self.is_to_person() => Scene::Quiet,
             Stage::Connecting => Scene::Connecting,
             Stage::WithAi => Scene::WithAi,
             Stage::Transferring if self.introduced_leg().is_some() => Scene::Introducing,
@@ -116,6 +118,8 @@ impl Call {
             _ if leg.holds => (media.dead_on_hold, media.dead_on_hold),
             // A co-pilot has nothing to say.
             Party::Ai if matches!(self.stage, Stage::WithHuman { .. }) => (Duration::ZERO, Duration::ZERO),
+            // Nor has one that waits for somebody whom we call.
+            Party::Ai if self.keeps_person() => (Duration::ZERO, Duration::ZERO),
             Party::Ai => profile.map(|profile| (profile.dead_after, profile.dead_after)).unwrap_or_default(),
             _ => (media.dead_before_first, media.dead_after),
         };
@@ -272,7 +276,9 @@ impl Call {
             return;
         }
         self.announcement = None;
-        if self.stage == Stage::Connecting && self.ai.is_none() {
+        if self.keeps_person() {
+            self.give_person(step);
+        } else if self.stage == Stage::Connecting && self.ai.is_none() {
             self.dial_ai(step, None, &[]);
         }
     }

@@ -37,7 +37,7 @@ impl Call {
     pub(super) fn consent_over(&mut self, step: &mut Step<'_>) {
         self.asked = false;
         step.disarm(Timer::Consent);
-        if self.stage == Stage::Connecting && self.ai.is_none() {
+        if self.stage == Stage::Connecting && (self.ai.is_none() || self.keeps_person()) {
             self.announced(step);
         }
     }

@@ -9,6 +9,9 @@ use crate::{
 };
 use policy::{Act, Decision, Explanation, Phase, Posted, Verb};
 
+/// Why nothing is decided yet.
+pub(super) const UNANSWERED: &str = "the person who is called has not answered";
+
 /// What asking the rules came to.
 pub(super) struct Asked {
     pub(super) explanation: Explanation,
@@ -41,7 +44,7 @@ impl Call {
     /// Asks the rules. The explanation is made when somebody will read it: the poster of an event, or the record of a
     /// decision.
     fn ask(&mut self, step: &mut Step<'_>, trigger: &str, phase: Phase, explain: bool) -> Asked {
-        if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) {
+        if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) || self.rings_person() {
             return Asked { explanation: Explanation::default(), decision: None, done: false };
         }
         let rules = std::sync::Arc::clone(step.rules);
@@ -110,6 +113,7 @@ impl Call {
                     }
                     Err(NotNow::Active(transfer)) => reply.not_done = Some(format!("{transfer} is under way")),
                     Err(NotNow::Ending) => reply.not_done = Some("the call is ending".to_owned()),
+                    Err(NotNow::Unanswered) => reply.not_done = Some(UNANSWERED.to_owned()),
                 }
             }
             Verb::End { say: Some(prompt) } => {
@@ -190,6 +194,10 @@ impl Call {
             step.publish(Happening::CopilotEvent { leg: leg.unwrap_or_default(), event });
         }
         result.kept = self.keep(step, &posted.event);
+        if self.rings_person() {
+            result.notes.push(format!("only folded: {UNANSWERED}"));
+            return Ok(result);
+        }
         if decided {
             result.notes.push("only folded: an earlier event of this request decided".to_owned());
             return Ok(result);

@@ -14,6 +14,17 @@ impl Call {
     /// Everybody leaves at once: legs are cancelled or ended, ports closed. Idempotent. `status` refuses a caller who was
     /// never answered.
     pub(super) fn end(&mut self, step: &mut Step<'_>, cause: EndCause, by: &str, status: Option<u16>) {
+        self.end_because(step, (cause, None), by, status);
+    }
+
+    /// The same, with why whoever we called did not answer.
+    pub(super) fn end_because(
+        &mut self,
+        step: &mut Step<'_>,
+        (cause, failure): (EndCause, Option<policy::Cause>),
+        by: &str,
+        status: Option<u16>,
+    ) {
         if self.stage == Stage::Ending {
             return;
         }
@@ -27,7 +38,9 @@ impl Call {
         let answered = self.caller_answered();
         let answered_at = self.first_answer(step.story);
         let duration_ms = answered_at.map_or(0, |answered| step.time().ms_since(answered));
-        let sip_code = status.filter(|_| !answered && answered_at.is_none());
+        // Somebody whom we call is not refused: what they or their network said has a cause.
+        let refuses = failure.is_some() || !self.is_to_person();
+        let sip_code = status.filter(|_| !answered && answered_at.is_none() && refuses);
         for id in self.live_legs() {
             if id == self.caller && sip_code.is_some() {
                 self.refuse_caller(step, sip_code);
@@ -37,8 +50,9 @@ impl Call {
         }
         *step.timers = clock::Timers::default();
         step.arm(Timer::Ending, step.config.limits.ending);
-        self.end = Some(End { cause, by: by.to_owned(), sip_code, time: step.time() });
-        step.publish(Happening::CallEnded { cause, by: by.to_owned(), sip_code, duration_ms });
+        self.end = Some(End { cause, failure, by: by.to_owned(), sip_code, time: step.time() });
+        step.publish(Happening::CallEnded { cause, failure, by: by.to_owned(), sip_code, duration_ms });
+        self.person_done(step);
         for (id, _) in std::mem::take(&mut self.waiters) {
             step.reply(id, Err(crate::Problem::ended_call()));
         }
@@ -104,6 +118,10 @@ impl Call {
             started: self.about.started,
             answered: self.first_answer(story),
             ended: self.end.as_ref().map(|end| end.time),
+            direction: self.facts.call().direction,
+            campaign: self.campaign().map(str::to_owned),
+            cause: self.end.as_ref().map(|end| end.cause),
+            failure: self.end.as_ref().and_then(|end| end.failure),
             transfer: self.transfer.as_ref().map(|transfer| transfer.id()),
         }
     }
@@ -170,7 +188,10 @@ impl Call {
             recording: detail.recording.clone(),
             recording_consent: detail.recording_consent,
             voicemails: detail.voicemails.clone(),
-            callback: self.placed.as_ref().map(|placed| placed.callback),
+            callback: self.callback(),
+            direction: detail.summary.direction,
+            campaign: detail.summary.campaign.clone(),
+            failure: detail.summary.failure,
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,
         }
@@ -179,7 +200,8 @@ impl Call {
     /// The legs' ids and ports, for a call that is dropped because its step panicked.
     pub(crate) fn end_by_force(&mut self, now: Time) {
         if self.end.is_none() {
-            self.end = Some(End { cause: EndCause::InternalError, by: "us".to_owned(), sip_code: None, time: now });
+            let (cause, by) = (EndCause::InternalError, "us".to_owned());
+            self.end = Some(End { cause, failure: None, by, sip_code: None, time: now });
         }
         for leg in &mut self.legs {
             leg.record.ended.get_or_insert(now);

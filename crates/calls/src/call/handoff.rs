@@ -27,6 +27,8 @@ pub(super) enum NotNow {
     Active(TransferId),
     /// The call is ending.
     Ending,
+    /// Whoever is called has not answered.
+    Unanswered,
 }
 
 impl Call {
@@ -42,6 +44,9 @@ impl Call {
         }
         if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) {
             return Err(NotNow::Ending);
+        }
+        if self.rings_person() {
+            return Err(NotNow::Unanswered);
         }
         let id = TransferId::generate(step.now, &mut step.shared.chance);
         step.shared.transfers.insert(id, step.key);
@@ -164,7 +169,7 @@ impl Call {
         let (id, destination) = (transfer.id(), spec.to.to_string());
         let found = match routes {
             Ok(routes) if !full => {
-                let mut ways = self.ordered(step, routes);
+                let mut ways = Self::ordered(step, routes, &self.about.trunk);
                 Self::first_free(step, leg, &mut ways).map(|route| (route, ways)).ok_or("every trunk is full")
             }
             Ok(_) => Err("too many legs"),

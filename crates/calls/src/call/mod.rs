@@ -24,6 +24,7 @@ mod decide;
 mod end;
 mod handoff;
 mod join;
+mod outbound;
 mod placing;
 mod queue;
 mod recording;
@@ -35,6 +36,8 @@ mod supervise;
 mod voicemail;
 mod ways;
 
+pub(crate) use outbound::{Person, Then};
+pub(crate) use request::check_context;
 pub(crate) use voicemail::message_tap;
 
 use crate::{
@@ -161,6 +164,9 @@ struct Refuge {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct End {
     cause: EndCause,
+    /// Why whoever we called did not answer.
+    #[serde(default)]
+    failure: Option<policy::Cause>,
     by: String,
     sip_code: Option<u16>,
     time: Time,
@@ -303,7 +309,11 @@ impl Call {
             Timer::MaxDuration => self.end(step, EndCause::MaxDuration, "us", None),
             Timer::Announcement => self.announced(step),
             Timer::Measure => self.stop_measuring(step),
-            Timer::Wait(id) => self.wait_over(step, id),
+            Timer::Wait(id) => {
+                if !self.asker_waited(step, id) {
+                    self.wait_over(step, id);
+                }
+            }
             Timer::RecordingPause => self.resume_recording(step),
             Timer::Consent => self.consent_over(step),
             Timer::Voicemail => self.voicemail_timeout(step),
@@ -324,7 +334,8 @@ impl Call {
             News::Ringing(status) => {
                 self.trunk_worked(step, leg);
                 if leg == self.caller {
-                    // We called them: who waits for them hears ringing already.
+                    // An agent who waits for them hears ringing already.
+                    self.person_rings(step, status);
                 } else if self.ai == Some(leg) {
                     self.caller_rings(step);
                 } else if self.supervisors.rings(leg) {

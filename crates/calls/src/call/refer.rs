@@ -100,7 +100,7 @@ impl Call {
                 };
                 step.story.decided(record, step.config.limits.decisions);
             }
-            Err(NotNow::Active(_) | NotNow::Ending) => {
+            Err(NotNow::Active(_) | NotNow::Ending | NotNow::Unanswered) => {
                 self.human = self.parked.take();
                 self.tell_referrer(step, 503);
                 self.referrer = None;

@@ -4,7 +4,10 @@ use super::{Call, Stage};
 use crate::{
     ContextBody, ContextReply, DoneReply, EndCause, HandbackBody, Happening, Problem, Reply, Request, RequestId,
     Source, TransferBody, TransferId, TransferRecord,
-    call::{decide::event_problem, handoff::NotNow},
+    call::{
+        decide::{UNANSWERED, event_problem},
+        handoff::NotNow,
+    },
     dial,
     step::{Step, Timer},
 };
@@ -46,6 +49,7 @@ impl Call {
             Request::NotBuilt { what, .. } => Some(Err(Problem::not_built(&what))),
             Request::Calls { .. }
             | Request::Trunks
+            | Request::Place { .. }
             | Request::Evaluate(_)
             | Request::Agents
             | Request::Agent { .. }
@@ -101,6 +105,9 @@ impl Call {
         if let Some(active) = &self.transfer {
             return Err(Problem::transfer_active(active.id()));
         }
+        if self.rings_person() {
+            return Err(Problem::conflict(UNANSWERED));
+        }
         if self.commands >= step.config.limits.transfers_per_call {
             return Err(Problem::limit("this call has used up its transfers by command"));
         }
@@ -125,6 +132,7 @@ impl Call {
         let transfer = self.begin_transfer(step, Source::Command, spec).map_err(|not_now| match not_now {
             NotNow::Active(active) => Problem::transfer_active(active),
             NotNow::Ending => Problem::conflict("the call is ending"),
+            NotNow::Unanswered => Problem::conflict(UNANSWERED),
         })?;
         self.commands += 1;
         if let Some(key) = key {
@@ -218,20 +226,7 @@ impl Call {
     }
 
     fn merge_context(&mut self, step: &mut Step<'_>, values: BTreeMap<String, Value>) -> Result<Reply, Problem> {
-        let limits = &step.config.limits;
-        let (keys, largest) = (limits.context_keys, limits.context_value);
-        if values.len() > keys {
-            return Err(Problem::invalid("context", format!("at most {keys} keys are kept")));
-        }
-        for (key, value) in &values {
-            if key.is_empty() || key.len() > policy::LONGEST_NAME {
-                let detail = format!("a key has from 1 to {} bytes", policy::LONGEST_NAME);
-                return Err(Problem::invalid("context", detail));
-            }
-            if serde_json::to_string(value).map_or(0, |text| text.len()) > largest {
-                return Err(Problem::invalid(format!("context.{key}"), format!("at most {largest} bytes are kept")));
-            }
-        }
+        check_context(&step.config.limits, &values)?;
         let values: Map<String, Value> = values.into_iter().collect();
         self.facts.merge_context(step.now, &values).map_err(|error| event_problem(&error, None))?;
         step.publish(Happening::FactsChanged { event: "context".to_owned() });
@@ -269,6 +264,24 @@ impl Call {
         let reply = self.transfer_reply(step, transfer);
         step.reply(id, reply);
     }
+}
+
+/// Whether a request's context is within its bounds.
+pub(crate) fn check_context(limits: &crate::Limits, values: &BTreeMap<String, Value>) -> Result<(), Problem> {
+    let (keys, largest) = (limits.context_keys, limits.context_value);
+    if values.len() > keys {
+        return Err(Problem::invalid("context", format!("at most {keys} keys are kept")));
+    }
+    for (key, value) in values {
+        if key.is_empty() || key.len() > policy::LONGEST_NAME {
+            let detail = format!("a key has from 1 to {} bytes", policy::LONGEST_NAME);
+            return Err(Problem::invalid("context", detail));
+        }
+        if serde_json::to_string(value).map_or(0, |text| text.len()) > largest {
+            return Err(Problem::invalid(format!("context.{key}"), format!("at most {largest} bytes are kept")));
+        }
+    }
+    Ok(())
 }
 
 fn done() -> Result<Reply, Problem> {

@@ -178,7 +178,7 @@ impl Call {
             step.shared.legs.remove(&leg);
             return Err(Problem::conflict(format!("{agent} is rung or talks already")));
         }
-        let mut ways = self.ordered(step, ways);
+        let mut ways = Self::ordered(step, ways, &self.about.trunk);
         let Some(route) = Self::first_free(step, leg, &mut ways) else {
             step.shared.legs.remove(&leg);
             step.shared.directory.release(leg, step.now.monotonic);

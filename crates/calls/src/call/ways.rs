@@ -42,15 +42,15 @@ pub(super) enum Failure {
 }
 
 impl Call {
-    /// The candidates in the order in which they are tried.
-    pub(super) fn ordered(&self, step: &mut Step<'_>, routes: Vec<Route>) -> VecDeque<Route> {
+    /// The candidates in the order in which they are tried; `brought` is the trunk that brought the call.
+    pub(crate) fn ordered(step: &mut Step<'_>, routes: Vec<Route>, brought: &str) -> VecDeque<Route> {
         let names: Vec<&str> = routes.iter().filter_map(|route| route.peer.trunk()).collect();
         if names.len() < 2 || names.len() < routes.len() {
             return routes.into();
         }
         let shared = &mut *step.shared;
         let now = step.now.monotonic;
-        let names = shared.trunks.order(step.config, names, &self.about.trunk, now, &mut shared.chance);
+        let names = shared.trunks.order(step.config, names, brought, now, &mut shared.chance);
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let place = |route: &Route| names.iter().position(|name| route.peer.trunk() == Some(name.as_str()));
         let mut routes = routes;
@@ -59,7 +59,7 @@ impl Call {
     }
 
     /// The first way that has a place for `leg`, which it then holds; those that are full are passed over.
-    pub(super) fn first_free(step: &mut Step<'_>, leg: LegId, ways: &mut VecDeque<Route>) -> Option<Route> {
+    pub(crate) fn first_free(step: &mut Step<'_>, leg: LegId, ways: &mut VecDeque<Route>) -> Option<Route> {
         while let Some(mut route) = ways.pop_front() {
             let Some(name) = route.peer.trunk() else { return Some(route) };
             let Some(trunk) = step.config.trunks.get(name) else { continue };

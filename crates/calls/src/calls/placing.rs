@@ -90,6 +90,8 @@ impl Core {
             from: Some(callback.number.clone()),
             to: callback.called.clone(),
             sip_call_id: String::new(),
+            direction: policy::Direction::Outbound,
+            campaign: None,
         };
         Step {
             now,
@@ -104,7 +106,7 @@ impl Core {
         }
         .publish(happening);
         self.ids.insert(call, key);
-        let placed = Call::place(about, facts, caller, id);
+        let placed = Call::place(about, facts, caller, id, self.config.callbacks.ring_timeout);
         self.calls.insert(key, Box::new(Entry { call: placed, story, timers }));
         self.shared.directory.dial_callback(id, &agent, (key, call), now);
         let spec = self.rules.ring_agent(&agent, self.config.callbacks.ring_timeout);
@@ -120,6 +122,7 @@ impl Core {
             called: Some(callback.called.as_str().into()),
             trunk: None,
             profile: Some(callback.ai.as_str().into()),
+            direction: policy::Direction::Outbound,
         };
         let listening = self.config.ai.get(&callback.ai).map(|profile| Arc::clone(&profile.listening));
         let mut facts = Facts::new(start, listening.unwrap_or_default(), now);

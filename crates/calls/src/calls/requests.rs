@@ -13,6 +13,9 @@ impl Core {
                 let list = self.list(sip_call_id.as_deref(), *active);
                 return self.reply(id, Ok(Reply::Calls(list)));
             }
+            Request::Place { body, idempotency_key, wait } => {
+                return self.place(now, id, body, idempotency_key.as_deref(), *wait);
+            }
             Request::Trunks => {
                 let list = self.shared.trunks.list(&self.config);
                 return self.reply(id, Ok(Reply::Trunks(list)));
@@ -75,7 +78,7 @@ impl Core {
         self.step(now, call, |call, step| call.request(step, id, request));
     }
 
-    fn reply(&mut self, id: RequestId, reply: Result<Reply, Problem>) {
+    pub(super) fn reply(&mut self, id: RequestId, reply: Result<Reply, Problem>) {
         self.out.push_back(Output::Reply { id, reply: Box::new(reply) });
     }
 
@@ -163,7 +166,14 @@ impl Core {
             None => {
                 let text = |text: &Option<String>| text.as_deref().map(Arc::from);
                 let (caller, called) = (text(&body.caller), text(&body.called));
-                let start = CallStart { line: text(&body.line), caller, called, trunk: None, profile: None };
+                let start = CallStart {
+                    line: text(&body.line),
+                    caller,
+                    called,
+                    trunk: None,
+                    profile: None,
+                    ..CallStart::default()
+                };
                 let mut facts = Facts::new(start, Arc::default(), now);
                 facts.note(now, &policy::CallFact::StintStarted);
                 facts

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use signaling::LegId;
 
 /// The version of a snapshot's shape.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A call as plain data: everything that is needed to go on with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +93,9 @@ impl Core {
             let dialled: Vec<(LegId, String)> = entry.call.trunks_of_legs().collect();
             let brought = if entry.call.is_placed() { "" } else { &entry.call.about.trunk };
             shared.trunks.resume(brought, dialled);
+            if entry.call.is_to_person() {
+                shared.placed.resume(entry.call.campaign());
+            }
         }
         self.calls.insert(key, entry);
         self.rearm(key);

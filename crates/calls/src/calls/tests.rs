@@ -130,9 +130,9 @@ fn what_is_no_call_of_ours_is_not_taken_up() {
     };
     assert!(restore(&written, Now::default()).unwrap_err().contains("the clock must go on"));
     assert!(restore(&written, later).is_ok());
-    written["version"] = 2.into();
-    assert_eq!(restore(&written, later).unwrap_err(), "found a call of version 2, expected version 1");
     written["version"] = 1.into();
+    assert_eq!(restore(&written, later).unwrap_err(), "found a call of version 1, expected version 2");
+    written["version"] = 2.into();
     written["call"]["call"]["stage"] = "Nowhere".into();
     assert!(restore(&written, later).unwrap_err().starts_with("found what is no call"));
 }

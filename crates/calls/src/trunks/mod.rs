@@ -9,6 +9,7 @@ mod order;
 mod rate;
 
 pub use config::{OptionsPing, TrunkLimits, TrunkRegistration};
+pub(crate) use rate::Bucket;
 
 use crate::{
     AGENTS, Config, Happening, Output, Time, Trunk, TrunkList, TrunkSummary,
@@ -18,7 +19,6 @@ use crate::{
 use clock::{Monotonic, Now, Timers};
 use core::time::Duration;
 use health::{Health, Heard};
-use rate::Bucket;
 use rustc_hash::FxHashMap;
 use signaling::{EndedBy, LegId, OutsideCommand, OutsideEvent, OutsideId, Ping, Register, locate::Target};
 use std::{

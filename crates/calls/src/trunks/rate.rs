@@ -1,11 +1,12 @@
-//! Calls a second: a bucket that holds one second's worth.
+//! Calls a second: a bucket that holds one second's worth. Or a minute's.
 
 use clock::Monotonic;
+use core::time::Duration;
 
 /// Filled at a rate; each call takes one.
 #[derive(Copy, Clone, Debug, Default)]
 pub(crate) struct Bucket {
-    /// Thousandths of calls that were taken and have not grown back.
+    /// What was taken and has not grown back, in parts of which the period has as many milliseconds.
     taken: u64,
     at: Monotonic,
 }
@@ -13,20 +14,34 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// True when a call may begin at this rate; it is counted then. Zero: no limit.
     pub(crate) fn take(&mut self, now: Monotonic, per_second: u32) -> bool {
-        if per_second == 0 {
-            return true;
-        }
-        let rate = u64::from(per_second);
-        let passed = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
-        let grown = passed.saturating_mul(rate);
-        self.taken = self.taken.saturating_sub(grown);
-        self.at = now;
-        let room = self.taken + 1_000 <= rate * 1_000;
-        if room {
-            self.taken += 1_000;
+        self.take_per(now, per_second, Duration::from_secs(1))
+    }
+
+    /// The same for so many in a period, which must always be the same.
+    pub(crate) fn take_per(&mut self, now: Monotonic, rate: u32, period: Duration) -> bool {
+        let room = self.wait(now, rate, period).is_zero();
+        if room && rate > 0 {
+            self.taken += millis(period);
         }
         room
     }
+
+    /// How long it is until a call may begin. Zero: now.
+    pub(crate) fn wait(&mut self, now: Monotonic, rate: u32, period: Duration) -> Duration {
+        if rate == 0 {
+            return Duration::ZERO;
+        }
+        let (rate, one) = (u64::from(rate), millis(period));
+        let grown = millis(now.since(self.at)).saturating_mul(rate);
+        self.taken = self.taken.saturating_sub(grown);
+        self.at = now;
+        let over = (self.taken + one).saturating_sub(rate * one);
+        Duration::from_millis(over.div_ceil(rate))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

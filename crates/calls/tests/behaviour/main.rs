@@ -16,6 +16,7 @@ mod human_fails;
 mod introduction;
 mod lasting;
 mod limits;
+mod outbound;
 mod pains;
 mod queues;
 mod random;

@@ -324,6 +324,14 @@ shapes! {
         answered: Option<String>,
         /// The end.
         ended: Option<String>,
+        /// `inbound`: they called us; `outbound`: we called them.
+        direction: String,
+        /// The campaign that it was placed for.
+        campaign: Option<String>,
+        /// Why it ended.
+        cause: Option<String>,
+        /// Why whoever we called did not answer.
+        failure: Option<String>,
         /// The active transfer.
         transfer: Option<String>,
     }

@@ -99,7 +99,13 @@ async fn a_reader_is_told_only_of_its_calls_types_and_lines() {
         event(
             seq,
             call,
-            Happening::CallEnded { cause: EndCause::Command, by: "us".into(), sip_code: None, duration_ms: 1 },
+            Happening::CallEnded {
+                cause: EndCause::Command,
+                failure: None,
+                by: "us".into(),
+                sip_code: None,
+                duration_ms: 1,
+            },
         )
     };
     api.events.publish(&digit(1, LIVE));

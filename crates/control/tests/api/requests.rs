@@ -76,6 +76,49 @@ async fn a_transfer_that_is_over_when_it_is_answered_is_200() {
 }
 
 #[tokio::test]
+async fn a_call_is_placed_with_202_and_its_place_and_carries_everything_that_was_said() {
+    let api = Api::start();
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k-2")];
+    let body = r#"{"to": "tel:+493055512345", "ai": "main", "ring_timeout": "25s", "campaign": "dues", "predial": false,
+        "context": {"name": "Ada"}, "intent": {"name": "reminder", "confidence": 0.9}, "tags": ["gold"],
+        "from": "+4930900", "line": "sales", "time_zone": "Europe/Berlin"}"#;
+    let answer = api.send(Method::POST, "/v1/calls?wait=30s", &headers, body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.header("location"), format!("/v1/calls/{LIVE}"));
+    assert_eq!(answer.json(), json!({ "call": LIVE, "over": false, "state": "connecting" }));
+    let Request::Place { body, idempotency_key, wait } = api.engine.taken() else { panic!("no call") };
+    assert_eq!((idempotency_key.as_deref(), wait), (Some("k-2"), Some(Duration::from_secs(30))));
+    assert_eq!((body.to.as_str(), body.ai.as_deref(), body.connect), ("tel:+493055512345", Some("main"), None));
+    assert_eq!((body.ring_timeout, body.predial), (Some(Duration::from_secs(25)), Some(false)));
+    assert_eq!((body.campaign.as_deref(), body.tags), (Some("dues"), vec!["gold".to_owned()]));
+    assert_eq!((body.from.as_deref(), body.line.as_deref()), (Some("+4930900"), Some("sales")));
+    assert_eq!((body.context["name"].clone(), body.time_zone.as_deref()), (json!("Ada"), Some("Europe/Berlin")));
+    let intent = calls::IntentWords { name: "reminder".into(), confidence: Some(0.9) };
+    assert_eq!(body.intent, Some(calls::IntentBody::Full(intent)));
+}
+
+#[tokio::test]
+async fn a_call_that_came_to_nothing_is_200_and_one_too_many_says_when_to_try_again() {
+    let api = Api::start();
+    let answer = api.post("/v1/calls?wait=1s", r#"{"to": "tel:+4930486", "intent": "reminder"}"#).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let expected = json!({ "call": LIVE, "over": true, "state": "connecting", "cause": "not_reached", "failure": "busy", "sip_code": 486 });
+    assert_eq!(answer.json(), expected);
+    let answer = api.post("/v1/calls", r#"{"to": "tel:+4930486", "campaign": "full"}"#).await;
+    answer.problem(429, "limit-reached");
+    assert_eq!(answer.header("retry-after"), "5");
+    for (body, field) in [
+        (r#"{"ai": "main"}"#, "to"),
+        (r#"{"to": "tel:+4930486", "campain": "x"}"#, "campain"),
+        (r#"{"to": "tel:+4930486", "ring_timeout": "soon"}"#, "ring_timeout"),
+    ] {
+        let answer = api.post("/v1/calls", body).await;
+        assert_eq!(answer.status, 422, "{body}: {answer:?}");
+        assert!(answer.json().to_string().contains(field), "{body}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn transfers_are_read_cancelled_accepted_and_declined() {
     let api = Api::start();
     let path = format!("/v1/transfers/{TRANSFER}");

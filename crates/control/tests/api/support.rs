@@ -100,6 +100,23 @@ impl Fake {
                 let state = if body.to == "quick" { TransferState::Bridged } else { TransferState::LastWords };
                 Ok(Reply::Transfer(transfer_reply(TRANSFER.parse().unwrap(), state)))
             }
+            Request::Place { body, .. } => match (body.campaign.as_deref(), body.to.as_str()) {
+                (Some("full"), _) => Err(Problem::new(429, "limit-reached", "no more calls may be placed now")
+                    .detail("2 calls are up")
+                    .retry_after(Duration::from_secs(5))),
+                (_, to) => {
+                    let failure = (to == "tel:+4930486").then_some(policy::Cause::Busy);
+                    Ok(Reply::Placed(calls::PlacedReply {
+                        call: LIVE.parse().unwrap(),
+                        over: failure.is_some(),
+                        state: CallState::Connecting,
+                        answered: None,
+                        cause: failure.map(|_| calls::EndCause::NotReached),
+                        failure,
+                        sip_code: failure.map(|_| 486),
+                    }))
+                }
+            },
             Request::CancelTransfer { transfer: id } if id.to_string() == BRIDGED => {
                 Err(Problem::new(409, "wrong-state", "not in a state for this").detail("it is bridged"))
             }
@@ -479,6 +496,10 @@ fn summary() -> CallSummary {
         started: Time(1_795_000_000_000),
         answered: None,
         ended: None,
+        direction: policy::Direction::Inbound,
+        campaign: None,
+        cause: None,
+        failure: None,
         transfer: None,
     }
 }

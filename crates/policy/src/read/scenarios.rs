@@ -4,7 +4,7 @@ use super::{Reader, Source, options::is_key};
 use crate::{
     callback::OWN_PLACES,
     event::{TYPES, fields_of},
-    facts::CallStart,
+    facts::{CallStart, Direction},
     test_run::{Expect, Outcome, Step, Test},
     text::{Fields, Key, Kind, Node, Problems, Span, short},
     transfer::Cause,
@@ -84,8 +84,10 @@ impl Reader<'_> {
         };
         let caller = number("caller", problems);
         let called = number("called", problems);
+        let words = [Direction::Inbound, Direction::Outbound].map(|direction| (direction.name(), direction));
+        let direction = fields.take("direction", problems).and_then(|it| it.choice(problems, "direction", &words));
         fields.finish(problems);
-        CallStart { line, caller, called, trunk, profile }
+        CallStart { line, caller, called, trunk, profile, direction: direction.unwrap_or_default() }
     }
 
     fn outcomes(&mut self, node: &Node, problems: &mut Problems) -> BTreeMap<Arc<str>, Outcome> {

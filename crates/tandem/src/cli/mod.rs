@@ -1,6 +1,7 @@
 //! The command line.
 
 mod agents;
+mod call;
 mod callbacks;
 mod calls;
 mod check;
@@ -47,6 +48,8 @@ enum Command {
     Messages(messages::MessagesArgs),
     /// Post an event about a call, as its AI would.
     Event(event::EventArgs),
+    /// Call somebody: an AI, or a destination, has them when they answer.
+    Call(call::CallArgs),
     /// Transfer a caller to a destination or a URI.
     Transfer(transfer::TransferArgs),
     /// Ring a supervisor: to listen to a call, to speak to its human alone, or to both.
@@ -115,6 +118,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Callbacks(args) => callbacks::run(&args),
         Command::Messages(args) => messages::run(&args),
         Command::Event(args) => event::run(&args),
+        Command::Call(args) => call::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::Supervise(args) => supervise::run(&args),
         Command::Recordings(args) => recordings::list(&args),

@@ -8,6 +8,7 @@ mod availability;
 mod codes;
 mod keeping;
 mod media;
+mod outbound;
 mod people;
 mod problem;
 mod reach;

@@ -249,6 +249,7 @@ pub(super) fn profiles(
         let pass_headers = trunk_keys::passed(&mut section, "pass_headers");
         let headers = headers(&mut section);
         let ring_timeout = section.duration("ring_timeout", SECOND * 10, SECOND..=SECOND * 120);
+        let predial = section.flag("predial", true);
         let silence_limit = section.duration("silence_limit", SECOND * 15, SECOND..=SECOND * 600);
         let quiet_after = section.duration("quiet_after", SECOND * 2 / 5, SECOND / 10..=SECOND * 5);
         let learn = nat(&mut section);
@@ -281,6 +282,7 @@ pub(super) fn profiles(
             auth,
             headers,
             ring_timeout,
+            predial,
             silence_limit,
             quiet_after,
             learn,

@@ -1,7 +1,7 @@
 //! From a tree to a [`Configuration`]: every section's keys, defaults and ranges.
 
 use super::{
-    agents, codes, keeping, media, people, reach,
+    agents, codes, keeping, media, outbound, people, reach,
     reader::{Notes, Placed, Section, Wrong},
     tree::Node,
     types::{Cdr, Configuration, Control, Dns, Format, Limits, Listener, Logging, Sip, Strangers},
@@ -73,6 +73,8 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let codes = codes::codes(root.section("feature_codes"));
     let callbacks = keeping::callbacks(root.section("callbacks"), &trunks);
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
+    let known = outbound::Known { trunks: &trunks, profiles: &profiles, routes: &routes };
+    let outbound = outbound::outbound(&mut root, &known);
     if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
         let help = "`trunks.NAME: { allowed: [192.0.2.0/24] }` lets calls in from there";
         root.doubt(None, "nobody may bring a call: there is neither a trunk nor an account of `agents`", Some(help));
@@ -96,6 +98,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         voicemail,
         ledger,
         callbacks,
+        outbound,
         logging,
         limits,
         warnings,

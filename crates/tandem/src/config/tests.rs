@@ -268,6 +268,49 @@ fn agents_are_read_with_their_passwords_and_every_mistake_about_them_is_told() {
 }
 
 #[test]
+fn people_are_called_as_the_configuration_says_and_every_mistake_about_that_is_told() {
+    let base = "trunks:\n  c: { address: 192.0.2.1, allowed: [192.0.2.1], tel: [\"+49\"] }\n  in: { allowed: [192.0.2.2] }\n\
+                ai: { bot: { uri: \"sip:b@192.0.2.3\", predial: false } }\nroutes: [{ number: \"*\", line: sales, ai: bot }]\n";
+    let read = |more: &str| reading(&[("tandem.yaml", &format!("{base}{more}"))], &[]);
+    let empty = read("").expect("right");
+    assert_eq!(empty.outbound, calls::Outbound::default());
+    assert!(!empty.profiles[0].predial);
+    let full = read(
+        "outbound: { from: \"+4930900\", allow_from: [\"+49301\"], trunk: c, ring_timeout: 30s, max_at_once: 7, max_per_second: 0 }\n\
+         campaigns:\n  dues: { hours: office, time_zone: Europe/Berlin, max_at_once: 3, max_per_second: 2, max_per_minute: 30,\n\
+         \x20   from: \"+4930901\", trunk: c, line: sales, ai: bot, ring_timeout: 25s }\n",
+    );
+    let outbound = full.expect("right").outbound;
+    assert_eq!((outbound.from.as_deref(), outbound.trunk.as_deref()), (Some("+4930900"), Some("c")));
+    assert_eq!(outbound.pace, calls::Pace { at_once: 7, per_second: 0, per_minute: 0 });
+    let dues = &outbound.campaigns["dues"];
+    assert_eq!((dues.hours.as_deref(), dues.time_zone.as_deref()), (Some("office"), Some("Europe/Berlin")));
+    assert_eq!(dues.pace, calls::Pace { at_once: 3, per_second: 2, per_minute: 30 });
+    assert_eq!((dues.line.as_deref(), dues.ai.as_deref()), (Some("sales"), Some("bot")));
+    assert_eq!(dues.ring_timeout, Some(Duration::from_secs(25)));
+    let doubtful = read("campaigns: { dues: {} }").expect("right");
+    let doubts: Vec<String> = doubtful.warnings.iter().map(|doubt| format!("{doubt:?}")).collect();
+    assert!(doubts.iter().any(|doubt| doubt.contains("at any time of the day")), "{doubts:?}");
+    assert!(doubts.iter().any(|doubt| doubt.contains("no number to show")), "{doubts:?}");
+    for (more, said) in [
+        ("outbound: { from: \"0900\" }", "0900"),
+        ("outbound: { trunk: d }", "there is no trunk `d`"),
+        ("outbound: { trunk: in }", "carries no numbers"),
+        ("outbound: { ring_timeout: 1s }", "out of range"),
+        ("outbound: { max_at_onc: 1 }", "did you mean `max_at_once`?"),
+        ("campaigns: { dues: { hours: o, time_zone: Berlin/Europe } }", "there is no time zone `Berlin/Europe`"),
+        ("campaigns: { dues: { time_zone: Europe/Berlin } }", "and there are none"),
+        ("campaigns: { dues: { ai: bit } }", "did you mean `bot`?"),
+        ("campaigns: { dues: { line: sale } }", "did you mean `sales`?"),
+        ("campaigns: { dues: { ring_timeout: 1h } }", "5s to 3m"),
+        ("campaigns: { \"d es\": {} }", "`d es` is not a name"),
+    ] {
+        let told = mistakes(&format!("{base}{more}\n"));
+        assert!(told.contains(said) && told.contains("tandem.yaml:6:"), "{more}:\n{told}");
+    }
+}
+
+#[test]
 fn a_trunk_is_asked_with_the_digests_that_it_knows() {
     let read = |more: &str| {
         let digest = format!("digest: {{ username: u, password: p{more} }}");

@@ -46,6 +46,8 @@ pub struct Configuration {
     pub ledger: super::keeping::Ledger,
     /// Who may be called back.
     pub callbacks: calls::Callbacks,
+    /// Whom Tandem calls for whoever asks.
+    pub outbound: calls::Outbound,
     /// Logs.
     pub logging: Logging,
     /// Bounds.
@@ -450,6 +452,8 @@ pub struct Profile {
     pub headers: Vec<(String, String)>,
     /// How long it may ring.
     pub ring_timeout: Duration,
+    /// Whether it is dialled while somebody whom Tandem calls still rings.
+    pub predial: bool,
     /// How long its audio may be missing before it counts as lost.
     pub silence_limit: Duration,
     /// Its voice has ended when it was below -50 dBov for this long.

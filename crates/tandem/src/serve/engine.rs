@@ -458,6 +458,12 @@ impl Turning {
                 let outcome = failed.map_or("joined", policy::Cause::name);
                 self.metrics.supervisors_total.inc([mode.name(), outcome]);
             }
+            Observation::Placed { campaign, outcome } => {
+                self.metrics.outbound_calls_total.inc([campaign, outcome]);
+            }
+            Observation::NotPlaced { campaign, reason } => {
+                self.metrics.outbound_refused_total.inc([campaign, reason]);
+            }
             Observation::HandoffSilence(duration) => self.metrics.handoff_silence_seconds.observe(*duration),
             Observation::Panicked { call } => tracing::error!(%call, "a defect of our own ended this call"),
         }

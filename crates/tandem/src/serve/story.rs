@@ -1,16 +1,23 @@
 //! The story of a call in the log: one INFO line for each turning point, told away from the engine.
 
 use calls::{Happening, PublicEvent};
+use policy::Direction;
 use tracing::{info, warn};
 
 /// Tells one event. Numbers and URIs are hidden by the log's own format, as configured.
 pub(crate) fn tell(event: &PublicEvent) {
     let Some(call) = event.call else { return tell_other(&event.what) };
     match &event.what {
-        Happening::CallStarted { trunk, line, ai, from, to, sip_call_id } => {
+        Happening::CallStarted { trunk, line, ai, from, to, sip_call_id, direction: Direction::Inbound, .. } => {
             let from = from.as_deref().unwrap_or("anonymous");
             info!(%call, trunk, line, ai, from, to, sip_call_id, "caller -> {line}");
         }
+        // Whom we call is where callers stand: in `from`.
+        Happening::CallStarted { trunk, line, ai, from, to, campaign, .. } => {
+            let (from, campaign) = (from.as_deref().unwrap_or("anonymous"), campaign.as_deref());
+            info!(%call, trunk, line, ai, campaign, from, to, "{line} -> caller");
+        }
+        Happening::CallRinging { sip_code } => info!(%call, sip_code, "caller rings"),
         Happening::CallAnswered { by } => info!(%call, "answered by {}", word(by)),
         Happening::AiConnected { profile, stint } => info!(%call, stint, "caller <-> ai {profile}"),
         Happening::AiLost { profile, cause, sip_code, next } => {
@@ -124,7 +131,10 @@ pub(crate) fn tell(event: &PublicEvent) {
         | Happening::TrunkUp { .. }
         | Happening::TrunkDown { .. } => tell_other(&event.what),
         Happening::AnnouncementStarted { prompt } => info!(%call, "caller hears {prompt}"),
-        Happening::CallEnded { cause, by, sip_code, duration_ms } => {
+        Happening::CallEnded { cause, failure: Some(failure), by, sip_code, duration_ms } => {
+            info!(%call, by, sip_code, duration_ms, "ended: {} ({failure})", word(cause));
+        }
+        Happening::CallEnded { cause, by, sip_code, duration_ms, .. } => {
             info!(%call, by, sip_code, duration_ms, "ended: {}", word(cause));
         }
     }

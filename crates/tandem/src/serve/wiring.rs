@@ -178,6 +178,7 @@ pub(crate) fn calls(
         context_wait: CONTEXT_WAIT,
         mailboxes: configuration.voicemail.mailboxes.iter().map(|(name, it)| (name.clone(), mailbox(it))).collect(),
         callbacks: configuration.callbacks.clone(),
+        outbound: configuration.outbound.clone(),
         limits: calls::Limits {
             calls: configuration.limits.calls,
             call_duration: configuration.limits.call_duration,
@@ -342,6 +343,7 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
         headers: profile.headers.clone(),
         credentials: profile.auth.as_ref().map(credentials),
         answer_timeout: profile.ring_timeout,
+        predial: profile.predial,
         dead_after: profile.silence_limit,
         quiet_after: profile.quiet_after,
         on_ai_failure: profile
