@@ -32,8 +32,8 @@ async fn person_rings(world: &Party) -> Result<Call> {
 
 /// Nothing of any call is left.
 async fn nothing_is_left(stage: &Stage) -> Result<()> {
-    for gauge in ["tandem_calls_active", "tandem_ports_in_use", "tandem_sip_dialogs_active"] {
-        stage.until_metric(gauge, 0.0, Duration::from_secs(40)).await?;
+    for gauge in ["tandem_calls_active", "tandem_ports_in_use"] {
+        stage.until_metric(gauge, 0.0, SOON * 2).await?;
     }
     Ok(())
 }

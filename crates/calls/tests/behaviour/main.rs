@@ -9,6 +9,7 @@ mod ai_lost;
 mod api;
 mod callbacks;
 mod caller_leaves;
+mod campaigns;
 mod dialogs;
 mod feature_codes;
 mod handoff;
