@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use parties::io::{Call, Party, Voice};
 use serde_json::{Value, json};
-use std::{process::Command, time::Duration};
+use std::process::Command;
 use tests::{CALLER_SAYS, SOON, Stage, binary, hears, hears_nothing_of, is_hung_up, own_address};
 
 /// A daemon whose carrier is `world`: whoever is called is one of its users.

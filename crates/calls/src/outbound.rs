@@ -89,8 +89,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// When a call of those that are up may have ended.
 const SOME_TIME: Duration = Duration::from_secs(5);
 
-/// What a bound refuses: the word for metrics, and the document.
-pub(crate) type Refused = (&'static str, Problem);
+/// What a bound refuses: the word for metrics, and the document. Boxed: it is seldom, and large.
+pub(crate) type Refused = Box<(&'static str, Problem)>;
 
 impl Counts {
     /// Counts one more, if there may be one.
@@ -131,7 +131,7 @@ impl Count {
     fn judge(&mut self, pace: &Pace, section: &str, now: Monotonic) -> Result<(), Refused> {
         let refused = |word, detail: String, after: Duration| {
             let problem = Problem::new(429, "limit-reached", "no more calls may be placed now").detail(detail);
-            Err((word, problem.retry_after(after + Duration::from_millis(999))))
+            Err(Box::new((word, problem.retry_after(after + Duration::from_millis(999)))))
         };
         if pace.at_once > 0 && self.active >= pace.at_once {
             let detail = format!("{} calls are up: `{section}.max_at_once` allows no more", self.active);
@@ -176,13 +176,13 @@ impl Campaign {
                     Some((at, _)) => closed(format!("`{name}` opens at {at} (`{hours}`{by})")),
                     None => closed(format!("`{name}` is closed (`{hours}`{by})")),
                 };
-                Err((word, opens.into_iter().fold(problem, |problem, (_, wait)| problem.retry_after(wait))))
+                Err(Box::new((word, opens.into_iter().fold(problem, |problem, (_, wait)| problem.retry_after(wait)))))
             }
             // Whom nobody may call at a time that nobody knows is not called.
-            Err(UnknownWindow::Hours) => Err(closed(format!("the rules have no opening hours `{hours}`"))),
+            Err(UnknownWindow::Hours) => Err(Box::new(closed(format!("the rules have no opening hours `{hours}`")))),
             Err(UnknownWindow::Zone) => {
                 let detail = format!("found `{}`: a time zone such as Europe/Berlin was expected", zone.unwrap_or(""));
-                Err(("invalid", Problem::invalid("time_zone", detail)))
+                Err(Box::new(("invalid", Problem::invalid("time_zone", detail))))
             }
         }
     }

@@ -83,7 +83,8 @@ impl Core {
                 }
                 self.step(now, of, |call, step| call.placed_request(step, id, wait));
             }
-            Err((reason, problem)) => {
+            Err(refused) => {
+                let (reason, problem) = *refused;
                 // Only what is configured becomes a label.
                 let known = body.campaign.as_ref().filter(|name| self.config.outbound.campaigns.contains_key(*name));
                 let campaign = known.cloned().unwrap_or_default();
@@ -103,7 +104,7 @@ impl Core {
     }
 
     fn place_call(&mut self, now: Now, body: &PlaceBody) -> Result<(CallKey, CallId), Refused> {
-        let wrong = |problem| ("invalid", problem);
+        let wrong = |problem| Box::new(("invalid", problem));
         body.check().map_err(wrong)?;
         let campaign = self.campaign(body).map_err(wrong)?;
         let wanted = self.wanted(body, campaign).map_err(wrong)?;
@@ -116,7 +117,7 @@ impl Core {
         };
         if self.calls.len() >= self.config.limits.calls {
             let problem = Problem::new(503, "busy", "as many calls as can be are up");
-            return Err(("calls", problem.retry_after(Duration::from_secs(10))));
+            return Err(Box::new(("calls", problem.retry_after(Duration::from_secs(10)))));
         }
         self.shared.placed.admit(&self.config.outbound, body.campaign.as_deref(), now.monotonic)?;
         let profile = self.config.ai.get(&wanted.ai);
@@ -173,7 +174,7 @@ impl Core {
             self.shared.placed.leave(person.campaign.as_deref());
             let title = "every trunk that may carry this call is full";
             let problem = Problem::new(429, "trunks-full", title).retry_after(Duration::from_secs(1));
-            return Err(("trunks", problem));
+            return Err(Box::new(("trunks", problem)));
         };
         step.publish(Happening::CallStarted {
             trunk: route.peer.trunk().unwrap_or_default().to_owned(),
