@@ -187,7 +187,8 @@ fn an_ai_profile_that_greets_at_once_is_dialled_when_they_have_answered_and_one_
 
 #[test]
 fn whoever_is_not_reached_ends_the_call_with_the_cause_and_leaves_no_ai_behind() {
-    let ways: [(&str, fn(&mut World), Cause, Option<u16>); 6] = [
+    type Way = fn(&mut World);
+    let ways: [(&str, Way, Cause, Option<u16>); 6] = [
         ("busy", |world| world.refuse(world.caller, 486), Cause::Busy, Some(486)),
         ("declined", |world| world.refuse(world.caller, 603), Cause::Declined, Some(603)),
         ("unknown", |world| world.refuse(world.caller, 404), Cause::Unreachable, Some(404)),
@@ -221,7 +222,9 @@ fn whoever_is_not_reached_ends_the_call_with_the_cause_and_leaves_no_ai_behind()
 fn hanging_up_in_every_state_releases_everything() {
     type Reach = fn(&mut World);
     let states: [(&str, Reach); 6] = [
-        ("dialled", |world| drop(place(world, PlaceBody::to(NUMBER)).unwrap())),
+        ("dialled", |world| {
+            place(world, PlaceBody::to(NUMBER)).unwrap();
+        }),
         ("ringing, the AI too", |world| {
             ringing(world);
         }),
