@@ -1,5 +1,5 @@
 # `make demo` shows a whole handoff; `make test` installs what the tests need and runs them all. See README.md.
-.PHONY: demo test sim run lint bench fmt docs licences tools packages python help
+.PHONY: demo test sim soak run lint bench fmt docs licences tools packages python help
 SHELL := /bin/bash
 # What building needs beside Rust: Opus brings its C sources.
 TOOLS := cmake
@@ -10,6 +10,7 @@ ARGS ?=
 SEEDS ?= 1000
 BASE ?= 1
 WEATHER ?= rough
+MINUTES ?= 120
 
 help: ## the targets of this file
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -53,6 +54,10 @@ test: packages python ## every test, from pure tables to the real daemon against
 sim: tools ## random calls with transfers in virtual time (SEEDS=n BASE=first WEATHER=rough; SEED=n TRACE=1 shows one)
 	$(CARGO) build --release --quiet -p sim
 	target/release/sim --base $(BASE) --seeds $(SEEDS) --weather $(WEATHER) $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(ARGS)
+
+soak: tools ## one daemon under 20 calls a second in virtual time, and what stays in its tables (MINUTES=120 WEATHER=rough)
+	$(CARGO) build --release --quiet -p sim
+	target/release/sim --soak $(MINUTES) --base $(BASE) --weather $(WEATHER) $(ARGS)
 
 fmt: ## format everything
 	$(CARGO) fmt --all

@@ -287,6 +287,27 @@ impl Core {
         gauges
     }
 
+    /// How many entries each table has, by name: whoever runs for long looks at what stays.
+    pub fn tables(&self) -> Vec<(&'static str, usize)> {
+        let shared = &self.shared;
+        let mut all = vec![
+            ("calls.calls", self.calls.len()),
+            ("calls.ids", self.ids.len()),
+            ("calls.timers", self.timers.len()),
+            ("calls.ended", self.ended.len()),
+            ("calls.legs", shared.legs.len()),
+            ("calls.ports", shared.ports.len()),
+            ("calls.opens", shared.opens.len()),
+            ("calls.resolves", shared.resolves.len()),
+            ("calls.transfers", shared.transfers.len()),
+            ("calls.registered", shared.registered.len()),
+            ("calls.out", self.out.len()),
+        ];
+        all.extend(shared.trunks.tables());
+        all.extend(shared.directory.tables());
+        all
+    }
+
     /// Each trunk's name, and whether it takes calls.
     pub fn trunks_up(&self) -> impl Iterator<Item = (&str, bool)> {
         self.shared.trunks.up()

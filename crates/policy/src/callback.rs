@@ -61,6 +61,7 @@ impl RuleSet {
             ring_timeout: Some(ring_timeout),
             whisper: Some(Whisper::None),
             accept: Some(None),
+            introduce: Some(None),
             cold_by: Some(ColdBy::Bridge),
             on_failure: Some(OnFailure::always(vec![Step::End])),
             ..TransferOptions::default()

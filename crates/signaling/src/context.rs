@@ -76,6 +76,17 @@ impl Context {
         }
     }
 
+    /// How many entries each table has.
+    pub(crate) fn tables(&self) -> [(&'static str, usize); 5] {
+        [
+            ("signaling.located", self.located.len()),
+            ("signaling.resting", self.resting.len()),
+            ("signaling.streamless", self.streamless.len()),
+            ("signaling.outputs", self.outputs.len()),
+            ("signaling.sources", self.guard.len()),
+        ]
+    }
+
     pub(crate) fn transmit(&mut self, flow: Flow, peer_name: Option<Arc<str>>, bytes: Bytes) {
         self.outputs.push_back(Output::Transmit { flow, peer_name, bytes });
     }

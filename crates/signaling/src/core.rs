@@ -121,6 +121,19 @@ impl Core {
         }
     }
 
+    /// How many entries each table has, by name: whoever runs for long looks at what stays.
+    pub fn tables(&self) -> Vec<(&'static str, usize)> {
+        let mut all = vec![
+            ("signaling.timers", self.cx.timers.len()),
+            ("signaling.client_transactions", self.transactions.clients.len()),
+            ("signaling.usages", self.outside.len()),
+        ];
+        all.extend(self.transactions.servers.tables());
+        all.extend(self.legs.tables());
+        all.extend(self.cx.tables());
+        all
+    }
+
     /// Contacts of phones that are registered.
     pub fn registrations(&self) -> usize {
         self.cx.registrar.as_ref().map_or(0, |registrar| registrar.len())

@@ -117,6 +117,11 @@ impl Bucket {
 }
 
 impl Guard {
+    /// Sources that are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len() + self.banned.len()
+    }
+
     pub(crate) fn new(config: Abuse, key: (u64, u64), now: Monotonic) -> Self {
         let table = || HashMap::with_hasher(Keyed::new(key));
         let lines = Bucket::new(now, LINES_PER_SECOND);

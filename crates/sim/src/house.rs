@@ -1,6 +1,8 @@
 //! The daemon without its shell: the real cores of `signaling`, `calls` (with `sdp` and `policy` inside) and `media-relay`, joined as the
 //! engine joins them. The only file here that knows the cores' inputs and outputs.
 
+mod outside;
+
 use crate::{
     network::{Content, Packet},
     paper::{Paper, Voice},
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use calls::{Cdr, Input, Opened, Output, Problem, PublicEvent, Reply, Request, RequestId};
 use clock::{Monotonic, Now};
 use media_relay::{Age, Channel, Library, PortId, Slot, Wire, Worker};
+use outside::Outside;
 use signaling::{Flow, Transport, locate::Target};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -40,7 +43,9 @@ pub(crate) struct House {
     out: VecDeque<Packet>,
     pub(crate) published: Vec<(Monotonic, PublicEvent)>,
     pub(crate) cdrs: Vec<Cdr>,
-    pub(crate) replies: Vec<Result<Reply, Problem>>,
+    /// The answer to the last request.
+    answer: Option<Result<Reply, Problem>>,
+    pub(crate) outside: Outside,
     pub(crate) panicked: u32,
     /// Calls and legs that were written down and taken up again.
     pub(crate) taken_up: (usize, usize),
@@ -69,9 +74,13 @@ pub enum Sound {
     Word(u8),
     /// A clip's constant sample.
     Clip(u8),
+    /// Parties' words at once, in order; the rest is 0.
+    Words([u8; 6]),
+    /// A tone of the relay's.
+    Tone,
     /// Nothing to be heard.
     Silence,
-    /// A tone, or one thing ending in the middle of a packet and another beginning.
+    /// Where packets are real: a tone, several words, or one thing ending in the middle of a packet and another beginning.
     Mixed,
 }
 
@@ -117,6 +126,8 @@ pub(crate) struct Plan {
     pub(crate) library: Arc<Library>,
     /// Every packet of RTP, or the relay on paper.
     pub(crate) sampled: bool,
+    /// Recorder, ledger and screens fail, or take their time.
+    pub(crate) whole: bool,
     pub(crate) resolves_to: Vec<SocketAddr>,
     pub(crate) seed: u64,
 }
@@ -130,11 +141,13 @@ pub struct Left {
     pub calls: calls::Gauges,
     /// Ports of the relay.
     pub ports: u64,
+    /// Recordings and messages that were begun and not ended.
+    pub tapes: usize,
 }
 
 impl House {
     pub(crate) fn new(plan: Plan, now: Now) -> Self {
-        let Plan { address, signaling, calls, rules, library, sampled, resolves_to, seed } = plan;
+        let Plan { address, signaling, calls, rules, library, sampled, whole, resolves_to, seed } = plan;
         let relay = if sampled {
             Relay::Real(Box::new(Worker::new(library, seed ^ 4, now)), Air::default())
         } else {
@@ -152,7 +165,8 @@ impl House {
             out: VecDeque::new(),
             published: Vec::new(),
             cdrs: Vec::new(),
-            replies: Vec::new(),
+            answer: None,
+            outside: Outside::new(whole, seed ^ 5),
             panicked: 0,
             taken_up: (0, 0),
             voices: Vec::new(),
@@ -181,9 +195,9 @@ impl House {
     }
 
     /// What the party at the other end of an RTP address of ours does; without a meaning where packets are real.
-    pub(crate) fn voice(&mut self, now: Now, to: SocketAddr, voice: Voice) {
+    pub(crate) fn voice(&mut self, now: Now, to: SocketAddr, voice: Voice, word: u8) {
         if let Relay::Paper(paper) = &mut self.relay {
-            paper.voice(now.monotonic, port_at(to), voice);
+            paper.voice(now.monotonic, port_at(to), voice, word);
         }
         self.settle(now);
     }
@@ -195,10 +209,21 @@ impl House {
         self.settle(now);
     }
 
-    pub(crate) fn ask(&mut self, now: Now, request: Request) {
+    /// Asks through the control API; the answer, when there is one at once.
+    pub(crate) fn ask(&mut self, now: Now, request: Request) -> Option<Result<Reply, Problem>> {
         self.next_request += 1;
+        self.answer = None;
         self.calls.handle_input(now, Input::Request { id: RequestId(self.next_request), request });
         self.settle(now);
+        self.answer.take()
+    }
+
+    /// What is being sent right now is sent no longer.
+    pub(crate) fn all_is_said(&mut self, now: Monotonic) {
+        if let Relay::Paper(paper) = &mut self.relay {
+            paper.all_is_said(now);
+            self.voices.append(&mut paper.voices);
+        }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Now) {
@@ -207,6 +232,9 @@ impl House {
             if let Some((_, id, targets)) = self.resolving.pop_front() {
                 self.calls.handle_input(now, Input::Resolved { id, targets });
             }
+        }
+        while let Some(input) = self.outside.due(now.monotonic) {
+            self.calls.handle_input(now, input);
         }
         if due(self.signaling.poll_timeout()) {
             self.signaling.handle_timeout(now);
@@ -234,7 +262,11 @@ impl House {
             Relay::Paper(paper) => paper.poll_timeout(),
         };
         let resolving = self.resolving.front().map(|(at, ..)| *at);
-        [self.signaling.poll_timeout(), self.calls.poll_timeout(), relay, resolving].into_iter().flatten().min()
+        let outside = self.outside.poll_timeout();
+        [self.signaling.poll_timeout(), self.calls.poll_timeout(), relay, resolving, outside]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Every call is written down, and every leg in which nothing is under way; from the text they are taken up again.
@@ -260,7 +292,13 @@ impl House {
             Relay::Real(worker, _) => worker.counters().ports,
             Relay::Paper(paper) => paper.ports(),
         };
-        Left { signaling: self.signaling.gauges(), calls: self.calls.gauges(), ports }
+        let tapes = self.outside.tapes();
+        Left { signaling: self.signaling.gauges(), calls: self.calls.gauges(), ports, tapes }
+    }
+
+    /// How much each table holds.
+    pub(crate) fn tables(&self) -> Vec<(&'static str, usize)> {
+        self.signaling.tables().into_iter().chain(self.calls.tables()).collect()
     }
 
     // ---- between the cores
@@ -330,23 +368,35 @@ impl House {
                 let address = address_of(self.address.ip(), port);
                 self.calls.handle_input(now, Input::PortOpened { id, opened: Opened { port, address } });
             }
-            Output::Show { leg } => self.calls.handle_input(now, Input::Shown { leg }),
+            Output::Show { leg } => {
+                if let Some(shown) = self.outside.show(now.monotonic, leg) {
+                    self.calls.handle_input(now, shown);
+                }
+            }
             Output::Resolve { id, .. } => {
                 let at = now.monotonic + Duration::from_millis(30);
                 let target = |&address: &SocketAddr| Target { transport: Transport::Udp, address, name: None };
                 self.resolving.push_back((at, id, self.resolves_to.iter().map(target).collect()));
             }
-            Output::Reply { reply, .. } => self.replies.push(*reply),
+            Output::Reply { id, reply } if id.0 == self.next_request => self.answer = Some(*reply),
+            Output::Reply { .. } => {}
             Output::Publish(event) => self.published.push((now.monotonic, event)),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
             Output::Observe(calls::Observation::Panicked { .. }) => self.panicked += 1,
-            Output::Store { id, .. } => self.calls.handle_input(now, Input::Stored { id, kept: true }),
-            Output::Record(_) | Output::Observe(_) => {}
+            Output::Store { id, what } => {
+                let kept = self.outside.store(now.monotonic, *what);
+                self.calls.handle_input(now, Input::Stored { id, kept });
+            }
+            Output::Record(order) => self.outside.record(now.monotonic, order),
+            Output::Observe(_) => {}
         }
     }
 
     fn collect_rtp(&mut self, now: Monotonic) {
-        let Relay::Real(_, air) = &mut self.relay else { return };
+        let air = match &mut self.relay {
+            Relay::Real(_, air) => air,
+            Relay::Paper(paper) => return self.voices.append(&mut paper.voices),
+        };
         for (_, to, bytes) in air.packets.drain(..) {
             // Digits carry no voice.
             if bytes.len() > 12 && bytes[1] & 0x7f == 0 {

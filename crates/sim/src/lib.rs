@@ -20,6 +20,7 @@ mod paper;
 mod phone;
 mod premises;
 mod scenario;
+mod soak;
 mod trace;
 mod world;
 
@@ -27,5 +28,7 @@ pub use house::{Left, Sound, Voiced};
 pub use network::Weather;
 pub use phone::{Phone, Tally};
 pub use premises::{Clips, Premises};
+pub use scenario::Traffic;
+pub use soak::{Soaked, Soaking, soak};
 pub use trace::{Read, Way, Wire};
-pub use world::{Evidence, Options, Outcome, Seat, run, taken_up};
+pub use world::{Evidence, Options, Outcome, Role, Seat, run, taken_up};

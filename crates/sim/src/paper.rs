@@ -1,7 +1,11 @@
 //! A relay on paper: for worlds whose media is not sampled. It takes the real relay's commands and reports what the real one
-//! would, from what parties say they do (talk, keep quiet, send nothing, press a key), without a packet.
+//! would, from what parties say they do (talk, keep quiet, send nothing, press a key), and what would be sent to whom, without a packet.
 
+mod ears;
+
+use crate::house::Voiced;
 use clock::{Monotonic, Timers};
+use ears::Hearing;
 use media_relay::{CallKey, Command, DeadAfter, Event, Library, MeasureId, PlayId, PortId, Source, Stats, Stream};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,6 +50,7 @@ struct Port {
     dead_after: Option<DeadAfter>,
     quiet: bool,
     play: Option<PlayId>,
+    hearing: Hearing,
     /// Plays that were interrupted, with what is left of them.
     left: BTreeMap<PlayId, Duration>,
     /// How many names each play has been given.
@@ -60,6 +65,8 @@ pub(crate) struct Paper {
     generations: BTreeMap<CallKey, u64>,
     timers: Timers<(PortId, Timer)>,
     events: VecDeque<Event>,
+    /// What was sent to whom.
+    pub(crate) voices: Vec<Voiced>,
 }
 
 /// The real relay looks every 20 ms whether somebody is quiet.
@@ -73,6 +80,7 @@ impl Paper {
             generations: BTreeMap::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
+            voices: Vec::new(),
         }
     }
 
@@ -103,6 +111,7 @@ impl Paper {
                     dead_after: None,
                     quiet: false,
                     play: None,
+                    hearing: Hearing::default(),
                     left: BTreeMap::new(),
                     names: BTreeMap::new(),
                     meters: Vec::new(),
@@ -113,7 +122,9 @@ impl Paper {
             Command::Plan { call, generation, sources } => self.plan(now, call, generation, &sources),
             Command::Adopt { port, call } => {
                 if let Some(it) = self.ports.get_mut(&port) {
-                    it.call = call;
+                    let before = std::mem::replace(&mut it.call, call);
+                    self.listen(now, before);
+                    self.listen(now, call);
                 }
             }
             Command::MeasureStart { port, id } => {
@@ -138,7 +149,12 @@ impl Paper {
             }
             Command::SendDtmf { .. } | Command::Tap { .. } | Command::Library(_) => {}
             Command::Close { port } => {
+                self.ceases(now, port);
                 let Some(it) = self.ports.remove(&port) else { return };
+                self.listen(now, it.call);
+                if !self.ports.values().any(|other| other.call == it.call) {
+                    self.generations.remove(&it.call);
+                }
                 for timer in [Timer::Quiet, Timer::Dead, Timer::Play] {
                     self.timers.cancel((port, timer));
                 }
@@ -152,7 +168,7 @@ impl Paper {
     }
 
     /// The party at the other end of a port does this from now on.
-    pub(crate) fn voice(&mut self, now: Monotonic, port: PortId, voice: Voice) {
+    pub(crate) fn voice(&mut self, now: Monotonic, port: PortId, voice: Voice, word: u8) {
         let Some(it) = self.ports.get_mut(&port) else { return };
         if it.voice == Voice::Talks {
             it.voiced = now;
@@ -161,11 +177,14 @@ impl Paper {
             it.heard = Some(now);
         }
         it.voice = voice;
+        it.hearing.word = word;
         if voice == Voice::Talks && std::mem::take(&mut it.quiet) {
             self.events.push_back(Event::Speech { port });
         }
+        let call = it.call;
         self.latch(now, port);
         self.rearm(now, port);
+        self.listen(now, call);
     }
 
     /// The party pressed a key.
@@ -186,9 +205,11 @@ impl Paper {
                 Timer::Dead => self.events.push_back(Event::Dead { port, before_first: it.heard.is_none() }),
                 Timer::Play => {
                     if let Some(play) = it.play {
+                        let call = it.call;
                         it.left.insert(play, Duration::ZERO);
                         let clips = it.names.get(&play).copied().unwrap_or(0);
                         self.events.push_back(Event::PlayDone { port, play, clips });
+                        self.listen(now, call);
                     }
                 }
             }
@@ -198,7 +219,10 @@ impl Paper {
     fn describe(&mut self, now: Monotonic, port: PortId, stream: &Stream) {
         if let Some(it) = self.ports.get_mut(&port) {
             it.stream = Some(stream.remote);
+            it.hearing.may_send = stream.may_send;
+            let call = it.call;
             self.latch(now, port);
+            self.listen(now, call);
         }
     }
 
@@ -237,6 +261,7 @@ impl Paper {
         *latest = generation;
         for (port, it) in self.ports.iter_mut().filter(|(_, it)| it.call == call) {
             let source = sources.iter().find(|(listener, _)| listener == port).map(|(_, source)| source);
+            it.hearing.source = source.cloned().unwrap_or_default();
             let wanted = match source {
                 Some(Source::Play(play)) => Some(play),
                 _ => None,
@@ -265,5 +290,6 @@ impl Paper {
                 self.timers.set((*port, Timer::Play), now + left);
             }
         }
+        self.listen(now, call);
     }
 }

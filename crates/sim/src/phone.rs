@@ -1,7 +1,7 @@
 //! A party for shells with real sockets: well-behaved, on text, with RFC 3261's timers on its side, whatever the network does.
 
 use crate::{
-    agent::{Act, Agent, Manner, State},
+    agent::{Act, Agent, Manner, State, Words},
     chance::Chance,
     network::Content,
     paper::Voice,
@@ -33,7 +33,7 @@ pub struct Tally {
 impl Phone {
     /// A phone at an address. `name` is the user part of its URI and of no meaning.
     pub fn new(name: &'static str, address: SocketAddr, seed: u64) -> Self {
-        Self(Agent::new(name, address, Vec::new(), false, Chance::new(seed)))
+        Self(Agent::new(name, address, Words::Own(Vec::new()), false, Chance::new(seed)))
     }
 
     /// Calls `number` at `to` and, once answered, hangs up after `hold`.

@@ -1,5 +1,8 @@
 //! What all worlds share: the rules, the configurations, the clips, and who lives at which address.
 
+mod whole;
+
+use crate::scenario::Traffic;
 use calls::{AfterHuman, AiFailureStep, AiProfile, Config, Route, Trunk};
 use media_relay::{Clip, Codec, Library};
 use policy::{Environment, RuleSet, SourceFile};
@@ -8,15 +11,24 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 /// The daemon's.
 pub(crate) const HOUSE: &str = "10.0.0.1:5060";
 
-/// Everybody else, the trunk first.
-pub(crate) const PARTIES: [(&str, &str); 6] = [
+/// Everybody else: the trunk, two AIs, humans, and from the seventh on those who live in worlds of the whole traffic alone, agents and a
+/// supervisor.
+pub(crate) const PARTIES: [(&str, &str); 9] = [
     ("trunk", "10.0.0.10:5060"),
     ("bot", "10.0.0.20:5060"),
     ("backup", "10.0.0.21:5060"),
     ("human", "10.0.0.30:5060"),
     ("other", "10.0.0.31:5060"),
     ("third", "10.0.0.32:5060"),
+    ("anna", "10.0.0.33:5060"),
+    ("ben", "10.0.0.34:5060"),
+    ("boss", "10.0.0.35:5060"),
 ];
+
+/// Who lives in a world.
+pub(crate) fn parties(traffic: Traffic) -> &'static [(&'static str, &'static str)] {
+    if traffic == Traffic::Whole { &PARTIES } else { &PARTIES[..6] }
+}
 
 /// Where nobody lives.
 pub(crate) const NOBODY: &str = "10.0.0.99:5060";
@@ -49,8 +61,9 @@ rules:
 /// Built once, shared by all worlds.
 #[derive(Clone, Debug)]
 pub struct Premises {
-    pub(crate) rules: Arc<RuleSet>,
-    pub(crate) configs: Vec<Arc<Config>>,
+    rules: Arc<RuleSet>,
+    configs: Vec<Arc<Config>>,
+    whole: whole::Whole,
     pub(crate) library: Arc<Library>,
     /// What the words of parties are taken from: none is a clip's, none is silence.
     pub(crate) words: Vec<u8>,
@@ -64,9 +77,14 @@ pub struct Clips {
     pub music: u8,
     /// What a human is told.
     pub whisper: u8,
+    /// What else a human is told.
+    pub said: u8,
     /// What a caller is told.
     pub announcement: u8,
 }
+
+/// Under which configurations and rules a world of the whole traffic may stand.
+pub(crate) use whole::{CONFIGS, RULE_SETS};
 
 impl Premises {
     /// Reads the rules and makes the clips.
@@ -81,9 +99,11 @@ impl Premises {
         let clips = Clips {
             music: clip("music/default", 3_000, 10_000),
             whisper: clip("incoming-handoff", 6_000, 1_000),
+            said: clip(whole::SAID, 9_000, 600),
             announcement: clip("sorry", 1_500, 1_500),
         };
-        let taken = [clips.music, clips.whisper, clips.announcement];
+        let mut taken = vec![clips.music, clips.whisper, clips.said, clips.announcement];
+        taken.extend(whole::TOLD.map(|(name, sample, ms)| clip(name, sample, ms)));
         let words = (0x02..0x58).filter(|word| !taken.contains(word)).collect();
         let variants = [
             (AfterHuman::End, None),
@@ -92,7 +112,20 @@ impl Premises {
             (AfterHuman::Ai, Some("sorry")),
         ];
         let configs = variants.into_iter().map(|(after, sorry)| Arc::new(config(after, sorry))).collect();
-        Self { rules: Arc::new(rules), configs, library: Arc::new(library), words, clips }
+        let whole = whole::Whole::new(&library);
+        Self { rules: Arc::new(rules), configs, whole, library: Arc::new(library), words, clips }
+    }
+
+    /// The configuration that a scenario means by this number.
+    pub(crate) fn config(&self, traffic: Traffic, number: usize) -> Arc<Config> {
+        let configs = if traffic == Traffic::Whole { &self.whole.configs } else { &self.configs };
+        Arc::clone(&configs[number % configs.len()])
+    }
+
+    /// The rules that a scenario means by this number.
+    pub(crate) fn rules(&self, traffic: Traffic, number: usize) -> Arc<RuleSet> {
+        let rules = &self.whole.rules;
+        if traffic == Traffic::Whole { Arc::clone(&rules[number % rules.len()]) } else { Arc::clone(&self.rules) }
     }
 }
 

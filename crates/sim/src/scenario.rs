@@ -2,6 +2,7 @@
 //! races that cost a caller the most).
 
 mod rich;
+mod whole;
 
 use crate::{
     agent::{Act, Manner},
@@ -10,13 +11,34 @@ use crate::{
     paper::Voice,
     premises::{DESTINATIONS, NOBODY, PARTIES},
 };
+use calls::SuperviseMode;
 use std::time::Duration;
+
+/// What happens in a world.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Calls and transfers in the plain traffic of RFC 3261.
+    Plain,
+    /// Parties speak all of their extensions; REFER and Replaces.
+    Rich,
+    /// All that, and everything that a caller can meet: queues, mailboxes, callbacks, messages, whispers, introductions, co-pilots,
+    /// supervisors, recordings, consent.
+    Whole,
+}
+
+impl Traffic {
+    /// All of them.
+    pub const ALL: [(Self, &str); 3] = [(Self::Plain, "plain"), (Self::Rich, "rich"), (Self::Whole, "whole")];
+}
 
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) weather: Weather,
     pub(crate) config: usize,
+    pub(crate) rules: usize,
     pub(crate) calls: Vec<CallPlan>,
+    /// What happens in calls by which the daemon calls somebody back, one after the other.
+    pub(crate) placed: Vec<CallPlan>,
     /// What the one name resolves to.
     pub(crate) named: &'static [&'static str],
     /// Which session timer the daemon has.
@@ -31,6 +53,8 @@ pub(crate) struct CallPlan {
     pub(crate) starts: Duration,
     /// The INVITE carries an offer.
     pub(crate) session: bool,
+    /// Who calls; none: who does not want to be known.
+    pub(crate) number: Option<&'static str>,
     pub(crate) manner: Manner,
     pub(crate) cues: Vec<Cue>,
 }
@@ -63,6 +87,7 @@ pub(crate) enum Deed {
     Caller(Act),
     Ai(Act),
     Human(Act),
+    Supervisor(Act),
     Ask(Ask),
     Spoil(Spoil, u32),
     /// Cuts the party of that name off for so long.
@@ -83,7 +108,26 @@ pub(crate) enum Whose {
 /// Through the control API.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    Transfer { to: &'static str, cold: bool },
+    Transfer {
+        to: &'static str,
+        cold: bool,
+    },
+    /// As the destination says.
+    To(&'static str),
+    /// An event of the AI's, as JSON.
+    Post(&'static str),
+    Supervise {
+        to: &'static str,
+        mode: SuperviseMode,
+    },
+    /// The latest supervisor is heard otherwise, or hung up on.
+    Mode(SuperviseMode),
+    EndSupervisor,
+    Recording(calls::RecordingAction),
+    /// Of the callback that was asked for last.
+    Callback(Back),
+    /// An agent says how they stand.
+    Presence(&'static str, calls::Presence),
     CancelTransfer,
     Accept,
     Decline,
@@ -92,6 +136,20 @@ pub(crate) enum Ask {
     HangUp,
     Context,
 }
+
+/// What is done with a callback.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Back {
+    Claim(&'static str),
+    Release,
+    Dial(&'static str),
+    /// By whoever has claimed it.
+    DialOwn,
+    Done,
+}
+
+/// Who calls.
+pub(crate) const NUMBERS: [&str; 4] = ["+493055512345", "+493055512346", "+493055512347", "+493055512348"];
 
 /// The moments of a call at which somebody may leave.
 const MOMENTS: [When; 16] = [
@@ -114,7 +172,7 @@ const MOMENTS: [When; 16] = [
 ];
 
 impl Scenario {
-    pub(crate) fn of(chance: &mut Chance, weather: Weather, rich: bool) -> Self {
+    pub(crate) fn of(chance: &mut Chance, weather: Weather, traffic: Traffic) -> Self {
         let calls = match chance.below(10) {
             0 => 3,
             1 => 2,
@@ -124,11 +182,15 @@ impl Scenario {
         let named: &[&[&str]] = &[&[], &[PARTIES[5].1], &[PARTIES[5].1], &[NOBODY, PARTIES[5].1]];
         let named = chance.pick(named);
         let calls = (0..calls).map(|_| CallPlan::of(chance)).collect();
-        let mut plain = Self { weather, config, named, calls, timers: 0, manners: Vec::new() };
-        if rich {
-            plain.enrich(&mut chance.branch());
+        let mut scenario =
+            Self { weather, config, rules: 0, named, calls, placed: Vec::new(), timers: 0, manners: Vec::new() };
+        if traffic != Traffic::Plain {
+            scenario.enrich(&mut chance.branch());
         }
-        plain
+        if traffic == Traffic::Whole {
+            scenario.complete(&mut chance.branch());
+        }
+        scenario
     }
 }
 
@@ -138,6 +200,7 @@ impl CallPlan {
         let mut plan = Self {
             starts: chance.ms(0, 3_000),
             session: chance.percent(88),
+            number: Some(NUMBERS[0]),
             manner: Manner { voice, ..Manner::default() },
             cues: Vec::new(),
         };

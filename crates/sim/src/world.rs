@@ -1,19 +1,29 @@
 //! One world: the daemon's cores, the parties, the network between them, and the one clock that all of them are told.
 
+mod asks;
+mod evidence;
+
 use crate::{
-    agent::{Act, Agent, Manner, Note, State},
+    agent::{Act, Agent, Manner, Note, State, Words},
     chance::Chance,
     check::{self, Violation},
-    house::{House, Left, Plan, Voiced},
+    house::{House, Plan},
     network::{Network, Packet, Partition, Weather, longest_way},
     paper::Voice,
-    premises::{Clips, HOUSE, PARTIES, Premises, address, signaling},
-    scenario::{Ask, Deed, Scenario, When, Whose},
+    premises::{HOUSE, PARTIES, Premises, address, parties, signaling},
+    scenario::{Deed, Scenario, Traffic, When, Whose},
     trace::{Fingerprint, Read, Way, Wire, ladder},
 };
-use calls::{CallId, Happening, PublicEvent, Request};
+use calls::{CallId, Happening, PublicEvent};
 use clock::{Monotonic, Now};
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+pub use evidence::{Evidence, Role, Seat};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 /// How long after the last datagram everything must be gone: 64·T1, and a moment.
 const REST: Duration = Duration::from_secs(33);
@@ -31,66 +41,10 @@ pub struct Options {
     pub weather: Weather,
     /// Every packet of RTP, or a relay on paper.
     pub sampled: bool,
-    /// Parties speak all of their extensions, beyond the plain traffic of RFC 3261.
-    pub rich: bool,
+    /// What happens.
+    pub traffic: Traffic,
     /// Calls are written down and taken up again in mid-flight, at moments by chance.
     pub written_down: bool,
-}
-
-/// What was seen of a world from outside.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    /// Where the daemon is.
-    pub house: SocketAddr,
-    /// When the world began.
-    pub start: Monotonic,
-    /// Every SIP datagram.
-    pub wire: Vec<Wire>,
-    /// What the control API was told.
-    pub told: Vec<(Monotonic, PublicEvent)>,
-    /// Records of ended calls.
-    pub cdrs: Vec<calls::Cdr>,
-    /// Who was sent whose voice, where packets were sampled.
-    pub voices: Vec<Voiced>,
-    /// The parties' legs.
-    pub seats: Vec<Seat>,
-    /// The clips' sounds.
-    pub clips: Clips,
-    /// What the daemon held at the end.
-    pub left: Left,
-    /// Steps that panicked inside.
-    pub panicked: u32,
-    /// Lines that the daemon logged at ERROR.
-    pub errors: u64,
-    /// Calls and legs that were written down and taken up again, each as often as it was.
-    pub taken_up: (usize, usize),
-    /// False when the world had to be stopped.
-    pub rested: bool,
-    /// Calls placed.
-    pub placed: usize,
-}
-
-/// A party's leg.
-#[derive(Clone, Debug)]
-pub struct Seat {
-    /// Whose.
-    pub party: &'static str,
-    /// Where it listens.
-    pub rtp: SocketAddr,
-    /// Which call it belongs to, as the wire says.
-    pub call: Option<CallId>,
-    /// Its Call-ID.
-    pub call_id: String,
-    /// Its own tag.
-    pub tag: String,
-    /// What it says.
-    pub word: u8,
-    /// It called.
-    pub placed: bool,
-    /// When it answered or was answered.
-    pub up: Option<Monotonic>,
-    /// When it was over; `None`: it still is not.
-    pub over: Option<Monotonic>,
 }
 
 /// What became of a seed.
@@ -148,8 +102,11 @@ struct World {
     network: Network,
     agents: Vec<Agent>,
     scenario: Scenario,
-    /// The callers' legs, and the ids of their calls.
-    calls: Vec<(Option<usize>, Option<CallId>)>,
+    traffic: Traffic,
+    sampled: bool,
+    calls: Vec<Line>,
+    /// Calls that were ended through the control API.
+    hung_up: BTreeSet<CallId>,
     /// What happens when: of which call, what.
     planned: BTreeMap<(Monotonic, u32), (usize, Step)>,
     plans: u32,
@@ -159,6 +116,16 @@ struct World {
     hash: Fingerprint,
     last_datagram: Monotonic,
     rested: bool,
+}
+
+/// A call, as far as this world knows it.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    /// The caller's leg at the trunk.
+    leg: Option<usize>,
+    id: Option<CallId>,
+    /// Whom the daemon calls, where it places the call itself.
+    calls: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -178,28 +145,41 @@ impl World {
     fn new(seed: u64, premises: &Premises, options: Options) -> Self {
         let now = Now { monotonic: Monotonic::from_nanos(1_000_000_000), unix: Duration::from_secs(1_795_000_000) };
         let mut chance = Chance::new(seed);
-        let scenario = Scenario::of(&mut chance.branch(), options.weather, options.rich);
+        let traffic = options.traffic;
+        let scenario = Scenario::of(&mut chance.branch(), options.weather, traffic);
         let house = House::new(
             Plan {
                 address: address(HOUSE),
                 signaling: signaling(scenario.timers),
-                calls: Arc::clone(&premises.configs[scenario.config]),
-                rules: Arc::clone(&premises.rules),
-                library: Arc::clone(&premises.library),
+                calls: premises.config(traffic, scenario.config),
+                rules: premises.rules(traffic, scenario.rules),
+                library: std::sync::Arc::clone(&premises.library),
                 sampled: options.sampled,
+                whole: traffic == Traffic::Whole,
                 resolves_to: scenario.named.iter().copied().map(address).collect(),
                 seed: chance.word(),
             },
             now,
         );
-        let each = premises.words.len() / PARTIES.len();
-        let agents = PARTIES
+        let parties = parties(traffic);
+        let shared = Rc::new(RefCell::new(premises.words.clone()));
+        let words = |at: usize| match traffic {
+            Traffic::Whole => Words::Shared(Rc::clone(&shared)),
+            Traffic::Plain | Traffic::Rich => {
+                let each = premises.words.len() / parties.len();
+                Words::Own(premises.words[at * each..(at + 1) * each].to_vec())
+            }
+        };
+        let agents = parties
             .iter()
-            .zip(premises.words.chunks(each))
-            .map(|((name, at), words)| Agent::new(name, address(at), words.to_vec(), options.sampled, chance.branch()));
+            .enumerate()
+            .map(|(no, (name, at))| Agent::new(name, address(at), words(no), options.sampled, chance.branch()));
         let mut agents: Vec<Agent> = agents.collect();
         for agent in &mut agents {
-            agent.rich = options.rich;
+            agent.rich = traffic != Traffic::Plain;
+            if traffic == Traffic::Whole && agent.name == "trunk" {
+                (agent.refers, agent.challenges) = (true, Some(30));
+            }
             let mine = scenario.manners.iter().filter(|(name, _)| *name == agent.name);
             agent.manners.extend(mine.map(|(_, manner)| manner.clone()));
         }
@@ -221,7 +201,10 @@ impl World {
             house,
             network,
             agents,
-            calls: vec![(None, None); scenario.calls.len()],
+            calls: vec![Line::default(); scenario.calls.len()],
+            traffic,
+            sampled: options.sampled,
+            hung_up: BTreeSet::new(),
             plans: 1_000,
             scenario,
             planned,
@@ -336,16 +319,16 @@ impl World {
             let Some(id) = event.call else { continue };
             let name = event.what.name();
             self.hash.bytes(*at, name.as_bytes());
-            if let Happening::CallStarted { sip_call_id, .. } = &event.what {
-                let trunk = &self.agents[0];
-                let same = |(leg, _): &&mut (Option<usize>, Option<CallId>)| {
-                    leg.is_some_and(|leg| trunk.legs[leg].call_id == *sip_call_id)
-                };
-                if let Some(call) = self.calls.iter_mut().find(same) {
-                    call.1 = Some(id);
+            if let Happening::CallStarted { sip_call_id, from, .. } = &event.what {
+                let (number, trunk) = (from.clone(), &self.agents[0]);
+                let same = |line: &&mut Line| line.leg.is_some_and(|leg| trunk.legs[leg].call_id == *sip_call_id);
+                if let Some(line) = self.calls.iter_mut().find(same) {
+                    line.id = Some(id);
+                } else if sip_call_id.is_empty() {
+                    self.is_placed(id, number);
                 }
             }
-            if let Some(call) = self.calls.iter().position(|(_, known)| *known == Some(id)) {
+            if let Some(call) = self.calls.iter().position(|line| line.id == Some(id)) {
                 self.happens(call, When::Told(name), name);
             }
         }
@@ -358,15 +341,16 @@ impl World {
         while let Some((leg, note)) = self.agents[at].notes.pop_front() {
             let name = self.agents[at].name;
             match note {
-                Note::Voice { to, voice } => {
-                    self.house.voice(self.now, to, voice);
+                Note::Voice { to, voice, word } => {
+                    self.house.voice(self.now, to, voice, word);
                     self.drain_house();
                 }
                 Note::Digit { to, digit } => {
                     self.house.digit(self.now, to, digit);
                     self.drain_house();
                 }
-                Note::Invited | Note::Answered if at > 0 => {
+                Note::Invited if at == 0 => self.caller_is_called(leg),
+                Note::Invited | Note::Answered if at > 0 && name != "boss" => {
                     let ai = ["bot", "backup"].contains(&name);
                     let (when, word) = match (note == Note::Answered, ai) {
                         (true, true) => (When::AiAnswered, "AI answered"),
@@ -375,7 +359,7 @@ impl World {
                         (false, false) => (When::HumanInvited, "human invited"),
                     };
                     let id = self.agents[at].legs[leg].call.as_deref().and_then(|id| id.parse().ok());
-                    if let Some(call) = self.calls.iter().position(|(_, known)| id.is_some() && *known == id) {
+                    if let Some(call) = self.calls.iter().position(|line| id.is_some() && line.id == id) {
                         self.happens(call, when, word);
                     }
                 }
@@ -400,23 +384,47 @@ impl World {
 
     fn place(&mut self, call: usize) {
         let plan = &self.scenario.calls[call];
-        let (session, manner) = (plan.session, plan.manner.clone());
+        let (session, mut manner) = (plan.session, plan.manner.clone());
+        manner.from = Some(plan.number.unwrap_or("anonymous"));
         let leg = self.agents[0].place(self.now.monotonic, address(HOUSE), "4930900", session, manner, None);
-        self.calls[call].0 = Some(leg);
+        self.calls[call].leg = Some(leg);
         self.drain_agent(0);
         self.happens(call, When::Placed, "placed");
+    }
+
+    /// The daemon begins a call of its own.
+    fn is_placed(&mut self, id: CallId, number: Option<String>) {
+        if self.scenario.placed.is_empty() {
+            return;
+        }
+        let plan = self.scenario.placed.remove(0);
+        self.scenario.calls.push(plan);
+        self.calls.push(Line { leg: None, id: Some(id), calls: number });
+        self.happens(self.calls.len() - 1, When::Placed, "placed");
+    }
+
+    /// A call comes to the trunk: for whoever waits to be called back, perhaps.
+    fn caller_is_called(&mut self, leg: usize) {
+        let invite = &self.agents[0].legs[leg];
+        let uri = invite.uri().to_owned();
+        let called = |line: &&mut Line| line.calls.as_deref().is_some_and(|number| uri.contains(number));
+        let live = |line: &&mut Line| line.leg.is_none_or(|leg| self.agents[0].legs[leg].state == State::Over);
+        if let Some(line) = self.calls.iter_mut().rev().filter(called).find(live) {
+            line.leg = Some(leg);
+        }
     }
 
     fn act(&mut self, call: usize, deed: Deed) {
         match deed {
             Deed::Caller(act) => {
-                if let Some(leg) = self.calls[call].0 {
+                if let Some(leg) = self.calls[call].leg {
                     self.agents[0].act(self.now.monotonic, leg, act);
                     self.drain_agent(0);
                 }
             }
             Deed::Ai(act) => self.act_of(call, 1..3, act),
-            Deed::Human(act) => self.act_of(call, 3..6, act),
+            Deed::Human(act) => self.act_of(call, 3..8, act),
+            Deed::Supervisor(act) => self.act_of(call, 8..9, act),
             Deed::Ask(ask) => self.ask(call, ask),
             Deed::Spoil(what, times) => self.network.spoil(what, times),
             Deed::Replace(whose) => self.replace(call, whose),
@@ -431,8 +439,8 @@ impl World {
 
     /// The latest leg of the call at one of these parties.
     fn act_of(&mut self, call: usize, parties: std::ops::Range<usize>, act: Act) {
-        let Some(id) = self.calls[call].1.map(|id| id.to_string()) else { return };
-        for at in parties {
+        let Some(id) = self.calls[call].id.map(|id| id.to_string()) else { return };
+        for at in parties.start..parties.end.min(self.agents.len()) {
             let live = |leg: &crate::agent::Leg| leg.call.as_ref() == Some(&id) && leg.state != State::Over;
             if let Some(leg) = self.agents[at].legs.iter().rposition(live) {
                 self.agents[at].act(self.now.monotonic, leg, act);
@@ -443,12 +451,12 @@ impl World {
 
     /// Another phone calls to take the place of a leg.
     fn replace(&mut self, call: usize, whose: Whose) {
-        let (Some(id), Some(caller)) = (self.calls[call].1.map(|id| id.to_string()), self.calls[call].0) else {
+        let (Some(id), Some(caller)) = (self.calls[call].id.map(|id| id.to_string()), self.calls[call].leg) else {
             return;
         };
         let found = match whose {
             Whose::Caller => Some((0, caller)),
-            Whose::Human | Whose::Ended => (3..6).find_map(|at| {
+            Whose::Human | Whose::Ended => (3..self.agents.len().min(8)).find_map(|at| {
                 let fits = |leg: &crate::agent::Leg| {
                     leg.call.as_ref() == Some(&id) && (leg.state == State::Over) == (whose == Whose::Ended)
                 };
@@ -467,81 +475,5 @@ impl World {
         let stays = Duration::from_millis(500 + 37 * (self.hash.value() % 1_000));
         self.plans += 1;
         self.planned.insert((now + stays, self.plans), (call, Step::Leave { agent: by, leg: new }));
-    }
-
-    fn ask(&mut self, at: usize, ask: Ask) {
-        let Some(call) = self.calls[at].1 else { return };
-        let transfer = self.house.published.iter().rev().find_map(|(_, event)| match &event.what {
-            Happening::TransferStarted { transfer, .. } if event.call == Some(call) => Some(*transfer),
-            _ => None,
-        });
-        let request = match ask {
-            Ask::Transfer { to, cold } => {
-                let mode = Some(if cold { policy::Mode::Cold } else { policy::Mode::Warm });
-                let body = calls::TransferBody { mode, ..calls::TransferBody::to(to) };
-                Some(Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait: None })
-            }
-            Ask::CancelTransfer => transfer.map(|transfer| Request::CancelTransfer { transfer }),
-            Ask::Accept => transfer.map(|transfer| Request::AcceptTransfer { transfer, attempt: None }),
-            Ask::Decline => transfer.map(|transfer| Request::DeclineTransfer { transfer, attempt: None }),
-            Ask::Miss => {
-                let events = policy::Posted::list_from_json(&serde_json::json!({"type": "no_match"})).ok();
-                events.map(|events| Request::Events { call, events })
-            }
-            Ask::Handback => Some(Request::Handback { call, body: calls::HandbackBody::default() }),
-            Ask::HangUp => Some(Request::Hangup { call }),
-            Ask::Context => {
-                let context = (0..20).map(|n| (format!("key_{n}"), serde_json::json!("ä".repeat(40)))).collect();
-                Some(Request::Context { call, context })
-            }
-        };
-        if let Some(request) = request {
-            self.house.ask(self.now, request);
-            self.drain_house();
-        }
-    }
-
-    // ---- the end
-
-    fn into_evidence(mut self, premises: &Premises) -> (Evidence, u64) {
-        let mut seats = Vec::new();
-        for agent in &self.agents {
-            for leg in &agent.legs {
-                let placed = self.calls.iter().find(|(no, _)| {
-                    agent.name == "trunk" && no.is_some_and(|no| agent.legs[no].call_id == leg.call_id)
-                });
-                seats.push(Seat {
-                    party: agent.name,
-                    rtp: SocketAddr::new(agent.address.ip(), leg.media.port),
-                    call: leg.call.as_deref().and_then(|id| id.parse().ok()).or(placed.and_then(|(_, id)| *id)),
-                    call_id: leg.call_id.clone(),
-                    tag: leg.our_tag.clone(),
-                    word: leg.media.word,
-                    placed: leg.placed,
-                    up: leg.up_at,
-                    over: leg.over_at,
-                });
-            }
-        }
-        for cdr in &self.house.cdrs {
-            self.hash.bytes(self.start, &serde_json::to_vec(cdr).unwrap_or_default());
-        }
-        let evidence = Evidence {
-            house: address(HOUSE),
-            start: self.start,
-            wire: self.wire,
-            left: self.house.left(),
-            panicked: self.house.panicked,
-            errors: 0,
-            taken_up: self.house.taken_up,
-            told: std::mem::take(&mut self.house.published),
-            cdrs: std::mem::take(&mut self.house.cdrs),
-            voices: std::mem::take(&mut self.house.voices),
-            seats,
-            clips: premises.clips,
-            rested: self.rested,
-            placed: self.calls.iter().filter(|(leg, _)| leg.is_some()).count(),
-        };
-        (evidence, self.hash.value())
     }
 }

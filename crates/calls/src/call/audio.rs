@@ -283,14 +283,23 @@ impl Call {
         }
     }
 
-    /// The last thing the caller hears; then the call ends.
+    /// The last thing the caller hears; then the call ends. Whoever else is in the call leaves.
     pub(super) fn announce_and_end(&mut self, step: &mut Step<'_>, prompt: Arc<str>, cause: crate::EndCause) {
+        if self.caller_is_missing() {
+            // Nobody is there to be told.
+            return self.end(step, cause, "us", None);
+        }
         if !self.answer_caller(step, None, Party::Caller) {
             return;
         }
         step.publish(Happening::AnnouncementStarted { prompt: prompt.to_string() });
         let playing = Playing { number: self.new_player(), first: SmallVec::from_iter([prompt]), then: Then::Silence };
         self.stage = Stage::Announcing { playing, cause };
+        // The prompt begins in the command that takes everything else away; only then may anybody leave.
+        self.replan(step);
+        for leg in [self.ai.take(), self.human.take(), self.parked.take()].into_iter().flatten() {
+            self.drop_leg(step, leg);
+        }
         step.arm(Timer::Announcement, LONGEST_ANNOUNCEMENT);
     }
 

@@ -108,7 +108,9 @@ impl Call {
                     let more = self.wait_for_agent(step);
                     queue.extend(more);
                 }
-                Act::Bridge { leg } if self.caller_is_to_be_called() => self.call_caller(step, leg),
+                Act::Bridge { leg } | Act::Introduce { leg } if self.caller_is_to_be_called() => {
+                    self.call_caller(step, leg);
+                }
                 Act::Introduce { leg } => self.introduce(step, leg),
                 Act::Bridge { leg } => self.bridge(step, leg),
                 Act::Voicemail { mailbox } => self.greet(step, &mailbox),
@@ -350,6 +352,10 @@ impl Call {
     pub(super) fn cancel_transfer(&mut self, step: &mut Step<'_>) {
         let Some((transfer, _)) = self.finish_transfer(step, TransferState::Cancelled) else { return };
         step.publish(Happening::TransferCancelled { transfer });
+        if self.caller_is_missing() {
+            // There is nobody whom an AI could have.
+            return self.end(step, EndCause::Command, "command", None);
+        }
         if self.back_to_human(step) {
             return;
         }

@@ -106,9 +106,14 @@ impl Call {
             self.with_ai(step);
         } else {
             let held = self.hold_music(step, None);
+            // A co-pilot stayed with another human: nobody asked this one, who may be another call's caller.
+            let copilot = self.ai.take();
             self.human = Some(guest);
             self.stage = Stage::WithHuman { held };
             self.replan(step);
+            if let Some(ai) = copilot {
+                self.drop_leg(step, ai);
+            }
         }
         self.drop_leg(step, transferor);
         let time = step.time();

@@ -101,6 +101,11 @@ impl Call {
         self.settle(step);
     }
 
+    /// Whether we are about to call the caller, or are calling them: nobody is there yet.
+    pub(super) fn caller_is_missing(&self) -> bool {
+        self.placed.as_ref().is_some_and(|placed| !placed.reached)
+    }
+
     pub(super) fn caller_is_to_be_called(&self) -> bool {
         self.back().is_some_and(|back| back.waits.is_none()) && !self.is_reached()
     }

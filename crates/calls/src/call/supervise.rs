@@ -76,6 +76,9 @@ impl Call {
         }
         let target = Self::supervisor_target(step, &body.to)?;
         let (agent, phones) = self.supervisor_phones(step, &target)?;
+        // An agent without a phone of ours is dialled where they are, not by their name.
+        let address = agent.as_deref().and_then(|agent| step.shared.directory.address(agent));
+        let target = address.unwrap_or(target);
         self.supervisors.asked += 1;
         let (number, time) = (self.supervisors.asked, step.time());
         let state = State::Ringing { since: time, legs: SmallVec::new() };

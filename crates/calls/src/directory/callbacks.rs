@@ -47,6 +47,17 @@ pub(crate) enum Tried<'a> {
     NoCaller(&'a str),
 }
 
+impl Callbacks {
+    /// How many entries each table has.
+    pub(super) fn tables(&self) -> [(&'static str, usize); 3] {
+        [
+            ("calls.callbacks", self.table.len()),
+            ("calls.callbacks_done", self.done.len()),
+            ("calls.callbacks_dialled", self.dialled_in.len()),
+        ]
+    }
+}
+
 impl Directory {
     /// A caller is to be called back. One who waits in this list already is told again: no second entry. `None`: the table is full.
     pub(crate) fn request_callback(&mut self, asked: Callback, bounds: Bounds) -> Option<CallbackId> {

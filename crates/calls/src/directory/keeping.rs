@@ -27,6 +27,17 @@ pub(super) enum Subject {
     Message,
 }
 
+impl Keeping {
+    /// How many entries each table has.
+    pub(super) fn tables(&self) -> [(&'static str, usize); 3] {
+        [
+            ("calls.to_be_kept", self.wanted.len()),
+            ("calls.being_kept", self.awaited.len()),
+            ("calls.not_kept", self.lost.len()),
+        ]
+    }
+}
+
 impl Directory {
     /// A message is to be kept.
     pub(crate) fn keep_message(&mut self, message: Message) {

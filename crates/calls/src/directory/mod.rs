@@ -155,6 +155,19 @@ impl Directory {
         directory
     }
 
+    /// How many entries each table has.
+    pub(crate) fn tables(&self) -> Vec<(&'static str, usize)> {
+        let mut all = vec![
+            ("calls.agent_legs", self.legs.len()),
+            ("calls.agent_holds", self.agents.iter().map(|agent| agent.holds.len()).sum()),
+            ("calls.directory_timers", self.timers.len()),
+        ];
+        all.extend(self.waiting.tables());
+        all.extend(self.callbacks.tables());
+        all.extend(self.keeping.tables());
+        all
+    }
+
     /// Where an agent is dialled, when it is not at the phones they registered. `None`: nobody of this name, or phones.
     pub(crate) fn address(&self, name: &str) -> Option<Arc<str>> {
         self.agent(name)?.config.dial.clone()

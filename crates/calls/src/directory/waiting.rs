@@ -51,6 +51,18 @@ pub(crate) struct Waiting {
     arrivals: u64,
 }
 
+impl Waiting {
+    /// How many entries each table has.
+    pub(super) fn tables(&self) -> [(&'static str, usize); 4] {
+        [
+            ("calls.waiting", self.order.len()),
+            ("calls.places", self.places.len()),
+            ("calls.queues", self.lengths.len()),
+            ("calls.queue_history", self.recent.values().map(VecDeque::len).sum()),
+        ]
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     waiter: Waiter,

@@ -151,6 +151,15 @@ fn registration_id(at: usize) -> OutsideId {
 }
 
 impl Trunks {
+    /// How many entries each table has.
+    pub(crate) fn tables(&self) -> [(&'static str, usize); 3] {
+        [
+            ("calls.trunk_legs", self.legs.len()),
+            ("calls.trunk_lookups", self.resolving.len()),
+            ("calls.trunk_timers", self.timers.len()),
+        ]
+    }
+
     /// The trunks of a configuration. What is to be asked is asked at once.
     pub(crate) fn new(config: &Config, now: Now) -> Self {
         let mut trunks = Self::default();

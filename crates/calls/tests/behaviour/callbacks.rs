@@ -25,6 +25,10 @@ rules:
     while: waiting
     when: { dtmf: "1" }
     callback: sales
+  - id: enough
+    while: waiting
+    when: { intent: enough }
+    end: { say: sorry }
 "#;
 
 fn settings() -> Config {
@@ -358,4 +362,62 @@ fn a_caller_who_was_called_back_can_be_handed_to_the_ai_like_any_other() {
     world.hang_up(caller);
     world.pass(Duration::from_secs(1));
     assert_eq!(ended(&world), EndCause::CallerHungUp);
+}
+
+/// The agent was to be introduced by an AI that was not there to a caller whom nobody had called, and heard silence for ever.
+#[test]
+fn an_agent_is_not_introduced_to_a_caller_who_is_yet_to_be_called() {
+    let rules = RULES.replace("whisper: none, on", "whisper: none, introduce: { within: 20s }, release_ai: stay, on");
+    assert_ne!(rules, RULES);
+    let mut world = World::with(settings(), &rules, 7);
+    world.connect();
+    world.event(json!({ "type": "callback_requested" }));
+    let id = list(&mut world)[0].id;
+    dial(&mut world, id, Some("anna")).unwrap();
+    let anna = world.dialled("anna@");
+    world.answer(anna);
+    let caller = world.dialled("tel:+493055512345");
+    world.answer(caller);
+    assert!(world.hears_leg(anna, caller) && world.hears_leg(caller, anna));
+}
+
+/// An AI was dialled for a caller who was not there, and waited for them with nobody else in the call.
+#[test]
+fn a_call_back_that_is_cancelled_before_the_caller_is_there_ends() {
+    for answered in [false, true] {
+        let (mut world, id) = missed();
+        dial(&mut world, id, Some("anna")).unwrap();
+        let anna = world.dialled("anna@");
+        world.ring(anna);
+        if answered {
+            world.answer(anna);
+            world.ring(world.dialled("tel:+49"));
+        }
+        let transfer = world.published.iter().rev().find_map(|event| match event.what {
+            Happening::TransferStarted { transfer, .. } => Some(transfer),
+            _ => None,
+        });
+        world.cdrs.clear();
+        world.reply(Request::CancelTransfer { transfer: transfer.unwrap() }).unwrap();
+        world.secs(1);
+        assert_eq!(ended(&world), EndCause::Command, "answered: {answered}");
+        let callback = show(&mut world, id);
+        assert_eq!((callback.state, callback.outcome.as_deref()), (CallbackState::Open, Some("agent: by command")));
+        assert!(world.core.gauges().is_empty());
+    }
+}
+
+/// The farewell waited for a caller who was never called: a call without a leg, for ever.
+#[test]
+fn a_call_back_that_a_rule_ends_before_the_caller_is_there_ends_without_a_word() {
+    let (mut world, id) = missed();
+    dial(&mut world, id, Some("anna")).unwrap();
+    world.ring(world.dialled("anna@"));
+    world.cdrs.clear();
+    world.call = show(&mut world, id).tried_in.unwrap();
+    world.event(json!({ "type": "intent", "name": "enough" }));
+    world.secs(1);
+    assert_eq!(ended(&world), EndCause::Rule);
+    assert_eq!(show(&mut world, id).state, CallbackState::Open);
+    assert!(world.core.gauges().is_empty());
 }

@@ -11,6 +11,7 @@ mod callbacks;
 mod caller_leaves;
 mod campaigns;
 mod dialogs;
+mod farewells;
 mod feature_codes;
 mod handoff;
 mod human_fails;

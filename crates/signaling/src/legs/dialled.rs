@@ -304,6 +304,11 @@ impl Leg {
         }
     }
 
+    /// Whether our INVITE went out under this Call-ID.
+    pub(super) fn is_invited(&self, call_id: &[u8]) -> bool {
+        self.dialled.as_ref().is_some_and(|dialled| dialled.call_id == call_id)
+    }
+
     fn success(&mut self, w: &mut World<'_>, id: Id, message: &Message) {
         let tag = message.to().ok().and_then(|to| to.tag()).unwrap_or_default();
         let Some(cseq) = w.transactions.clients.parts(id).map(|(parts, _)| parts.cseq) else { return };

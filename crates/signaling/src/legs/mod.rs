@@ -166,6 +166,11 @@ const TIMERS: [Timer; 18] = [
 ];
 
 impl Legs {
+    /// How many entries each table has.
+    pub(crate) fn tables(&self) -> [(&'static str, usize); 2] {
+        [("signaling.legs", self.table.len()), ("signaling.leg_ids", self.by_id.len())]
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
@@ -190,7 +195,8 @@ impl Legs {
         let remote = request.sender_tag().unwrap_or_default();
         let mut dialogs = leg.dialog.iter().chain(&leg.forks);
         let known = leg.tag.as_bytes() == tag
-            && dialogs.any(|dialog| dialog.call_id == request.call_id() && dialog.remote_tag == remote);
+            && (dialogs.any(|dialog| dialog.call_id == request.call_id() && dialog.remote_tag == remote)
+                || leg.is_left_before_its_answer(request));
         known.then_some(slot)
     }
 

@@ -48,6 +48,10 @@ pub(crate) struct Resting {
 }
 
 impl Resting {
+    pub(crate) fn len(&self) -> usize {
+        self.until.len()
+    }
+
     pub(crate) fn rest(&mut self, hop: SocketAddr, now: Monotonic, rest: Duration, limit: usize) {
         if rest.is_zero() || limit == 0 {
             return;

@@ -47,6 +47,13 @@ impl Leg {
         ordered
     }
 
+    /// Whether a BYE has overtaken the answer to our INVITE that would have made its dialog: who answered is gone already, and what comes
+    /// late must not look like a party that is there. With other early dialogs about, one of them may still answer.
+    pub(super) fn is_left_before_its_answer(&self, request: &Request) -> bool {
+        let ours = self.phase == Phase::Calling && self.forks.is_empty() && self.is_invited(request.call_id());
+        request.method == Method::Bye && ours
+    }
+
     fn bye_came(&mut self, w: &mut World<'_>, server: Id, request: &Request) {
         w.respond(server, &Response::tagged(200, &self.tag));
         if self.phase == Phase::Calling && self.forks.len() > 1 {

@@ -57,6 +57,10 @@ enum Then {
 }
 
 impl Outside {
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     pub(crate) fn command(&mut self, w: &mut World<'_>, command: OutsideCommand) {
         match command {
             OutsideCommand::Ping { id, ping } => self.ping(w, id, &ping),

@@ -76,6 +76,15 @@ impl Servers {
         self.table.len()
     }
 
+    /// How many entries each table has.
+    pub(crate) fn tables(&self) -> [(&'static str, usize); 3] {
+        [
+            ("signaling.server_transactions", self.table.len()),
+            ("signaling.server_keys", self.by_key.len()),
+            ("signaling.merge_keys", self.by_merge_key.len()),
+        ]
+    }
+
     /// True while a request has no final response from us, or a refusal of ours no ACK.
     pub(crate) fn is_owed(&self) -> bool {
         self.table.iter().any(|(_, server)| match server.machine {

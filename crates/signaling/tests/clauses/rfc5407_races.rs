@@ -187,6 +187,23 @@ fn rfc5407_3_1_6_a_bye_of_the_established_state_in_the_moratorium_state_ends_the
     world.assert_nothing_left();
 }
 
+/// An AI answered and hung up at once; its BYE came first and drew 481, and the 200 behind it made a call with nobody in it, for as long as
+/// silence is borne. Seed 509 of the far weather.
+#[test]
+fn rfc5407_3_1_a_bye_that_overtakes_the_200_of_its_dialog_ends_the_call() {
+    let mut world = World::alone();
+    world.command(0, Command::Dial { leg: OUT, dial: dial(hand(), a()) });
+    world.pass(ms(5));
+    let invite = world.heard().remove(0);
+    assert_eq!(statuses(&world.say(&from_callee(&invite, "BYE", 1))), [200]);
+    assert_eq!(ended(&world.events_of(0)), Some((EndedBy::Peer, None)));
+    let heard = world.say(&reply(&invite, "200 OK", "one", &format!("{CONTACT}{SDP}"), "v=0"));
+    let owed: Vec<&str> = heard.iter().filter_map(|message| message.split(' ').next()).collect();
+    assert_eq!(owed, ["ACK", "BYE"]);
+    world.say(&reply(&heard[1], "481 Gone", "", "", ""));
+    world.assert_nothing_left();
+}
+
 #[test]
 fn rfc5407_3_2_1_byes_that_cross_are_both_answered() {
     let mut world = World::new(1);

@@ -4,7 +4,7 @@
 use super::{Act, Agent, GIVE_UP, State, T1, Timer, read};
 use crate::{chance::Chance, network::Packet, trace::Read};
 use parties::message::Message;
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, rc::Rc, time::Duration};
 
 /// What a party's user agent can do. By default nothing of it.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +118,8 @@ pub(crate) struct Extensions {
     session: Option<Session>,
     /// What met the other side's change, and is tried again.
     pub(super) tried: Option<Act>,
+    /// What whoever sent us a REFER is to be told.
+    pub(super) news: VecDeque<super::referred::News>,
 }
 
 #[derive(Debug)]
@@ -159,7 +161,7 @@ impl Agent {
     /// Nothing of it concerns a leg any more that is over.
     pub(super) fn forget_extensions(&mut self, leg: usize) {
         self.stop_ringing(leg);
-        for timer in [Timer::Refresh(leg), Timer::Expire(leg), Timer::Glare(leg)] {
+        for timer in [Timer::Refresh(leg), Timer::Expire(leg), Timer::Glare(leg), Timer::News(leg)] {
             self.timers.cancel(timer);
         }
     }

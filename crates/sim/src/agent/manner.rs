@@ -46,6 +46,8 @@ pub(crate) struct Manner {
     /// From the answer on.
     pub(crate) after: Vec<(Duration, Act)>,
     pub(crate) voice: Voice,
+    /// The user that an INVITE of theirs comes from, where it is not the usual one.
+    pub(crate) from: Option<&'static str>,
     /// Sends 100.
     pub(crate) trying: bool,
     /// Never hears an INVITE.

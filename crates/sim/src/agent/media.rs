@@ -35,7 +35,7 @@ impl Agent {
     pub(super) fn new_media(&self) -> Media {
         let no = self.legs.len();
         let port = 4_000 + 2 * u16::try_from(no).unwrap_or(0);
-        let word = self.words.get(no % self.words.len().max(1)).copied().unwrap_or(0);
+        let word = self.words.next(no);
         Media { port, word, remote: None, said: Voice::Gone, sequence: 100, timestamp: 0 }
     }
 
@@ -61,7 +61,8 @@ impl Agent {
                 self.timers.set(Timer::Frame, self.now + FRAME);
             }
         } else {
-            self.note(leg, Note::Voice { to, voice });
+            let word = self.legs[leg].media.word;
+            self.note(leg, Note::Voice { to, voice, word });
         }
     }
 

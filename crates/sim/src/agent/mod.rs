@@ -12,15 +12,18 @@ mod client;
 mod extensions;
 mod manner;
 mod media;
+mod referred;
 mod server;
 
 pub(crate) use extensions::{AfterRefer, Habits};
 pub(crate) use manner::{Act, Manner};
+pub(crate) use referred::{PASSWORD, USERNAME};
 
 use crate::{
     chance::Chance,
     network::{Content, Packet},
     paper::Voice,
+    scenario::NUMBERS,
     trace::Read,
 };
 use bytes::Bytes;
@@ -31,6 +34,7 @@ use media::Media;
 use parties::message::{Description, Message};
 use server::{Server, Unacked};
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     rc::Rc,
@@ -68,6 +72,8 @@ enum Timer {
     Expire(usize),
     /// When a change that met the other side's is tried again (RFC 3261 section 14.1).
     Glare(usize),
+    /// When whoever sent a REFER is told more.
+    News(usize),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -121,6 +127,27 @@ pub(crate) struct Leg {
     extensions: Extensions,
 }
 
+/// What a party's legs say.
+#[derive(Clone, Debug)]
+pub(crate) enum Words {
+    /// One after the other, and from the beginning again.
+    Own(Vec<u8>),
+    /// Those of the whole world, each for one leg alone. Whoever comes too late says [`Words::NONE`].
+    Shared(Rc<RefCell<Vec<u8>>>),
+}
+
+impl Words {
+    /// Nobody's word.
+    pub(crate) const NONE: u8 = 0;
+
+    pub(super) fn next(&self, leg: usize) -> u8 {
+        match self {
+            Self::Own(words) => words.get(leg % words.len().max(1)).copied().unwrap_or(Self::NONE),
+            Self::Shared(words) => words.borrow_mut().pop().unwrap_or(Self::NONE),
+        }
+    }
+}
+
 /// What a party tells its world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
@@ -128,8 +155,8 @@ pub(crate) enum Note {
     Invited,
     /// It answered, or was answered.
     Answered,
-    /// What its microphone does, toward an RTP address of the daemon.
-    Voice { to: SocketAddr, voice: Voice },
+    /// What its microphone does, toward an RTP address of the daemon, and the word it says.
+    Voice { to: SocketAddr, voice: Voice, word: u8 },
     /// A key was pressed.
     Digit { to: SocketAddr, digit: char },
 }
@@ -146,9 +173,13 @@ pub(crate) struct Agent {
     chance: Chance,
     /// Its calls have habits by chance, unless they are said.
     pub(crate) rich: bool,
+    /// It may be asked by REFER to call its callers away.
+    pub(crate) refers: bool,
+    /// In so many of a hundred calls that come through it it wants to know from whom.
+    pub(crate) challenges: Option<u64>,
     /// Real packets, or notes of what they would say.
     sampled: bool,
-    words: Vec<u8>,
+    words: Words,
     now: Monotonic,
     clients: BTreeMap<u32, Client>,
     servers: Vec<Server>,
@@ -159,8 +190,20 @@ pub(crate) struct Agent {
     pub(crate) byes_answered: usize,
 }
 
+impl Leg {
+    /// Whom its INVITE is for.
+    pub(crate) fn uri(&self) -> &str {
+        self.invite.message.uri().unwrap_or_default()
+    }
+
+    /// Its INVITE says that it is to watch over a call.
+    pub(crate) fn supervises(&self) -> bool {
+        !self.placed && self.invite.message.header("X-Tandem-Supervise").is_some()
+    }
+}
+
 impl Agent {
-    pub(crate) fn new(name: &'static str, address: SocketAddr, words: Vec<u8>, sampled: bool, chance: Chance) -> Self {
+    pub(crate) fn new(name: &'static str, address: SocketAddr, words: Words, sampled: bool, chance: Chance) -> Self {
         let kind = if name.starts_with("bot") || name == "backup" { manner::Kind::Ai } else { manner::Kind::Human };
         Self {
             name,
@@ -171,6 +214,8 @@ impl Agent {
             kind,
             chance,
             rich: false,
+            refers: false,
+            challenges: None,
             sampled,
             words,
             now: Monotonic::ORIGIN,
@@ -181,6 +226,11 @@ impl Agent {
             numbers: 0,
             byes_answered: 0,
         }
+    }
+
+    /// Its names begin here: another party of this name was there before.
+    pub(crate) fn begin_at(&mut self, number: u32) {
+        self.numbers = number;
     }
 
     // ---- the contract of every machine
@@ -206,6 +256,7 @@ impl Agent {
                 Timer::Refresh(leg) => self.refresh(leg),
                 Timer::Expire(leg) => self.session_expired(leg),
                 Timer::Glare(leg) => self.try_again(leg),
+                Timer::News(leg) => self.tell_news(leg),
             }
         }
     }
@@ -269,7 +320,7 @@ impl Agent {
         let media = self.new_media();
         let (tag, address) = (self.name("t"), self.address);
         let uri = format!("sip:{number}@{to}");
-        let us = format!("<sip:+493055512345@{}>;tag={tag}", address.ip());
+        let us = format!("<sip:{}@{}>;tag={tag}", manner.from.unwrap_or(NUMBERS[0]), address.ip());
         let them = format!("<{uri}>");
         let call_id = format!("{}@{}", self.name("c"), address.ip());
         let mut headers = vec![

@@ -80,6 +80,7 @@ impl Agent {
             ("NOTIFY", _) => self.notify_came(at, from, request, leg),
             ("PRACK", _) => self.prack_came(at, from, request, leg),
             ("UPDATE" | "INFO" | "OPTIONS", _) => self.respond(at, from, request, 200, None),
+            ("REFER", State::Up) if self.refers => self.refer_came(at, from, request, leg),
             ("REFER", _) => self.respond(at, from, request, 603, None),
             _ => self.respond(at, from, request, 491, None),
         }
@@ -111,6 +112,9 @@ impl Agent {
     // ---- a call that comes in
 
     fn invited(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>) {
+        if self.is_challenged(at, from, request) {
+            return;
+        }
         let mut manner = self.manners.pop_front().unwrap_or_else(|| Manner::by_chance(self.kind, &mut self.chance));
         if self.rich && manner.habits == Habits::default() {
             manner.habits = Habits::by_chance(&mut self.chance);

@@ -1,145 +1,118 @@
 //! Who hears whom (design, section 5), from what the relay sent and what the control API was told meanwhile.
 
+use super::scenes::{Scene, Stories, Who, during, stories};
 use crate::{
-    Evidence, Seat,
+    Evidence, Role, Seat,
     house::{Sound, Voiced},
 };
-use calls::{CallId, Happening};
+use calls::{CallId, Happening, SuperviseMode};
 use clock::Monotonic;
-use std::time::Duration;
-
-/// A stretch of a call as far as ears are concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Scene {
-    /// Nobody has the caller.
-    Nobody,
-    /// The AI does.
-    Ai,
-    /// The AI may be heard to the end of its sentence, and hears nothing.
-    LastWords,
-    /// The human at this address does.
-    Human(String),
-}
 
 pub(super) fn nobody_hears_a_leg_that_is_not_theirs(evidence: &Evidence) -> Vec<String> {
-    evidence.voices.iter().filter_map(|voiced| judge(evidence, voiced)).collect()
+    let stories = stories(evidence);
+    evidence.voices.iter().flat_map(|voiced| judge(evidence, &stories, voiced)).collect()
 }
 
-fn judge(evidence: &Evidence, voiced: &Voiced) -> Option<String> {
+fn judge(evidence: &Evidence, stories: &Stories, voiced: &Voiced) -> Vec<String> {
     let Some(listener) = evidence.seats.iter().find(|seat| seat.rtp == voiced.to) else {
-        return Some(format!("{:?} went to {}, where nobody is", voiced.sound, voiced.to));
+        return vec![format!("{:?} went to {}, where nobody is", voiced.sound, voiced.to)];
     };
     let wrong = |what: String| {
-        Some(format!(
-            "{} heard {what} from {} to {} ms",
-            listener.party,
-            evidence.ms(voiced.from),
-            evidence.ms(voiced.until)
-        ))
+        let (from, until) = (evidence.ms(voiced.from), evidence.ms(voiced.until));
+        format!("{} heard {what} from {from} to {until} ms", listener.party)
     };
-    match voiced.sound {
-        Sound::Silence | Sound::Mixed => None,
-        Sound::Clip(word) => {
-            let clips = evidence.clips;
-            let allowed = match role(listener) {
-                Role::Caller => word != clips.whisper,
-                Role::Ai => false,
-                Role::Human => word == clips.whisper,
-            };
-            if allowed { None } else { wrong(format!("clip {word:#04x}")) }
+    let clips = evidence.clips;
+    let is_called_back = |seat: &Seat| {
+        let placed = evidence.cdrs.iter().find(|cdr| Some(cdr.call) == seat.call);
+        placed.is_some_and(|cdr| cdr.callback.is_some())
+    };
+    let allowed = match voiced.sound {
+        Sound::Word(word) => return hears(evidence, stories, voiced, listener, word).map(wrong).into_iter().collect(),
+        Sound::Words(words) => {
+            let words = words.iter().filter(|word| **word != crate::agent::Words::NONE);
+            return words.filter_map(|word| hears(evidence, stories, voiced, listener, *word)).map(wrong).collect();
         }
-        Sound::Word(word) => {
-            let Some(speaker) = evidence.seats.iter().find(|seat| seat.word == word) else {
-                return wrong(format!("an unknown word {word:#04x}"));
-            };
-            let Some(call) = listener.call.filter(|call| Some(*call) == speaker.call) else {
-                let joined = joined(evidence, listener.call, speaker.call).is_some_and(|at| at <= voiced.from);
-                return if joined { None } else { wrong(format!("{}, who is in another call", speaker.party)) };
-            };
-            let stand_ins = stand_ins(evidence, call);
-            let has = |scene: &Scene, seat: &Seat| match scene {
-                Scene::Human(host) => *host == self::host(seat) || stand_ins.contains(&self::host(seat)),
-                _ => false,
-            };
-            let lawful = |scene: &Scene| match (role(listener), role(speaker)) {
-                (Role::Caller, Role::Ai) => matches!(scene, Scene::Ai | Scene::LastWords),
-                (Role::Ai, Role::Caller) => *scene == Scene::Ai,
-                (Role::Caller, Role::Human) => has(scene, speaker),
-                (Role::Human, Role::Caller) => has(scene, listener),
-                _ => false,
-            };
-            let during = during(evidence, call, voiced.from, voiced.until);
-            match during.into_iter().find(|scene| !lawful(scene)) {
-                Some(scene) => wrong(format!("{} while {scene:?}", speaker.party)),
-                None => None,
-            }
-        }
+        Sound::Silence | Sound::Mixed => true,
+        // While somebody is called for them.
+        Sound::Tone => listener.role == Role::Caller || listener.role == Role::Human && is_called_back(listener),
+        Sound::Clip(clip) => match listener.role {
+            Role::Caller => ![clips.whisper, clips.said].contains(&clip),
+            Role::Human => [clips.whisper, clips.said].contains(&clip),
+            Role::Ai | Role::Supervisor => false,
+        },
+    };
+    if allowed { Vec::new() } else { vec![wrong(format!("{:02x?}", voiced.sound))] }
+}
+
+/// What is wrong with a listener's hearing a word.
+fn hears(evidence: &Evidence, stories: &Stories, voiced: &Voiced, listener: &Seat, word: u8) -> Option<String> {
+    if word == crate::agent::Words::NONE {
+        return None;
     }
+    // Of real packets with several words in them nothing can be said: together they sound like another.
+    if evidence.sampled && hears_several(stories, voiced, listener) {
+        return None;
+    }
+    let Some(speaker) = evidence.seats.iter().find(|seat| seat.word == word) else {
+        return Some(format!("an unknown word {word:#04x}"));
+    };
+    let Some(call) = listener.call.filter(|call| Some(*call) == speaker.call) else {
+        let joined = joined(evidence, listener.call, speaker.call).is_some_and(|at| at <= voiced.from);
+        return if joined { None } else { Some(format!("{}, who is in another call", speaker.party)) };
+    };
+    let stand_ins = stand_ins(evidence, call);
+    let story = stories.get(&call).map(Vec::as_slice).unwrap_or_default();
+    let mut scenes = during(story, voiced.from, voiced.until);
+    let unlawful = scenes.find(|scene| !lawful(scene, listener, speaker, &stand_ins))?;
+    Some(format!("{} while {unlawful:?}", speaker.party))
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Role {
-    Caller,
-    Ai,
-    Human,
+/// Whether a listener may have been sent several words at once.
+fn hears_several(stories: &Stories, voiced: &Voiced, listener: &Seat) -> bool {
+    let story = listener.call.and_then(|call| stories.get(&call)).map(Vec::as_slice).unwrap_or_default();
+    let several =
+        |scene: &Scene| scene.copilot || !scene.supervisors.is_empty() || matches!(scene.who, Who::Introduction(_));
+    // The packet of the very change, too.
+    let change = std::time::Duration::from_millis(20);
+    during(story, voiced.from - change, voiced.until + change).any(several)
 }
 
-fn role(seat: &Seat) -> Role {
-    match seat.party {
-        "trunk" if seat.placed => Role::Caller,
-        "bot" | "backup" => Role::Ai,
-        _ => Role::Human,
+fn lawful(scene: &Scene, listener: &Seat, speaker: &Seat, stand_ins: &[String]) -> bool {
+    let is = |host: &String, seat: &Seat| *host == self::host(seat) || stand_ins.contains(&self::host(seat));
+    let introduced = |seat: &Seat| matches!(&scene.who, Who::Introduction(host) if is(host, seat));
+    let has = |seat: &Seat| matches!(&scene.who, Who::Human(host) if is(host, seat)) || introduced(seat);
+    let is_told = |seat: &Seat| scene.briefed.as_ref().is_some_and(|host| is(host, seat));
+    let ai_is_heard = matches!(scene.who, Who::Ai | Who::LastWords | Who::Introduction(_));
+    let listens_in = matches!(scene.who, Who::Human(_)) && scene.copilot;
+    let supervises = |seat: &Seat, mode: SuperviseMode| {
+        let mut all = scene.supervisors.values();
+        all.any(|(host, its)| *host == self::host(seat) && *its >= mode)
+    };
+    let with_human = matches!(scene.who, Who::Human(_) | Who::Introduction(_));
+    if !scene.alive {
+        return false;
+    }
+    match (listener.role, speaker.role) {
+        (Role::Caller, Role::Ai) => ai_is_heard,
+        (Role::Caller, Role::Human) => has(speaker),
+        (Role::Caller, Role::Supervisor) => supervises(speaker, SuperviseMode::Barge) && (ai_is_heard || with_human),
+        (Role::Ai, Role::Caller) => matches!(scene.who, Who::Ai | Who::Introduction(_)) || listens_in,
+        (Role::Ai, Role::Human) => introduced(speaker) || listens_in && has(speaker) || is_told(speaker),
+        (Role::Human, Role::Caller) => has(listener),
+        (Role::Human, Role::Ai) => introduced(listener) || is_told(listener),
+        (Role::Human, Role::Supervisor) => has(listener) && supervises(speaker, SuperviseMode::Whisper),
+        (Role::Supervisor, Role::Caller) => supervises(listener, SuperviseMode::Listen),
+        (Role::Supervisor, Role::Ai) => supervises(listener, SuperviseMode::Listen) && ai_is_heard,
+        (Role::Supervisor, Role::Human) => supervises(listener, SuperviseMode::Listen) && has(speaker),
+        (Role::Supervisor, Role::Supervisor) => {
+            supervises(listener, SuperviseMode::Listen) && supervises(speaker, SuperviseMode::Barge)
+        }
+        (Role::Caller, Role::Caller) | (Role::Ai, Role::Ai | Role::Supervisor) | (Role::Human, Role::Human) => false,
     }
 }
 
 fn host(seat: &Seat) -> String {
     seat.rtp.ip().to_string()
-}
-
-/// Two packets of 20 ms: a scene that is shorter may pass without one.
-const UNHEARD: Duration = Duration::from_millis(40);
-
-/// The scenes of a call that lie strictly within a stretch of time. What is sent in the moment of a change may belong to either side of it.
-fn during(evidence: &Evidence, call: CallId, from: Monotonic, until: Monotonic) -> Vec<Scene> {
-    let mut scene = Scene::Nobody;
-    let mut scenes = Vec::new();
-    let mut since = evidence.start;
-    // The human who asked for a transfer by REFER has the caller again when it fails.
-    let mut parked = None;
-    for (at, event) in evidence.told.iter().filter(|(_, event)| event.call == Some(call)) {
-        let next = match &event.what {
-            Happening::AiConnected { .. } => Scene::Ai,
-            Happening::TransferStarted { .. } => match scene {
-                Scene::Ai => Scene::LastWords,
-                Scene::Human(_) => {
-                    parked = Some(scene.clone());
-                    Scene::Nobody
-                }
-                _ => Scene::Nobody,
-            },
-            Happening::CallReturned { .. } => parked.take().unwrap_or(Scene::Nobody),
-            Happening::AiMuted { .. } | Happening::AiLost { .. } if !matches!(scene, Scene::Human(_)) => Scene::Nobody,
-            Happening::HandedBack { .. } | Happening::CallEnded { .. } => Scene::Nobody,
-            Happening::TransferBridged { target, .. } => {
-                let host = target.rsplit('@').next().unwrap_or_default();
-                Scene::Human(match host {
-                    // The one name of this world, and the numbers behind its trunk.
-                    "desk.example" => "10.0.0.32".to_owned(),
-                    number if number.starts_with("tel:") => "10.0.0.10".to_owned(),
-                    host => host.to_owned(),
-                })
-            }
-            _ => continue,
-        };
-        if since < until && *at > from && at.since(since) > UNHEARD {
-            scenes.push(scene);
-        }
-        (scene, since) = (next, *at);
-    }
-    if since < until {
-        scenes.push(scene);
-    }
-    scenes
 }
 
 /// Where those are who took the place of a human of the call (RFC 3891).

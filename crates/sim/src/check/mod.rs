@@ -5,6 +5,10 @@ mod calls;
 mod dialogs;
 mod extensions;
 mod hearing;
+mod people;
+mod scenes;
+mod silence;
+mod stranded;
 mod transactions;
 
 use crate::{
@@ -33,7 +37,7 @@ impl fmt::Display for Violation {
 pub type Checker = fn(&Evidence) -> Vec<String>;
 
 /// All of them.
-pub const CHECKERS: [(&str, Checker); 21] = [
+pub const CHECKERS: [(&str, Checker); 30] = [
     ("one final response per INVITE", transactions::one_final_response_per_invite),
     ("every request is answered", transactions::every_request_is_answered),
     ("copies are identical", transactions::copies_are_identical),
@@ -48,6 +52,15 @@ pub const CHECKERS: [(&str, Checker); 21] = [
     ("every REFER is followed to its end", extensions::every_refer_is_followed_to_its_end),
     ("nobody hears a leg that is not theirs", hearing::nobody_hears_a_leg_that_is_not_theirs),
     ("every call ends", calls::every_call_ends),
+    ("every caller ends where they may", stranded::every_caller_ends_where_they_may),
+    ("nobody waits for nothing", stranded::nobody_waits_for_nothing),
+    ("whoever has the caller is there", stranded::whoever_has_the_caller_is_there),
+    ("nobody stays who has no part", stranded::nobody_stays_who_has_no_part),
+    ("whoever waits hears something", silence::whoever_waits_hears_something),
+    ("no agent is left reserved", people::no_agent_is_left_reserved),
+    ("no agent is rung twice", people::no_agent_is_rung_twice),
+    ("supervisors come and go", people::supervisors_come_and_go),
+    ("callbacks are kept as they are", people::callbacks_are_kept_as_they_are),
     ("nobody is left alone", calls::nobody_is_left_alone),
     ("everybody is gone within 200 ms", calls::everybody_is_gone_within_200_ms),
     ("one CDR per call", calls::one_cdr_per_call),

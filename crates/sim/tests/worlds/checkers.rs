@@ -1,6 +1,7 @@
 //! A checker that cannot fail is a defect: each is shown a run that is well, and the same run with one thing put wrong.
 
-use sim::{Evidence, Options, Premises, Read, Sound, Way, Weather, Wire, check, run};
+use calls::EndCause;
+use sim::{Evidence, Options, Premises, Read, Sound, Traffic, Way, Weather, Wire, check, run};
 use std::{collections::BTreeSet, net::SocketAddr, rc::Rc, time::Duration};
 
 /// What is put wrong, and who must notice.
@@ -36,6 +37,21 @@ const WRONGS: &[Wrong] = &[
     ("nobody hears a leg that is not theirs",   |it| it.voices[0].to.set_port(9)),
     ("every call ends",                         |it| it.told.retain(|(_, event)| event.what.name() != "call.ended")),
     ("every call ends",                         |it| it.told.extend_from_within(..)),
+    ("every caller ends where they may",        |it| it.cdrs[0].cause = EndCause::MaxDuration),
+    ("every caller ends where they may",        |it| it.cdrs[0].cause = EndCause::Voicemail),
+    ("every caller ends where they may",        |it| it.wire.retain(|it| it.way != Way::Arrived || !it.message.is("BYE"))),
+    ("nobody waits for nothing",                |it| it.told.retain(|(_, event)| event.what.name() == "call.started" || event.what.name() == "call.ended")),
+    ("whoever has the caller is there",         |it| it.wire.retain(|it| it.way != Way::Arrived || !it.message.answers("INVITE", 200, 300))),
+    ("nobody stays who has no part",            |it| it.told.retain(|(_, event)| event.what.name() != "copilot.started")),
+    ("whoever waits hears something",           hear_nothing_while_waiting),
+    ("no agent is left reserved",               |it| it.agents[0].calls_now = 1),
+    ("no agent is left reserved",               |it| it.queues[0].waiting = 1),
+    ("no agent is rung twice",                  ring_twice),
+    ("supervisors come and go",                 |it| it.told.retain(|(_, event)| event.what.name() != "supervisor.left")),
+    ("supervisors come and go",                 |it| it.told.retain(|(_, event)| event.what.name() != "call.ended")),
+    ("callbacks are kept as they are",          |it| it.kept.clear()),
+    ("callbacks are kept as they are",          |it| it.callbacks.clear()),
+    ("callbacks are kept as they are",          |it| it.callbacks[0].tries += 1),
     ("nobody is left alone",                    |it| it.seats.iter_mut().for_each(|seat| seat.over = None)),
     ("everybody is gone within 200 ms",         |it| delay(it, "BYE", Duration::from_millis(300))),
     ("everybody is gone within 200 ms",         |it| delay(it, "INVITE", Duration::from_secs(600))),
@@ -45,6 +61,7 @@ const WRONGS: &[Wrong] = &[
     ("the CDR says what the wire says",         |it| it.cdrs[0].answered = None),
     ("the CDR says what the wire says",         |it| it.cdrs[0].legs[0].ended = None),
     ("the CDR says what the wire says",         |it| it.cdrs[0].legs.truncate(1)),
+    ("nothing is left over",                    |it| it.left.tapes = 1),
     ("nothing is left over",                    |it| it.left.ports = 1),
     ("nothing is left over",                    |it| it.left.signaling.timers = 1),
     ("nothing is left over",                    |it| it.left.calls.outstanding = 1),
@@ -57,7 +74,7 @@ const WRONGS: &[Wrong] = &[
 fn each_checker_notices_what_it_is_for() {
     let good = good();
     assert_eq!(check::judge(&good), []);
-    let rich = OF_EXTENSIONS.map(|(name, needed)| (name, rich(needed)));
+    let rich = MUST_HAVE.map(|(name, traffic, needed)| (name, rich(traffic, needed)));
     for (at, (name, put_wrong)) in WRONGS.iter().enumerate() {
         let of_extension = rich.iter().find(|(checker, _)| checker == name).map(|(_, evidence)| evidence);
         let mut evidence = of_extension.unwrap_or(&good).clone();
@@ -74,10 +91,10 @@ fn each_checker_notices_what_it_is_for() {
 fn good() -> Evidence {
     let premises = Premises::new();
     let of = |seed, sampled| {
-        run(seed, &premises, Options { weather: Weather::CALM, sampled, rich: false, written_down: false })
+        run(seed, &premises, Options { weather: Weather::CALM, sampled, traffic: Traffic::Plain, written_down: false })
     };
     let rich = |it: &Evidence| {
-        let told = |name| it.told.iter().any(|(_, event)| event.what.name() == name);
+        let told = |name| told(it, name) > 0;
         it.placed > 1
             && it.cdrs.iter().all(|cdr| cdr.answered.is_some())
             && it.cdrs[0].legs.len() > 2
@@ -96,28 +113,71 @@ fn good() -> Evidence {
     runs.find(|outcome| rich(&outcome.evidence) && heard(&outcome.evidence)).unwrap().evidence
 }
 
-/// A checker, and what it needs.
-type Needed = (&'static str, fn(&Evidence) -> bool);
+/// A checker, and what it needs of which traffic.
+type Needed = (&'static str, Traffic, fn(&Evidence) -> bool);
 
-/// What a run must have in it for a checker of the extensions to have anything to check.
-const OF_EXTENSIONS: [Needed; 4] = [
-    ("reliable responses are in order", |it| {
+/// What a run must have in it for a checker of more than the plain traffic to have anything to check.
+const MUST_HAVE: [Needed; 13] = [
+    ("reliable responses are in order", Traffic::Rich, |it| {
         let offered = |wire: &Wire| wire.message.answers("INVITE", 180, 181) && wire.message.has_session();
         it.wire.iter().any(|wire| sent(wire, it.house) && offered(wire)) && it.cdrs[0].answered.is_some()
     }),
-    ("reliable responses are acknowledged", |it| sends(it, "PRACK") > 0 && it.cdrs[0].legs.len() > 1),
-    ("no session outlives its interval", |it| sends(it, "UPDATE") > 0 && it.placed == 1),
-    ("every REFER is followed to its end", |it| sends(it, "NOTIFY") > 1 && it.placed == 1),
+    ("reliable responses are acknowledged", Traffic::Rich, |it| sends(it, "PRACK") > 0 && it.cdrs[0].legs.len() > 1),
+    ("no session outlives its interval", Traffic::Rich, |it| sends(it, "UPDATE") > 0 && it.placed == 1),
+    ("every REFER is followed to its end", Traffic::Rich, |it| sends(it, "NOTIFY") > 1 && it.placed == 1),
+    ("every caller ends where they may", Traffic::Whole, |it| {
+        it.placed == 1 && it.cdrs[0].cause == EndCause::CallerHungUp
+    }),
+    ("nobody waits for nothing", Traffic::Whole, |it| it.cdrs[0].duration_ms > 45_000),
+    ("whoever has the caller is there", Traffic::Whole, |it| told(it, "transfer.bridged") > 0),
+    ("nobody stays who has no part", Traffic::Whole, |it| {
+        told(it, "copilot.started") > 0 && it.cdrs[0].duration_ms > 20_000
+    }),
+    ("whoever waits hears something", Traffic::Whole, |it| told(it, "queue.entered") > 0 && told(it, "leg.hold") == 0),
+    ("no agent is left reserved", Traffic::Whole, |it| it.queues.len() > 1),
+    ("no agent is rung twice", Traffic::Whole, |it| rung(it).is_some()),
+    ("supervisors come and go", Traffic::Whole, |it| told(it, "supervisor.left") > 0),
+    ("callbacks are kept as they are", Traffic::Whole, |it| {
+        told(it, "callback.requested") > 0 && told(it, "callback.changed") > 0
+    }),
 ];
+
+fn told(evidence: &Evidence, name: &str) -> usize {
+    evidence.told.iter().filter(|(_, event)| event.what.name() == name).count()
+}
+
+/// Where an agent's phone is rung.
+fn rung(evidence: &Evidence) -> Option<usize> {
+    let agents = ["10.0.0.33:5060", "10.0.0.34:5060"];
+    evidence.wire.iter().position(|wire| {
+        sent(wire, evidence.house) && wire.message.is("INVITE") && agents.contains(&wire.to.to_string().as_str())
+    })
+}
+
+fn ring_twice(evidence: &mut Evidence) {
+    let at = rung(evidence).unwrap();
+    let mut other = evidence.wire[at].clone();
+    let read = Rc::make_mut(&mut other.message);
+    (read.branch, read.call_id) = ("z9hG4bKother".to_owned(), "another".to_owned());
+    evidence.wire.insert(at + 1, other);
+}
+
+fn hear_nothing_while_waiting(evidence: &mut Evidence) {
+    for voiced in &mut evidence.voices {
+        if matches!(voiced.sound, Sound::Clip(_) | Sound::Tone) {
+            voiced.sound = Sound::Silence;
+        }
+    }
+}
 
 fn sends(evidence: &Evidence, method: &str) -> usize {
     evidence.wire.iter().filter(|wire| sent(wire, evidence.house) && wire.message.is(method)).count()
 }
 
 /// A lawful run with that in it.
-fn rich(needed: fn(&Evidence) -> bool) -> Evidence {
+fn rich(traffic: Traffic, needed: fn(&Evidence) -> bool) -> Evidence {
     let premises = Premises::new();
-    let options = Options { weather: Weather::CALM, sampled: false, rich: true, written_down: false };
+    let options = Options { weather: Weather::CALM, sampled: false, traffic, written_down: false };
     let mut runs = (1..20_000).map(|seed| run(seed, &premises, options).evidence);
     runs.find(|it| needed(it) && check::judge(it).is_empty()).unwrap()
 }
