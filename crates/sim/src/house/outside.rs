@@ -120,7 +120,13 @@ impl Outside {
             }
             RecordOrder::Finish { tap } => {
                 if let Some(Tape::Call { call, line }) = self.tapes.remove(&tap) {
-                    let what = Recorded::Finished { duration_ms: 0, paused_ms: 0, bytes: 0, complete: !full };
+                    let what = Recorded::Finished {
+                        duration_ms: 0,
+                        paused_ms: 0,
+                        bytes: 0,
+                        complete: !full,
+                        encrypted_to: Default::default(),
+                    };
                     self.tell(now + CLOSING, Input::Recorded { call, line, what });
                 }
             }
@@ -136,6 +142,7 @@ impl Outside {
                         file: None,
                         ended_by,
                         complete: !full,
+                        encrypted_to: Default::default(),
                     };
                     let what = Recorded::Message(Box::new(left));
                     self.tell(now + CLOSING, Input::Recorded { call, line, what });

@@ -146,17 +146,22 @@ fn told(evidence: &Evidence, name: &str) -> usize {
     evidence.told.iter().filter(|(_, event)| event.what.name() == name).count()
 }
 
-/// Where an agent's phone is rung.
-fn rung(evidence: &Evidence) -> Option<usize> {
+/// Where an agent's phone says that it rings, and the INVITE that it rings for.
+fn rung(evidence: &Evidence) -> Option<(usize, Wire)> {
     let agents = ["10.0.0.33:5060", "10.0.0.34:5060"];
-    evidence.wire.iter().position(|wire| {
-        sent(wire, evidence.house) && wire.message.is("INVITE") && agents.contains(&wire.to.to_string().as_str())
-    })
+    let rings = |wire: &Wire| {
+        let party = wire.from.to_string();
+        wire.way == Way::Arrived && agents.contains(&party.as_str()) && wire.message.answers("INVITE", 180, 181)
+    };
+    let at = evidence.wire.iter().position(rings)?;
+    let call_id = &evidence.wire[at].message.call_id;
+    let invited =
+        |wire: &&Wire| sent(wire, evidence.house) && wire.message.is("INVITE") && wire.message.call_id == *call_id;
+    Some((at, evidence.wire.iter().find(invited)?.clone()))
 }
 
 fn ring_twice(evidence: &mut Evidence) {
-    let at = rung(evidence).unwrap();
-    let mut other = evidence.wire[at].clone();
+    let (at, mut other) = rung(evidence).unwrap();
     let read = Rc::make_mut(&mut other.message);
     (read.branch, read.call_id) = ("z9hG4bKother".to_owned(), "another".to_owned());
     evidence.wire.insert(at + 1, other);
