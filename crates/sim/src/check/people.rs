@@ -79,9 +79,8 @@ pub(super) fn supervisors_come_and_go(evidence: &Evidence) -> Vec<String> {
         let Some(call) = event.call else { continue };
         match &event.what {
             Happening::SupervisorJoined { supervisor, .. } => {
-                if there.insert((call, supervisor), *at).is_some() {
-                    wrong.push(format!("{call}: {supervisor} joined again"));
-                }
+                let before = there.insert((call, supervisor), *at);
+                wrong.extend(before.map(|_| format!("{call}: {supervisor} joined again")));
             }
             Happening::SupervisorLeft { supervisor, .. } => drop(there.remove(&(call, supervisor.as_str()))),
             Happening::SupervisorChanged { .. } => {}
