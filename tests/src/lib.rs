@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bucket;
 mod daemon;
 mod files;
 mod lossy;
@@ -17,6 +18,7 @@ mod usage;
 pub mod wire;
 
 pub use address::own_address;
+pub use bucket::{Bucket, Fault};
 pub use daemon::{Daemon, Files, binary};
 pub use files::standard;
 pub use lossy::{Outcome, Series};

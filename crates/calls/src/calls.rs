@@ -225,6 +225,13 @@ impl Core {
             (crate::Recorded::MessageFailed { voicemail, reason }, None) => {
                 Happening::VoicemailFailed { voicemail, reason }
             }
+            (crate::Recorded::Uploaded(uploaded), _) => {
+                let crate::Uploaded { voicemail, to, bytes, waited_ms, attempts, kept } = *uploaded;
+                Happening::RecordingUploaded { voicemail, to, bytes, waited_ms, attempts, kept }
+            }
+            (crate::Recorded::UploadFailed { voicemail, reason, attempts, retry_ms, waited_ms }, _) => {
+                Happening::RecordingUploadFailed { voicemail, reason, attempts, retry_ms, waited_ms }
+            }
             (crate::Recorded::Message(left), _) => Happening::VoicemailLeft {
                 voicemail: left.voicemail,
                 mailbox: left.mailbox,

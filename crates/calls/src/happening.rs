@@ -225,6 +225,27 @@ pub enum Happening {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         recipients: Vec<String>,
     },
+    /// The recording's files, or those of a message, have arrived elsewhere.
+    #[serde(rename = "recording.uploaded")]
+    RecordingUploaded {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        voicemail: Option<VoicemailId>,
+        to: String,
+        bytes: u64,
+        waited_ms: u64,
+        attempts: u32,
+        kept: bool,
+    },
+    /// They have not, and are tried again.
+    #[serde(rename = "recording.upload_failed")]
+    RecordingUploadFailed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        voicemail: Option<VoicemailId>,
+        reason: String,
+        attempts: u32,
+        retry_ms: u64,
+        waited_ms: u64,
+    },
     /// The caller hears a mailbox's greeting, then its beep.
     #[serde(rename = "voicemail.started")]
     VoicemailStarted { mailbox: String },
@@ -366,6 +387,8 @@ impl Happening {
             Self::RecordingResumed {} => "recording.resumed",
             Self::RecordingFailed { .. } => "recording.failed",
             Self::RecordingFinished { .. } => "recording.finished",
+            Self::RecordingUploaded { .. } => "recording.uploaded",
+            Self::RecordingUploadFailed { .. } => "recording.upload_failed",
             Self::VoicemailStarted { .. } => "voicemail.started",
             Self::VoicemailLeft { .. } => "voicemail.left",
             Self::VoicemailDiscarded { .. } => "voicemail.discarded",

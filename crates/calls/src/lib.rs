@@ -66,7 +66,7 @@ pub use ids::{BadId, CallId, CallbackId, MessageId, OpenId, RequestId, ResolveId
 pub use lasting::{AgentPresence, Callback, CallbackState, Message, Restored, Stored};
 pub use outbound::{Campaign, Outbound, Pace};
 pub use outputs::{
-    Gauges, Input, LedgerNews, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded,
+    Gauges, Input, LedgerNews, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded, Uploaded,
 };
 pub use problem::Problem;
 pub use record::{

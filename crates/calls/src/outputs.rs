@@ -273,6 +273,21 @@ pub enum Recorded {
         /// Public keys of those who can open it; none where it is not encrypted.
         encrypted_to: Vec<String>,
     },
+    /// It is elsewhere now.
+    Uploaded(Box<Uploaded>),
+    /// It is not, and will be tried again.
+    UploadFailed {
+        /// Of which message, and no recording.
+        voicemail: Option<VoicemailId>,
+        /// Why.
+        reason: String,
+        /// Attempts so far.
+        attempts: u32,
+        /// When the next one is made.
+        retry_ms: u64,
+        /// How long it has waited.
+        waited_ms: u64,
+    },
     /// A message is there.
     Message(Box<MessageLeft>),
     /// A message's disk refuses it.
@@ -282,6 +297,23 @@ pub enum Recorded {
         /// What the system said.
         reason: String,
     },
+}
+
+/// A recording that is elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Which message, where it is no recording.
+    pub voicemail: Option<VoicemailId>,
+    /// The folder that its files are in.
+    pub to: String,
+    /// Bytes of them all.
+    pub bytes: u64,
+    /// How long it took since the recording was there.
+    pub waited_ms: u64,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// Whether the audio is here as well.
+    pub kept: bool,
 }
 
 /// A message that is there.

@@ -132,6 +132,15 @@ pub struct Metrics {
     /// Packets' audio that is missing in recordings that ended.
     pub recording_lost_frames_total: Counter,
 
+    /// Attempts to upload a recording, by `outcome`.
+    pub uploads_total: Counters<1>,
+    /// Bytes of recordings that were uploaded.
+    pub upload_bytes_total: Counter,
+    /// Recordings that wait to be uploaded, or are under way.
+    pub uploads_waiting: Gauge,
+    /// How long the oldest of them has waited.
+    pub upload_oldest_seconds: Gauge,
+
     /// Requests of the control socket, by `method`, `route` (the template) and `status`.
     pub control_requests_total: Counters<3>,
     /// Readers of `/v1/events` connected now.
@@ -346,6 +355,19 @@ impl Metrics {
             recording_lost_frames_total: d.counter(
                 "tandem_recording_lost_frames_total",
                 "Packets' audio that is missing in recordings that ended.",
+            ),
+            uploads_total: d.counters(
+                "tandem_uploads_total",
+                "Attempts to upload a recording.",
+                [fixed("outcome", &["done", "failed"])],
+            ),
+            upload_bytes_total: d
+                .counter("tandem_upload_bytes_total", "Bytes of recordings that have arrived where they are uploaded to."),
+            uploads_waiting: d
+                .gauge("tandem_uploads_waiting", "Recordings that wait to be uploaded, or are under way."),
+            upload_oldest_seconds: d.gauge(
+                "tandem_upload_oldest_seconds",
+                "How long the recording that has waited for its upload for longest has waited: alert where it is long.",
             ),
             control_requests_total: d.counters(
                 "tandem_control_requests_total",

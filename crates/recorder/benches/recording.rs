@@ -60,6 +60,7 @@ fn run(recorded: bool) -> f64 {
             messages: folder.path().join("messages"),
             form: Form::Wav(Format::Pcm16),
             encrypt_to: Recipients::default(),
+            upload: false,
         },
         RealDisk,
     );

@@ -93,6 +93,8 @@ shapes! {
         message: Option<Value>,
         /// Who can open it, where it is encrypted: public keys (`to`), and the file of the whole timeline (`timeline`).
         encrypted: Option<Value>,
+        /// How its upload stands: `waiting`, or where it is (`to`, `unix`, `files` with their SHA-256).
+        upload: Option<Value>,
         /// `recording`, `finished` or `interrupted`.
         state: String,
         /// Name of the audio's file.

@@ -3,18 +3,15 @@
 
 use super::{
     disk::{Disk, Store},
-    names::{Names, timestamp},
+    names::{Names, UPLOAD, timestamp},
     recipients::Recipients,
     sealed::Sealed,
+    thread::Config,
 };
-use crate::{
-    Encrypted, Message, RATE, Session, State, Timeline,
-    form::{Form, Writer},
-    timeline::Reason,
-};
+use crate::{Encrypted, Message, RATE, Session, State, Timeline, form::Writer, timeline::Reason};
 use clock::{Monotonic, Now};
 use media_relay::Block;
-use std::{io, path::Path, time::Duration};
+use std::{io, time::Duration};
 
 /// Samples that wait for the disk: some eight seconds in two channels.
 const WAITING: usize = 128 << 10;
@@ -54,6 +51,7 @@ pub(crate) struct Active {
     pub(crate) names: Names,
     writer: Writer,
     pub(crate) recipients: Recipients,
+    upload: bool,
     sink: Option<Sink>,
     /// Bytes of audio in the file.
     bytes: u64,
@@ -89,7 +87,12 @@ enum Sink {
 }
 
 impl Active {
-    pub(crate) fn new(directory: &Path, form: Form, recipients: &Recipients, beginning: Beginning) -> Self {
+    pub(crate) fn new(config: &Config, beginning: Beginning) -> Self {
+        let directory = match beginning.message {
+            Some(_) => &config.messages,
+            None => &config.directory,
+        };
+        let (form, recipients) = (config.form, &config.encrypt_to);
         // Streams of one time are told apart well enough.
         let serial = u32::try_from(beginning.at.monotonic.as_nanos() & u64::from(u32::MAX)).unwrap_or(0);
         let session = Session::new(beginning.at.monotonic, beginning.channels.len());
@@ -110,6 +113,7 @@ impl Active {
             names,
             writer,
             recipients: recipients.clone(),
+            upload: config.upload,
             sink: None,
             bytes: 0,
             written: 0,
@@ -296,7 +300,7 @@ impl Active {
         self.timeline.close(State::Finished, recorded.min(milliseconds(self.written)));
         let audio = self.names.audio();
         let named = audio.file_name().map(|name| name.to_string_lossy().into_owned());
-        let done = match self.sink.take() {
+        let mut done = match self.sink.take() {
             None => Ok(()),
             Some(Sink::Plain(mut store)) => {
                 self.timeline.audio = named;
@@ -311,6 +315,10 @@ impl Active {
         if done.is_err() && !self.recipients.is_empty() {
             // What has grown is all there is of it, and is made a file when the daemon starts again.
             return done;
+        }
+        if self.upload {
+            // Before anybody can know of it: what is announced and not marked would never be uploaded.
+            done = done.and_then(|()| disk.replace_for_good(&self.names.with(UPLOAD), b"{}"));
         }
         done.and(self.publish_timeline(disk)).and(disk.sync_folder(&self.names.folder))
     }

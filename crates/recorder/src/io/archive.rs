@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell is where files live")]
 
 use super::{
-    names::{ALL, Names, is_plain},
+    names::{ALL, Names, UPLOAD, is_plain},
     sealed,
 };
 use crate::{RATE, State, Timeline, wav};
@@ -129,13 +129,13 @@ impl Archive {
     }
 
     /// Closes recordings that a daemon left open when it died: their audio plays up to its last second. Says how many. Not to be
-    /// called while anything is recorded.
-    pub fn recover(&self) -> usize {
+    /// called while anything is recorded. Where recordings are uploaded (`upload`), these are too.
+    pub fn recover(&self, upload: bool) -> usize {
         let mut recovered = 0;
         for folder in self.folders() {
             for call in orphans(&folder) {
                 let names = Names::as_they_are(&folder, &call);
-                match close(&names) {
+                match close(&names, upload) {
                     Ok(()) => recovered += 1,
                     Err(error) => {
                         tracing::error!(%error, call = names.call, "a recording of an earlier life cannot be closed");
@@ -147,7 +147,7 @@ impl Archive {
     }
 
     /// Days, the newest first.
-    fn folders(&self) -> Vec<PathBuf> {
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
         let listed = fs::read_dir(&self.directory).into_iter().flatten();
         let mut folders: Vec<PathBuf> =
             listed.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
@@ -156,7 +156,7 @@ impl Archive {
         folders
     }
 
-    fn find(&self, call: &str) -> Result<Names, ArchiveError> {
+    pub(super) fn find(&self, call: &str) -> Result<Names, ArchiveError> {
         if !is_plain(call) {
             return Err(ArchiveError::Unknown);
         }
@@ -168,9 +168,14 @@ impl Archive {
 
 /// Timelines of a day, of recordings that ended.
 fn entries(folder: &Path) -> Vec<PathBuf> {
+    in_folder(folder, "json")
+}
+
+/// Files of a folder whose names end so.
+pub(super) fn in_folder(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let listed = fs::read_dir(folder).into_iter().flatten();
     let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect()
 }
 
 /// Calls of a day whose recordings have parts.
@@ -186,13 +191,13 @@ fn orphans(folder: &Path) -> Vec<String> {
     calls
 }
 
-fn read_timeline(path: &Path) -> Option<Timeline> {
+pub(super) fn read_timeline(path: &Path) -> Option<Timeline> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn close(names: &Names) -> io::Result<()> {
+fn close(names: &Names, upload: bool) -> io::Result<()> {
     if names.are_sealed() {
-        return close_sealed(names);
+        return close_sealed(names, upload);
     }
     let (audio, timeline) = (names.audio(), names.timeline());
     let (audio_part, timeline_part) = (names.part(&audio), names.part(&timeline));
@@ -210,12 +215,13 @@ fn close(names: &Names) -> io::Result<()> {
         fs::rename(&audio_part, &audio)?;
     }
     said.close(State::Interrupted, duration);
+    mark(names, upload)?;
     fs::write(&timeline, serde_json::to_vec(&said)?)?;
     remove(&timeline_part)
 }
 
 /// The same without any key: the newest chunk is put behind those that are full.
-fn close_sealed(names: &Names) -> io::Result<()> {
+fn close_sealed(names: &Names, upload: bool) -> io::Result<()> {
     let (audio, timeline, sealed) = (names.audio(), names.timeline(), names.sealed_timeline());
     let (part, tail) = (names.part(&audio), fs::read(names.tail()).unwrap_or_default());
     if read_timeline(&timeline).is_none_or(|said| said.state == State::Recording) {
@@ -244,11 +250,17 @@ fn close_sealed(names: &Names) -> io::Result<()> {
             fs::rename(names.part(&sealed), &sealed)?;
         }
         said.close(State::Interrupted, samples * 1_000 / u64::from(RATE));
+        mark(names, upload)?;
         fs::write(&timeline, serde_json::to_vec(&said)?)?;
     }
     [part, names.tail(), names.fresh(&audio), names.part(&sealed), names.part(&timeline)]
         .iter()
         .try_for_each(|path| remove(path))
+}
+
+/// It waits to be uploaded, where recordings are.
+fn mark(names: &Names, upload: bool) -> io::Result<()> {
+    if upload { fs::write(names.with(UPLOAD), "{}") } else { Ok(()) }
 }
 
 /// What the timeline of a recording says that was left behind.
@@ -258,7 +270,7 @@ fn said_so_far(names: &Names) -> Timeline {
         .unwrap_or_else(|| Timeline::new(&names.call, "", "wav", Vec::new(), String::new()))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

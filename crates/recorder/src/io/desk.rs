@@ -145,11 +145,7 @@ impl<D: Disk> Desk<D> {
     pub fn order(&mut self, order: Order) {
         match order {
             Order::Start(tap, beginning) => {
-                let directory = match beginning.message {
-                    Some(_) => &self.config.messages,
-                    None => &self.config.directory,
-                };
-                let active = Active::new(directory, self.config.form, &self.config.encrypt_to, *beginning);
+                let active = Active::new(&self.config, *beginning);
                 if active.beginning.message.is_none() {
                     self.by_call.insert(active.beginning.call.clone(), tap);
                 }

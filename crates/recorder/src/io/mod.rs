@@ -8,6 +8,7 @@ mod disk;
 mod names;
 mod recipients;
 mod sealed;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -18,4 +19,5 @@ pub use closer::Closer;
 pub use desk::{Desk, Left, News, Order, Outcome};
 pub use disk::{Disk, RealDisk, Store};
 pub use recipients::{Recipient, RecipientError, Recipients};
+pub use spool::Spool;
 pub use thread::{Config, Gauges, Handle, Recorder};

@@ -12,8 +12,15 @@ pub(crate) const PART: &str = "part";
 const FRESH: &str = "new";
 /// What stands at the end of the file beside an encrypted one that grows.
 const TAIL: &str = "tail";
+/// The mark of a recording that waits to be uploaded, and of one that was.
+pub(super) const UPLOAD: &str = "upload";
+pub(super) const UPLOADED: &str = "uploaded";
 /// Endings of every file a recording can have.
-pub(crate) const ALL: [&str; 20] = [
+pub(crate) const ALL: [&str; 23] = [
+    // Before the rest: an upload that ends meanwhile finds its mark gone.
+    UPLOAD,
+    UPLOADED,
+    "upload.new",
     "wav",
     "opus",
     "json",

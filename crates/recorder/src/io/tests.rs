@@ -23,6 +23,7 @@ use std::{
 };
 
 mod encrypted;
+mod uploads;
 
 const CALL: &str = "c_01JDKQ2J8Z0000000000000000";
 const TAP: TapId = TapId(1);
@@ -119,7 +120,13 @@ impl Wire for Nowhere {
 }
 
 fn config(folder: &Path, form: Form) -> Config {
-    Config { directory: folder.to_owned(), messages: folder.join("messages"), form, encrypt_to: Recipients::default() }
+    Config {
+        directory: folder.to_owned(),
+        messages: folder.join("messages"),
+        form,
+        encrypt_to: Recipients::default(),
+        upload: false,
+    }
 }
 
 /// A caller behind a port of a real relay worker, tapped; and the desk that writes what comes. The caller says its frame
@@ -142,6 +149,18 @@ impl House {
 
     fn formed(form: Form) -> Self {
         Self::encrypted(form, Recipients::default())
+    }
+
+    /// Its recordings are to be uploaded.
+    fn uploading(form: Form) -> Self {
+        let mut house = Self::formed(form);
+        let config = Config { upload: true, ..config(house.folder.path(), form) };
+        house.desk = Desk::new(config, Switched(Arc::clone(&house.switch), Arc::clone(&house.synced)));
+        let channels = vec!["caller".to_owned(), "heard".to_owned()];
+        let beginning =
+            Beginning { call: CALL.to_owned(), line: "support".to_owned(), channels, at: house.now, message: None };
+        house.desk.order(Order::Start(TAP, Box::new(beginning)));
+        house
     }
 
     fn encrypted(form: Form, encrypt_to: Recipients) -> Self {
@@ -374,7 +393,7 @@ fn an_opus_recording_is_as_long_as_the_call_and_plays_after_a_kill_at_any_moment
             }
         }
         let archive = Archive::new(folder.path().to_owned());
-        assert_eq!(archive.recover(), 1);
+        assert_eq!(archive.recover(false), 1);
         let timeline = archive.timeline(CALL).unwrap();
         assert_eq!((timeline.state, timeline.format.as_str()), (State::Interrupted, "ogg-opus"));
         let lasted = u64::from(frames) * 20;
@@ -486,13 +505,13 @@ fn killed_at_any_moment_a_recording_plays_up_to_the_last_second() {
             }
         }
         let archive = Archive::new(folder.path().to_owned());
-        let parts = archive.recover();
+        let parts = archive.recover(false);
         assert_eq!(parts, 1, "after {frames} frames");
         let timeline = archive.timeline(CALL).unwrap();
         assert_eq!((timeline.state, timeline.complete), (State::Interrupted, false));
         let plays = whole(&house.left(&archive.audio(CALL).unwrap())).len();
         assert!(plays + 50 >= frames as usize, "{plays} of {frames} play");
-        assert_eq!(archive.recover(), 0, "once is enough");
+        assert_eq!(archive.recover(false), 0, "once is enough");
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Config {
     pub form: Form,
     /// To whom they are encrypted; to nobody: not at all.
     pub encrypt_to: Recipients,
+    /// Each is marked as waiting to be uploaded before it is announced.
+    pub upload: bool,
 }
 
 /// Counts that any thread may read.
@@ -88,8 +90,12 @@ pub struct Handle {
 
 impl Recorder {
     /// Closes what an earlier life left open and starts the thread. Audio comes through the [`Taps`]; news go to `report`, on
-    /// the thread.
-    pub fn start(config: Config, mut report: impl FnMut(News) + Send + 'static) -> io::Result<(Self, Taps)> {
+    /// the thread, and `opened` is told there when what was left open is closed.
+    pub fn start(
+        config: Config,
+        opened: impl FnOnce() + Send + 'static,
+        mut report: impl FnMut(News) + Send + 'static,
+    ) -> io::Result<(Self, Taps)> {
         let (orders, inbox) = sync_channel(ORDERS);
         let (audio, blocks) = sync_channel(BLOCKS);
         let (last, over) = sync_channel(1);
@@ -98,10 +104,11 @@ impl Recorder {
         let shown = Arc::clone(&gauges);
         std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
             let folders = [&config.directory, &config.messages].into_iter();
-            let recovered: usize = folders.map(|folder| Archive::new(folder.clone()).recover()).sum();
+            let recovered: usize = folders.map(|folder| Archive::new(folder.clone()).recover(config.upload)).sum();
             if recovered > 0 {
                 tracing::warn!(recordings = recovered, "recordings of an earlier life were closed");
             }
+            opened();
             let mut desk = Desk::new(config, RealDisk);
             desk.close_by(closer);
             while work(&mut desk, &inbox, &blocks) {

@@ -1,6 +1,10 @@
 //! What is to be kept, and how: mistakes about it.
 
-use super::tests::{mistakes, reading};
+use super::{
+    UploadTo,
+    tests::{mistakes, reading},
+};
+use std::time::Duration;
 
 const WITH_A_RECORDING: &str = "trunks: { t: { allowed: [192.0.2.0/24] } }\nai: { a: { uri: \"sip:a@192.0.2.9\" } }\n\
      routes: [{ number: \"*\", line: l, ai: a }]\nmedia: { address: 127.0.0.1 }\nrecording:\n  when: answer\n";
@@ -38,4 +42,42 @@ fn recordings_are_encrypted_to_keys_that_are_checked_and_private_ones_are_never_
         let told = mistakes(&with(&keys));
         assert!(told.contains(expected), "{keys}: {told}");
     }
+}
+
+#[test]
+fn where_recordings_are_uploaded_to_is_checked_and_its_secret_never_shown() {
+    let with = |upload: &str| format!("{WITH_A_RECORDING}  upload: {{ {upload} }}\n");
+    let read = |upload: &str| {
+        let read = reading(&[("tandem.yaml", &with(upload)), ("s3", "hush\n")], &[]);
+        read.unwrap_or_else(|told| panic!("{told}")).recording.upload.expect("it is there")
+    };
+    let bucket = read(
+        "to: \"s3://calls/edge-1/\", endpoint: \"https://s3.example.net\", access_key_id: me, secret_access_key_file: s3, keep_local: 24h",
+    );
+    assert_eq!(bucket.to, UploadTo::Bucket { bucket: "calls".to_owned(), prefix: "edge-1".to_owned() });
+    assert_eq!((bucket.shown.as_str(), bucket.keep_local), ("s3://calls/edge-1", Some(Duration::from_secs(86_400))));
+    assert_eq!(bucket.credentials.as_ref().map(|(id, secret)| (id.as_str(), secret.expose())), Some(("me", "hush")));
+    assert!(!format!("{bucket:?}").contains("hush"), "{bucket:?}");
+    let folder = read("to: \"file:///mnt/archive\"");
+    assert_eq!((folder.to, folder.keep_local), (UploadTo::Folder("/mnt/archive".into()), None));
+
+    for (upload, expected) in [
+        ("region: x", "`recording.upload.to` is missing"),
+        ("to: \"gs://calls\"", "`s3://BUCKET/PREFIX`"),
+        ("to: \"s3://Calls\"", "is no name of a bucket"),
+        ("to: \"s3://calls/a/../b\"", "cannot stand before names"),
+        ("to: \"file://mnt/archive\"", "like `file:///mnt/archive`"),
+        ("to: \"file:///mnt\", access_key_id: me, secret_access_key: x", "neither an endpoint nor keys"),
+        ("to: \"s3://calls\", access_key_id: me", "needs a secret access key"),
+        ("to: \"s3://calls\", secret_access_key: x", "without its `access_key_id`"),
+        ("to: \"s3://calls\", access_key_id: me, secret_access_key: x, secret_access_key_file: s3", "are both given"),
+        ("to: \"s3://calls\", endpoint: \"ftp://x\"", "is no endpoint"),
+        ("to: \"s3://calls\", keep_local: soon", "neither `always` nor a duration"),
+        ("to: \"s3://calls\", keep: 1h", "did you mean `keep_local`?"),
+    ] {
+        let told = reading(&[("tandem.yaml", &with(upload)), ("s3", "hush\n")], &[]).expect_err("a mistake");
+        assert!(told.contains(expected), "{upload}: {told}");
+    }
+    let told = mistakes(&with("to: \"s3://calls\", endpoint: \"https://me:hush@s3\""));
+    assert!(told.contains("an endpoint holds no user"), "{told}");
 }

@@ -20,6 +20,7 @@ mod srtp;
 mod tree;
 mod trunks;
 mod types;
+mod upload;
 mod values;
 mod voicemail;
 
@@ -35,6 +36,7 @@ pub use types::{
     FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern, Profile,
     Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
+pub use upload::{Secret, Upload, UploadTo};
 pub use values::{Host, Network};
 pub use voicemail::{Mailbox, Voicemail};
 

@@ -181,20 +181,30 @@ pub(super) fn credentials(auth: &mut Section<'_>, places: &Places) -> Option<Aut
 
 /// `password`, or `password_file`.
 pub(super) fn password(section: &mut Section<'_>, places: &Places) -> Option<String> {
-    let written = section.optional("password", values::text);
-    let file = section.optional("password_file", |text| password_of(&file_path(text, places)));
+    secret(section, places, "password", "password_file")
+}
+
+/// A secret under one key, or in a file that the other names.
+pub(super) fn secret(
+    section: &mut Section<'_>,
+    places: &Places,
+    key: &'static str,
+    file_key: &'static str,
+) -> Option<String> {
+    let written = section.optional(key, values::text);
+    let file = section.optional(file_key, |text| password_of(&file_path(text, places)));
     match (written, file) {
         (Some(one), None) | (None, Some(one)) => Some(one.value),
         (Some(_), Some(file)) => {
-            section.wrong(file.place, "`password` and `password_file` are both given", Some("keep one of them"));
+            section.wrong(file.place, format!("`{key}` and `{file_key}` are both given"), Some("keep one of them"));
             None
         }
         (None, None) => {
-            if !section.has("password_file") {
+            if !section.has(file_key) {
                 section.wrong(
                     None,
-                    format!("`{}` needs a password", section.path()),
-                    Some("`password_file: NAME`, or `password`"),
+                    format!("`{}` needs a {}", section.path(), key.replace('_', " ")),
+                    Some(&format!("`{file_key}: NAME`, or `{key}`")),
                 );
             }
             None

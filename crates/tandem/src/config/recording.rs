@@ -35,6 +35,8 @@ pub struct Recording {
     pub retention: Duration,
     /// Who can open recordings and messages; nobody is named: they are not encrypted.
     pub encrypt_to: Recipients,
+    /// Where recordings and messages are uploaded to.
+    pub upload: Option<super::upload::Upload>,
 }
 
 /// From when on calls are recorded.
@@ -86,7 +88,6 @@ pub enum RecordingChannels {
 }
 
 pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording {
-    section.later(&["upload"]);
     let words = [
         ("never", RecordingWhen::Never),
         ("answer", RecordingWhen::Answer),
@@ -109,6 +110,7 @@ pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording 
     let pause = section.duration("pause", SECOND * 300, SECOND..=SECOND * 3_600);
     let retention = section.duration("retention", Duration::ZERO, Duration::ZERO..=SECOND * 3_600 * 24 * 3_660);
     let encrypt_to = encrypt_to(&mut section);
+    let upload = super::upload::upload(section.section("upload"), places);
     let consent = consent(&mut section, when);
     section.done();
     Recording {
@@ -122,6 +124,7 @@ pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording 
         pause,
         retention,
         encrypt_to,
+        upload,
     }
 }
 

@@ -16,6 +16,7 @@ mod resolver;
 mod sockets;
 mod story;
 mod teller;
+mod uploads;
 mod upstream;
 mod web;
 pub(crate) mod wiring;
@@ -113,7 +114,9 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         teller::count_call(&counted, cdr);
         ledger::keep_call(&keeper, cdr, text);
     })?;
-    let recording = recording::Recording::start(configuration, &inbox)?;
+    let uploads = uploads::Uploads::start(configuration, runtime.handle(), &inbox, &metrics)?;
+    let announcer = uploads.as_ref().map(uploads::Uploads::announcer);
+    let recording = recording::Recording::start(configuration, &inbox, announcer)?;
     if let Some(recording) = &recording {
         bridge.shows(recording.gauges());
     }
@@ -159,6 +162,9 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     teller.finish();
     if let Some(recording) = recording {
         recording.finish();
+    }
+    if let Some(uploads) = uploads {
+        uploads.stop();
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");

@@ -1,6 +1,9 @@
 //! The recorder, as the daemon sees it: started with the configuration, told by the engine, asked by the API.
 
-use super::inbox::{Inbox, Note};
+use super::{
+    inbox::{Inbox, Note},
+    uploads::Announcer,
+};
 use crate::config::{Configuration, RecordingFormat, RecordingWhen};
 use anyhow::Context as _;
 use calls::{CallId, MessageEnd, MessageLeft, MessageOrder, Problem, RecordOrder, Recorded, VoicemailId};
@@ -32,7 +35,12 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Starts it where anything is to be recorded; a directory that cannot be made is a mistake of the configuration.
-    pub(crate) fn start(configuration: &Configuration, inbox: &Arc<Inbox>) -> anyhow::Result<Option<Self>> {
+    /// `announcer` is told of each that is there and is to be uploaded.
+    pub(crate) fn start(
+        configuration: &Configuration,
+        inbox: &Arc<Inbox>,
+        announcer: Option<Announcer>,
+    ) -> anyhow::Result<Option<Self>> {
         let (settings, voicemail) = (&configuration.recording, &configuration.voicemail);
         let (calls, messages) = (settings.when != RecordingWhen::Never, !voicemail.mailboxes.is_empty());
         if !calls && !messages {
@@ -50,7 +58,11 @@ impl Recording {
             RecordingFormat::OggOpus => Form::OggOpus,
         };
         let inbox = Arc::clone(inbox);
+        let (upload, opened) = (announcer.is_some(), announcer.clone());
         let report = move |news: News| {
+            if let (Outcome::Finished { .. }, Some(announcer)) = (&news.what, &announcer) {
+                announcer.announce(news.message.as_ref().map_or(&news.call, |left| &left.message.id));
+            }
             let Ok(call) = news.call.parse::<CallId>() else { return };
             let what = match news.message {
                 None => Some(recorded(news.what)),
@@ -65,8 +77,10 @@ impl Recording {
             messages: voicemail.directory.clone(),
             form,
             encrypt_to: settings.encrypt_to.clone(),
+            upload,
         };
-        let (recorder, taps) = Recorder::start(config, report).context("cannot start the recorder")?;
+        let (recorder, taps) = Recorder::start(config, move || opened.iter().for_each(Announcer::look), report)
+            .context("cannot start the recorder")?;
         Ok(Some(Self { recorder, taps }))
     }
 
@@ -215,13 +229,26 @@ fn place(configuration: &Configuration, which: Kept) -> (Archive, String) {
 /// A recording with its timeline.
 pub(crate) fn timeline(configuration: &Configuration, which: Kept) -> Result<Value, Problem> {
     let (archive, id) = place(configuration, which);
-    Ok(serde_json::to_value(archive.timeline(&id).map_err(|error| problem(&error))?).unwrap_or_default())
+    let mut whole = serde_json::to_value(archive.timeline(&id).map_err(|error| problem(&error))?).unwrap_or_default();
+    if let Some(upload) = archive.upload(&id) {
+        whole["upload"] = upload;
+    }
+    Ok(whole)
 }
 
 /// Its audio.
 pub(crate) fn audio(configuration: &Configuration, which: Kept) -> Result<Audio, Problem> {
     let (archive, id) = place(configuration, which);
-    file(&archive.audio(&id).map_err(|error| problem(&error))?)
+    match archive.audio(&id) {
+        Ok(path) => file(&path),
+        Err(error) => {
+            let to = archive.upload(&id).and_then(|upload| Some(upload["to"].as_str()?.to_owned()));
+            Err(match to {
+                Some(to) => problem(&error).detail(format!("its audio was uploaded to {to}, and is not kept here")),
+                None => problem(&error),
+            })
+        }
+    }
 }
 
 /// Its whole timeline, as it lies on the disk.

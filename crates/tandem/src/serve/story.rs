@@ -108,6 +108,8 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::RecordingFinished { duration_ms, bytes, complete, .. } => {
             info!(%call, duration_ms, bytes, complete, "recording finished");
         }
+        // The uploads have said so themselves.
+        Happening::RecordingUploaded { .. } | Happening::RecordingUploadFailed { .. } => {}
         Happening::VoicemailStarted { mailbox } => info!(%call, mailbox, "caller may leave a message"),
         Happening::VoicemailLeft { voicemail, mailbox, duration_ms, bytes, ended_by, complete, .. } => {
             info!(%call, %voicemail, mailbox, duration_ms, bytes, complete, "message left: {}", ended_by.name());

@@ -131,7 +131,7 @@ fn killed_at_any_moment_an_encrypted_recording_can_be_opened_up_to_the_last_seco
         house.speak(frames);
         let folder = copied(&house);
         let archive = Archive::new(folder.path().to_owned());
-        assert_eq!(archive.recover(), 1, "after {frames} frames");
+        assert_eq!(archive.recover(false), 1, "after {frames} frames");
         let outline = archive.timeline(CALL).unwrap();
         assert_eq!((outline.state, outline.complete), (State::Interrupted, false));
         if frames > 50 {
@@ -149,7 +149,7 @@ fn killed_at_any_moment_an_encrypted_recording_can_be_opened_up_to_the_last_seco
             |day| day.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect(),
         );
         assert!(names.iter().all(|name| name.ends_with(".age") || name.ends_with(".json")), "{names:?}");
-        assert_eq!(archive.recover(), 0, "once is enough");
+        assert_eq!(archive.recover(false), 0, "once is enough");
     }
 }
 
@@ -174,7 +174,7 @@ fn a_kill_in_the_middle_of_a_write_costs_what_was_written_by_it() {
         let grown = std::fs::OpenOptions::new().append(true).open(main).unwrap();
         io::Write::write_all(&mut &grown, b"half a chunk").unwrap();
         let archive = Archive::new(folder.path().to_owned());
-        assert_eq!(archive.recover(), 1);
+        assert_eq!(archive.recover(false), 1);
         let plays = whole(&left(&opened(&archive.audio(CALL).unwrap(), &identity))).len();
         assert!(plays >= 120, "{plays} of 180 play");
     }
@@ -206,7 +206,7 @@ fn what_was_closed_when_the_daemon_died_over_the_closing_is_taken_as_it_is() {
             std::fs::write(day.join(format!("{CALL}.wav.age")), &audio).unwrap();
         }
         let archive = Archive::new(folder.path().to_owned());
-        assert_eq!(archive.recover(), 1);
+        assert_eq!(archive.recover(false), 1);
         let plays = whole(&left(&opened(&archive.audio(CALL).unwrap(), &identity))).len();
         assert!(plays >= if named { 300 } else { 250 }, "{plays} play");
         let files = std::fs::read_dir(&day).unwrap().count();
