@@ -73,7 +73,7 @@ fn where_recordings_are_uploaded_to_is_checked_and_its_secret_never_shown() {
         ("to: \"s3://calls\", access_key_id: me, secret_access_key: x, secret_access_key_file: s3", "are both given"),
         ("to: \"s3://calls\", endpoint: \"ftp://x\"", "is no endpoint"),
         ("to: \"s3://calls\", keep_local: soon", "neither `always` nor a duration"),
-        ("to: \"s3://calls\", keep: 1h", "did you mean `keep_local`?"),
+        ("to: \"s3://calls\", keep: 1h", "unknown key `keep`"),
     ] {
         let told = reading(&[("tandem.yaml", &with(upload)), ("s3", "hush\n")], &[]).expect_err("a mistake");
         assert!(told.contains(expected), "{upload}: {told}");

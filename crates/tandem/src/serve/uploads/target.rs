@@ -57,7 +57,7 @@ impl Target {
         };
         // Refused where there is one already: then it is this one, as the whole daemon's.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = ClientOptions::new()
+        let mut client = ClientOptions::new()
             .with_timeout(settings.timeout)
             .with_connect_timeout(CONNECT.min(settings.timeout))
             .with_default_content_type("application/octet-stream")
@@ -71,7 +71,8 @@ impl Target {
             Some((id, secret)) => AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret.expose()),
         };
         if let Some(endpoint) = &settings.endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+            client = client.with_allow_http(endpoint.starts_with("http://"));
+            builder = builder.with_endpoint(endpoint);
         }
         // When something is tried again is decided by the queue alone.
         let retry = RetryConfig { max_retries: 0, retry_timeout: settings.timeout, ..RetryConfig::default() };
