@@ -142,8 +142,11 @@ async fn a_call(stage: &Stage) -> Result<Talk> {
     Ok(talk)
 }
 
+/// An event of that call; those of others are passed over.
 async fn event(talk: &mut Talk, kind: &str) -> Result<Value> {
-    talk.events.until(kind, LATER).await.with_context(|| format!("no event {kind} within {LATER:?}"))
+    let wanted = |event: &Value| event["type"] == kind && event["call"] == talk.id.as_str();
+    let came = talk.events.until_that(LATER, wanted).await;
+    came.with_context(|| format!("no event {kind} of {} within {LATER:?}", talk.id))
 }
 
 /// Everything of a recording is elsewhere as it is here.
