@@ -269,9 +269,10 @@ fn an_offer_of_every_codec_gives_each_a_number_of_its_own() {
     let body = session.offer().unwrap();
     assert!(
         media(&body).starts_with(
-            "m=audio 40000 RTP/AVP 0 8 9 111 97 98 101\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\n\
+            "m=audio 40000 RTP/AVP 0 8 9 111 97 98 101 102 103\na=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\n\
              a=rtpmap:9 G722/8000\na=rtpmap:111 opus/48000/2\na=fmtp:111 maxplaybackrate=16000;useinbandfec=1\n\
-             a=rtpmap:97 L16/8000\na=rtpmap:98 L16/16000\na=rtpmap:101 telephone-event/8000\n"
+             a=rtpmap:97 L16/8000\na=rtpmap:98 L16/16000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n\
+             a=rtpmap:102 telephone-event/48000\na=fmtp:102 0-15\na=rtpmap:103 telephone-event/16000\na=fmtp:103 0-15\n"
         ),
         "{}",
         media(&body)
