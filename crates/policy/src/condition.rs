@@ -1,7 +1,7 @@
 //! Conditions: what a rule's `when` asks of the facts, looked at without allocating, explained on demand.
 
 use crate::{
-    facts::{AnsweredBy, Direction, Facts, Series},
+    facts::{Direction, Facts, Series},
     hours::Hours,
     number::{NumberList, Pattern},
     wording::number_text,
@@ -43,7 +43,6 @@ pub(crate) enum Leaf {
     Event(Vec<Arc<str>>),
     AiLost(bool),
     Direction(Vec<Direction>),
-    AnsweredBy(Vec<AnsweredBy>),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -289,10 +288,6 @@ impl View<'_> {
             Leaf::Direction(wanted) => {
                 let direction = facts.call.direction;
                 (wanted.contains(&direction), Found::Term(direction.name()), None)
-            }
-            Leaf::AnsweredBy(wanted) => {
-                let found = facts.answered_by.map_or(Found::Absent, |who| Found::Term(who.name()));
-                (facts.answered_by.is_some_and(|who| wanted.contains(&who)), found, None)
             }
         }
     }

@@ -71,29 +71,6 @@ impl Direction {
     }
 }
 
-/// What answered a call of ours, as far as its sound tells.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnsweredBy {
-    /// Somebody.
-    Human,
-    /// A mailbox or an announcement.
-    Machine,
-    /// It cannot be said.
-    Unknown,
-}
-
-impl AnsweredBy {
-    /// The name in rules, events and records.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Machine => "machine",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
 /// How an AI profile's events are to be understood.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,8 +117,6 @@ pub enum CallFact {
     },
     /// Caller and human are joined.
     TransferBridged,
-    /// What answered the call that we placed.
-    AnsweredBy(AnsweredBy),
 }
 
 /// What folding an event did.
@@ -175,8 +150,6 @@ pub struct Facts {
     pub(crate) summary: Option<Arc<str>>,
     pub(crate) quiet_since: Option<Monotonic>,
     pub(crate) ai_lost: bool,
-    #[serde(default)]
-    pub(crate) answered_by: Option<AnsweredBy>,
     pub(crate) digits: String,
     pub(crate) transfers_tried: u32,
     pub(crate) tags: BTreeSet<Arc<str>>,
@@ -229,7 +202,6 @@ impl Facts {
             summary: None,
             quiet_since: None,
             ai_lost: false,
-            answered_by: None,
             digits: String::new(),
             transfers_tried: 0,
             tags: BTreeSet::new(),
@@ -423,7 +395,6 @@ impl Facts {
                 }
             }
             CallFact::TransferBridged => {}
-            CallFact::AnsweredBy(who) => self.answered_by = Some(*who),
         }
     }
 
@@ -487,7 +458,6 @@ impl Facts {
             intents_seen: self.intents_seen.iter().map(|(name, _)| Arc::clone(name)).collect(),
             auth_failures: self.auth_failures,
             ai_lost: self.ai_lost,
-            answered_by: self.answered_by,
             transfers_tried: self.transfers_tried,
             stint: self.stint,
             call_duration_s: self.call_duration(now).as_secs_f64(),
@@ -515,9 +485,6 @@ pub struct FactsView {
     pub auth_failures: u32,
     /// True from the AI's loss to the next stint.
     pub ai_lost: bool,
-    /// What answered the call that we placed, where that was listened for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answered_by: Option<AnsweredBy>,
     /// Transfers begun in this call.
     pub transfers_tried: u32,
     /// Which stint this is, counted from 1.

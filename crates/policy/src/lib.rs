@@ -35,8 +35,8 @@ pub use evaluation::{
 };
 pub use event::{Event, EventError, LARGEST_DATA, LONGEST_NAME, LONGEST_TEXT, MOST_EVENTS, Posted, TYPES};
 pub use facts::{
-    AnsweredBy, CallFact, CallStart, Direction, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening,
-    MOST_CONTEXT_KEYS, MOST_DIGITS, MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
+    CallFact, CallStart, Direction, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS,
+    MOST_DIGITS, MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
 };
 pub use mailbox::{DEFAULT_MAILBOX, mailbox_of};
 pub use queue::{

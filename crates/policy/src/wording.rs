@@ -63,7 +63,6 @@ impl Leaf {
             Self::Event(_) => "event".into(),
             Self::AiLost(_) => "ai_lost".into(),
             Self::Direction(_) => "direction".into(),
-            Self::AnsweredBy(_) => "answered_by".into(),
         }
     }
 
@@ -125,7 +124,6 @@ impl Leaf {
             Self::Event(names) => format!("{} just now", names_text(names)),
             Self::AiLost(wanted) => wanted.to_string(),
             Self::Direction(wanted) => wanted.iter().map(|direction| direction.name()).collect::<Vec<_>>().join(" or "),
-            Self::AnsweredBy(wanted) => wanted.iter().map(|who| who.name()).collect::<Vec<_>>().join(" or "),
         }
     }
 

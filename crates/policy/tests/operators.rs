@@ -4,7 +4,7 @@ mod common;
 
 use common::{Call, rules, when};
 use core::time::Duration;
-use policy::{AnsweredBy, CallFact, CallStart, Direction, RuleSet};
+use policy::{CallStart, Direction, RuleSet};
 
 fn holds(rules: &RuleSet, event: &str) -> bool {
     let mut call = Call::new(rules.clone());
@@ -133,12 +133,6 @@ fn a_rule_may_ask_who_called_whom_and_what_answered() {
         };
         assert_eq!((holds(Direction::Inbound), holds(Direction::Outbound)), (inbound, outbound), "{condition}");
     }
-    let mut call = Call::from(when("{ answered_by: [machine, unknown] }"), start(Direction::Outbound));
-    assert_ne!(call.verdict(), policy::Verdict::Fired, "nobody has said so yet");
-    assert!(call.note(&CallFact::AnsweredBy(AnsweredBy::Human)).is_none());
-    assert!(call.note(&CallFact::AnsweredBy(AnsweredBy::Machine)).is_some());
-    let explained = call.because();
-    assert!(explained.contains("answered_by") && explained.contains("machine"), "{explained}");
 }
 
 #[test]

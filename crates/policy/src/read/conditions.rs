@@ -6,7 +6,7 @@ use crate::{
         Condition, Counter, Declared, FactKind, FactTest, Leaf, Numbers, Operator, Party, PartyTest, Since, Word,
     },
     event::TYPES,
-    facts::{AnsweredBy, Direction, MOST_DIGITS, MOST_SCORES},
+    facts::{Direction, MOST_DIGITS, MOST_SCORES},
     number::{Pattern, canonical},
     text::{Fields, Kind, Node, Problems},
 };
@@ -17,10 +17,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
-const ANSWERERS: [AnsweredBy; 3] = [AnsweredBy::Human, AnsweredBy::Machine, AnsweredBy::Unknown];
 
 /// What a later stage of Tandem will know.
-const LATER: [&str; 5] = ["expr", "percent", "rate", "rates", "queue"];
+const LATER: [&str; 6] = ["answered_by", "expr", "percent", "rate", "rates", "queue"];
 
 impl Reader<'_> {
     /// A mapping whose conditions must all hold.
@@ -152,11 +151,6 @@ impl Reader<'_> {
             let words = DIRECTIONS.map(|direction| (direction.name(), direction));
             let one = |item: &Node| item.choice(problems, "direction", &words);
             found.push(Leaf::Direction(node.items().iter().filter_map(one).collect()));
-        }
-        if let Some(node) = fields.take("answered_by", problems) {
-            let words = ANSWERERS.map(|who| (who.name(), who));
-            let one = |item: &Node| item.choice(problems, "answerer", &words);
-            found.push(Leaf::AnsweredBy(node.items().iter().filter_map(one).collect()));
         }
         if let Some(node) = fields.take("tags", problems) {
             let names = named(node).iter().filter_map(|item| item.name(problems)).collect();
