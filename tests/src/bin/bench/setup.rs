@@ -4,6 +4,7 @@ use super::{answerer, call, figure, last_lines, receive, timed, until_calls};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
+    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     time::{Duration, SystemTime},
 };
@@ -96,12 +97,17 @@ pub(super) async fn beside_handshakes() -> Result<Value> {
     ))
 }
 
-/// Sockets at the ports that SIPp names for media: it opens none itself, and a network that refuses each packet of silence spends more
-/// on that than on carrying it. What nobody reads, the kernel drops.
+/// Sockets at the ports that SIPp names for media, but for the first, which it opens itself: a network that refuses each packet of
+/// silence spends more on that than on carrying it. What nobody reads, the kernel drops.
 fn sinks(addresses: &[Ipv4Addr]) -> Result<Vec<UdpSocket>> {
     let (first, apart) = SIPP_MEDIA;
-    let ports = (first..).step_by(apart).take(HELD as usize + 100);
-    ports.flat_map(|port| addresses.iter().map(move |address| Ok(UdpSocket::bind((*address, port))?))).collect()
+    let ports = (first..).step_by(apart).skip(1).take(HELD as usize + 100);
+    ports
+        .flat_map(|port| addresses.iter().map(move |address| UdpSocket::bind((*address, port))))
+        // SIPp's port of control, at every address, lies among them.
+        .filter(|made| !matches!(made, Err(error) if error.kind() == ErrorKind::AddrInUse))
+        .map(|made| Ok(made?))
+        .collect()
 }
 
 /// Held calls go to one AI, probes to another, so that a busy SIPp is not what is measured.
