@@ -1,8 +1,10 @@
 //! Softphones that are not ours, as agents' phones and as AI: baresip and pjsua2. Each answers by itself and sends back what it
-//! hears, so that a party of ours who hears itself through one has proven both directions.
+//! hears, so that a party of ours who hears itself through one has proven both directions. baresip can say a signal instead, and
+//! what it decodes is written down.
 
 use crate::{SOON, Tool, own_address, wire::Authority};
 use anyhow::{Context, Result, ensure};
+use parties::{analysis::find, signal::Signal};
 use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
@@ -39,6 +41,8 @@ pub struct Who<'a> {
     pub codecs: &'a [&'a str],
     /// Signs its certificate.
     pub authority: &'a Authority,
+    /// What it says instead of what it hears (baresip alone, which speaks the first codec then).
+    pub says: Option<Signal>,
 }
 
 /// A running softphone; ended when dropped.
@@ -130,6 +134,25 @@ impl Softphone {
         Ok(())
     }
 
+    /// How well one of the last seconds that baresip decoded is a stretch of a signal; none before there is one.
+    pub fn heard(&self, signal: Signal) -> Result<Option<f64>> {
+        let dump = fs::read_dir(self.tool.folder())?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.to_string_lossy().ends_with("dec.wav"));
+        let Some(dump) = dump else { return Ok(None) };
+        let bytes = fs::read(dump)?;
+        let Some((head, data)) = bytes.split_at_checked(44) else { return Ok(None) };
+        let channels = usize::from(u16::from_le_bytes([head[22], head[23]]));
+        let factor = u32::from_le_bytes([head[24], head[25], head[26], head[27]]) as usize / 8000;
+        let first = data.chunks_exact(2 * channels).map(|frame| i16::from_le_bytes([frame[0], frame[1]]));
+        let decoded: Vec<i16> = first.collect();
+        let (second, end) = (8000 * factor, decoded.len().saturating_sub(1600 * factor));
+        let Some(from) = end.checked_sub(second) else { return Ok(None) };
+        // The codecs' delays are of whole samples at their own rates.
+        let phases = (0..factor).map(|phase| narrowed(&decoded[from + phase..], factor, 8000));
+        Ok(phases.map(|heard| find(&heard, signal, 0..480_000).correlation).reduce(f64::max))
+    }
+
     /// Everything it said, for a test that failed.
     pub fn story(&self) -> String {
         let mut story = String::new();
@@ -151,6 +174,17 @@ async fn baresip(who: Who<'_>) -> Result<Softphone> {
     );
     let folder = tempfile::tempdir()?;
     let at = folder.path();
+    let audio = match who.says {
+        Some(signal) => {
+            fs::write(at.join("says.wav"), spoken_file(signal, who.codecs.first().context("a codec")?))?;
+            format!(
+                "audio_source aufile,{dir}/says.wav\naudio_player aufile,{dir}/played.wav\nsnd_path {dir}\n\
+                 module aufile.so\nmodule sndfile.so\n",
+                dir = at.display()
+            )
+        }
+        None => "audio_source aubridge,echo\naudio_player aubridge,echo\nmodule aubridge.so\n".to_owned(),
+    };
     who.authority.sign(at, "peer", &ip.to_string())?;
     fs::write(at.join("ca.pem"), who.authority.pem())?;
     fs::write(at.join("both.pem"), [fs::read(at.join("peer.pem"))?, fs::read(at.join("peer.key"))?].concat())?;
@@ -159,9 +193,9 @@ async fn baresip(who: Who<'_>) -> Result<Softphone> {
         at.join("config"),
         format!(
             "sip_listen {ip}:{port}\nsip_certificate {dir}/both.pem\nsip_cafile {dir}/ca.pem\nnet_interface {ip}\n\
-             audio_source aubridge,echo\naudio_player aubridge,echo\nrtp_ports 40000-48000\nmodule_path {modules}\n\
+             rtp_ports 40000-48000\nmodule_path {modules}\n{audio}\
              ctrl_tcp_listen {ip}:{control}\nmodule g711.so\nmodule g722.so\n\
-             module opus.so\nmodule l16.so\nmodule aubridge.so\nmodule_tmp account.so\n\
+             module opus.so\nmodule l16.so\nmodule_tmp account.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\n"
         ),
     )?;
@@ -210,6 +244,69 @@ fn baresip_codec(name: &str) -> &str {
     }
 }
 
+/// A minute of a signal as a WAV file at the rate and with the channels of a codec: baresip converts neither.
+fn spoken_file(signal: Signal, codec: &str) -> Vec<u8> {
+    let (factor, channels): (u16, u16) = match codec {
+        "opus" => (6, 2),
+        "g722" | "l16" => (2, 1),
+        _ => (1, 1),
+    };
+    let samples = widened(&signal.samples(0, 60 * 8000), usize::from(factor));
+    let (rate, frame) = (8000 * u32::from(factor), 2 * channels);
+    let length = (samples.len() * usize::from(frame)) as u32;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + length).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
+    file.extend(channels.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend((rate * u32::from(frame)).to_le_bytes());
+    file.extend(frame.to_le_bytes());
+    file.extend(b"\x10\0data");
+    file.extend(length.to_le_bytes());
+    let frames = samples.iter().flat_map(|sample| std::iter::repeat_n(sample, channels.into()));
+    file.extend(frames.flat_map(|sample| sample.to_le_bytes()));
+    file
+}
+
+/// How many samples at 8 kHz on each side of one count for what lies between.
+const REACH: usize = 16;
+
+/// The weights of a low pass at 4 kHz for `factor` times 8 kHz: a windowed sine.
+fn low_pass(factor: usize) -> Vec<f64> {
+    let reach = (REACH * factor) as f64;
+    let weight = |at: f64| {
+        let (x, window) = (std::f64::consts::PI * at / factor as f64, (std::f64::consts::PI * at / reach).cos());
+        (if at == 0.0 { 1.0 } else { x.sin() / x }) * 0.5 * (1.0 + window)
+    };
+    (0..=2 * REACH * factor).map(|at| weight(at as f64 - reach)).collect()
+}
+
+/// The same at `factor` times the rate.
+fn widened(samples: &[i16], factor: usize) -> Vec<i16> {
+    let (weights, middle) = (low_pass(factor), REACH * factor);
+    let at = |index: usize| {
+        let (whole, part) = (index / factor, index % factor);
+        let near = whole.saturating_sub(REACH)..(whole + REACH).min(samples.len());
+        let sum: f64 = near
+            .map(|known| weights[middle + whole * factor + part - known * factor] * f64::from(samples[known]))
+            .sum();
+        sum.round() as i16
+    };
+    (0..samples.len() * factor).map(at).collect()
+}
+
+/// `count` samples at 8 kHz of what has `factor` times that rate.
+fn narrowed(samples: &[i16], factor: usize, count: usize) -> Vec<i16> {
+    let (weights, middle) = (low_pass(factor), REACH * factor);
+    let at = |index: usize| {
+        let (centre, end) = (index * factor, samples.len());
+        let near = centre.saturating_sub(middle)..(centre + middle).min(end);
+        let sum: f64 = near.map(|near| weights[middle + centre - near] * f64::from(samples[near])).sum();
+        (sum / factor as f64).round() as i16
+    };
+    (0..count.min(samples.len() / factor)).map(at).collect()
+}
+
 /// Reads baresip's netstrings until it ends.
 fn listen(mut control: TcpStream, heard: Arc<Mutex<Vec<Value>>>) {
     std::thread::spawn(move || {
@@ -235,6 +332,7 @@ fn listen(mut control: TcpStream, heard: Arc<Mutex<Vec<Value>>>) {
 }
 
 fn pjsua2(who: Who<'_>) -> Result<Softphone> {
+    ensure!(who.says.is_none(), "pjsua2 says what it hears");
     let python = crate::root().join("target/python/bin/python");
     ensure!(python.is_file(), "pjsua2 is missing; install it with: make python");
     let folder = tempfile::tempdir()?;

@@ -35,7 +35,15 @@ async fn sipp_brings_a_caller_through_the_ai_to_a_human() -> Result<()> {
         let last = &packets[packets.len().saturating_sub(50)..];
         find(&audio(last, 10), CALLER_SAYS, 0..80_000).correlation >= 0.95
     };
+    // SIPp's octets, none changed, from the file that it repeats.
+    let said = fs::read(sipp.folder().join("voice.ulaw"))?.repeat(2);
+    let verbatim = |packets: &[parties::analysis::Received]| {
+        let last = packets[packets.len().saturating_sub(50)..].iter();
+        let octets: Vec<u8> = last.flat_map(|packet| packet.payload.iter().copied()).collect();
+        octets.len() == 8_000 && said.windows(octets.len()).any(|stretch| stretch == octets)
+    };
     ensure!(agent.audio().hears_that(SOON, says_noise).await, "the AI does not hear SIPp's caller");
+    ensure!(agent.audio().hears_that(SOON, verbatim).await, "the AI hears other octets than SIPp's caller sent");
     let id = agent.header("X-Tandem-Call-Id").context("no call id")?.to_owned();
     let miss = json!({ "type": "no_match" });
     let answer = control.post(&format!("/v1/calls/{id}/events"), &json!([miss, miss, miss])).await?;
@@ -45,6 +53,7 @@ async fn sipp_brings_a_caller_through_the_ai_to_a_human() -> Result<()> {
     desk.answered(SOON).await?;
     is_hung_up(&agent).await?;
     ensure!(desk.audio().hears_that(SOON, says_noise).await, "the human does not hear SIPp's caller");
+    ensure!(desk.audio().hears_that(SOON, verbatim).await, "the human hears other octets than SIPp's caller sent");
     let finished = sipp.finished(Duration::from_secs(30)).await;
     ensure!(finished.status.success(), "SIPp: {}", finished.printed);
     is_hung_up(&desk).await?;

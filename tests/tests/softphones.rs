@@ -79,7 +79,7 @@ impl Trust {
         codecs: &[&str],
     ) -> Result<Softphone> {
         let registrar = Some(self.registrar(transport));
-        let who = Who { program, transport, user: "anna", registrar, codecs, authority: &self.authority };
+        let who = Who { program, transport, user: "anna", registrar, codecs, authority: &self.authority, says: None };
         let phone = Softphone::start(who).await.with_context(|| stage.daemon.log())?;
         stage.until_metric("tandem_sip_registered_contacts", 1.0, SOON).await?;
         Ok(phone)
@@ -122,7 +122,15 @@ async fn is_a_phone(program: Program, transport: &str) -> Result<()> {
 /// As the AI of a profile: it answers, and leaves when a human has the caller.
 async fn is_an_ai(program: Program, transport: &str) -> Result<()> {
     let trust = Trust::new()?;
-    let who = Who { program, transport, user: "agent", registrar: None, codecs: &G711, authority: &trust.authority };
+    let who = Who {
+        program,
+        transport,
+        user: "agent",
+        registrar: None,
+        codecs: &G711,
+        authority: &trust.authority,
+        says: None,
+    };
     let phone = Softphone::start(who).await?;
     let stage = trust.stage(Some(phone.uri("agent"))).await?;
     has_a_caller(stage, phone).await
