@@ -2,7 +2,11 @@
 //! hears, so that a party of ours who hears itself through one has proven both directions. baresip can say a signal instead, and
 //! what it decodes is written down.
 
-use crate::{SOON, Tool, own_address, wire::Authority};
+use crate::{
+    SOON, Tool, own_address,
+    rates::{narrowed, widened},
+    wire::Authority,
+};
 use anyhow::{Context, Result, ensure};
 use parties::{analysis::find, signal::Signal};
 use serde_json::{Value, json};
@@ -253,7 +257,7 @@ fn spoken_file(signal: Signal, codec: &str) -> Vec<u8> {
     };
     let samples = widened(&signal.samples(0, 60 * 8000), usize::from(factor));
     let (rate, frame) = (8000 * u32::from(factor), 2 * channels);
-    let length = (samples.len() * usize::from(frame)) as u32;
+    let length = u32::try_from(samples.len() * usize::from(frame)).expect("a short file");
     let mut file = b"RIFF".to_vec();
     file.extend((36 + length).to_le_bytes());
     file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
@@ -266,45 +270,6 @@ fn spoken_file(signal: Signal, codec: &str) -> Vec<u8> {
     let frames = samples.iter().flat_map(|sample| std::iter::repeat_n(sample, channels.into()));
     file.extend(frames.flat_map(|sample| sample.to_le_bytes()));
     file
-}
-
-/// How many samples at 8 kHz on each side of one count for what lies between.
-const REACH: usize = 16;
-
-/// The weights of a low pass at 4 kHz for `factor` times 8 kHz: a windowed sine.
-fn low_pass(factor: usize) -> Vec<f64> {
-    let reach = (REACH * factor) as f64;
-    let weight = |at: f64| {
-        let (x, window) = (std::f64::consts::PI * at / factor as f64, (std::f64::consts::PI * at / reach).cos());
-        (if at == 0.0 { 1.0 } else { x.sin() / x }) * 0.5 * (1.0 + window)
-    };
-    (0..=2 * REACH * factor).map(|at| weight(at as f64 - reach)).collect()
-}
-
-/// The same at `factor` times the rate.
-fn widened(samples: &[i16], factor: usize) -> Vec<i16> {
-    let (weights, middle) = (low_pass(factor), REACH * factor);
-    let at = |index: usize| {
-        let (whole, part) = (index / factor, index % factor);
-        let near = whole.saturating_sub(REACH)..(whole + REACH).min(samples.len());
-        let sum: f64 = near
-            .map(|known| weights[middle + whole * factor + part - known * factor] * f64::from(samples[known]))
-            .sum();
-        sum.round() as i16
-    };
-    (0..samples.len() * factor).map(at).collect()
-}
-
-/// `count` samples at 8 kHz of what has `factor` times that rate.
-fn narrowed(samples: &[i16], factor: usize, count: usize) -> Vec<i16> {
-    let (weights, middle) = (low_pass(factor), REACH * factor);
-    let at = |index: usize| {
-        let (centre, end) = (index * factor, samples.len());
-        let near = centre.saturating_sub(middle)..(centre + middle).min(end);
-        let sum: f64 = near.map(|near| weights[middle + centre - near] * f64::from(samples[near])).sum();
-        (sum / factor as f64).round() as i16
-    };
-    (0..count.min(samples.len() / factor)).map(at).collect()
 }
 
 /// Reads baresip's netstrings until it ends.

@@ -8,10 +8,12 @@ use parties::{
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tests::{Daemon, own_address, standard};
+use tests::{Daemon, Tool, own_address, standard};
 
 const CALLERS: usize = 50;
 const AGENTS: usize = 5;
@@ -22,27 +24,56 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_callers_and_five_agents_under_churn_nobody_rings_twice_and_the_order_holds() -> Result<()> {
-    let light = |seed| Voice { keep: Keep::Count, ..Voice::of(Signal::Tone(seed)) };
+    let human = Arc::new(Party::bind("human", own_address().into(), light(500.0)).await?);
+    let rung = Rung::default();
+    let desk = tokio::spawn(desk(Arc::clone(&human), Arc::clone(&rung)));
+    fifty_callers([human.address(); AGENTS]).await?;
+    desk.abort();
+    let rung = rung.lock().unwrap().clone();
+    ensure!(rung.len() == AGENTS, "not every agent had work: {rung:?}");
+    ensure!(!rung.values().flatten().any(|twice| *twice), "an agent was rung twice at once: {rung:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_callers_and_five_phones_of_sipp_nobody_rings_twice_and_the_order_holds() -> Result<()> {
+    let addresses = [(); AGENTS].map(|()| own_address());
+    let phones = addresses.map(|address| {
+        let ip = address.to_string();
+        Tool::sipp("human.xml", &["-i", &ip, "-p", "5060", "-mi", &ip, "-trace_shortmsg"])
+    });
+    fifty_callers(addresses.map(|address| SocketAddr::from((address, 5060)))).await?;
+    for phone in phones {
+        let told = told_by(&phone)?;
+        ensure!(told.rung > 0, "an agent had no work");
+        ensure!(told.at_once == 1, "an agent was rung twice at once: {told:?}");
+    }
+    Ok(())
+}
+
+fn light(hertz: f64) -> Voice {
+    Voice { keep: Keep::Count, ..Voice::of(Signal::Tone(hertz)) }
+}
+
+/// Fifty callers whose AI hands each to a queue of five agents at these addresses, until every caller is gone.
+async fn fifty_callers(agents: [SocketAddr; AGENTS]) -> Result<()> {
     let caller = Party::bind("caller", own_address().into(), light(300.0)).await?;
     let ai = Arc::new(Party::bind("agent", own_address().into(), light(400.0)).await?);
-    let human = Arc::new(Party::bind("human", own_address().into(), light(500.0)).await?);
-    let mut files = standard(ai.address(), human.address());
+    let nobody = SocketAddr::from((own_address(), 5060));
+    let mut files = standard(ai.address(), nobody);
     files.configuration += "agents:\n  rest: 1s\n  away_after: 0\n  static:\n";
-    for agent in 1..=AGENTS {
+    for (agent, address) in (1..).zip(agents) {
         files.configuration +=
-            &format!("    a{agent}: {{ dial: \"sip:a{agent}@{}\", skills: {{ fraud: {agent} }} }}\n", human.address());
+            &format!("    a{agent}: {{ dial: \"sip:a{agent}@{address}\", skills: {{ fraud: {agent} }} }}\n");
     }
-    files.rules = files.rules.replace(
-        &format!("{{ dial: \"sip:fraud@{}\" }}", human.address()),
-        "{ queue: { skills: [fraud], overflow_after: 2m } }",
-    );
+    files.rules = files
+        .rules
+        .replace(&format!("{{ dial: \"sip:fraud@{nobody}\" }}"), "{ queue: { skills: [fraud], overflow_after: 2m } }");
     let daemon = Daemon::start(&files).await?;
     let control = ControlClient::new(daemon.control());
     let events = control.subscribe("").await?;
     let watch = tokio::spawn(watch(events));
 
-    let rung = Rung::default();
-    let desk = tokio::spawn(desk(Arc::clone(&human), Arc::clone(&rung)));
     let ais = tokio::spawn(answer_as_ai(Arc::clone(&ai), control.clone()));
     let mut callers = Vec::new();
     for number in 0..CALLERS {
@@ -66,7 +97,6 @@ async fn fifty_callers_and_five_agents_under_churn_nobody_rings_twice_and_the_or
     }
     ais.await??;
     let seen = tokio::time::timeout(LONG, watch).await.context("not every caller's stay in the queue ended")???;
-    desk.abort();
 
     ensure!(seen.entered == CALLERS, "{} callers waited", seen.entered);
     ensure!(seen.out_of_order.is_empty(), "served before others who came first: {:?}", seen.out_of_order);
@@ -82,9 +112,6 @@ async fn fifty_callers_and_five_agents_under_churn_nobody_rings_twice_and_the_or
         ensure!(apart <= 0.002 * waits.len() as f64, "{outcome}: {measured} s measured, {told} s told");
     }
     ensure!(metric(&text, "tandem_queue_length", "fraud") == 0.0, "somebody still waits");
-    let rung = rung.lock().unwrap().clone();
-    ensure!(rung.len() == AGENTS, "not every agent had work: {rung:?}");
-    ensure!(!rung.values().flatten().any(|twice| *twice), "an agent was rung twice at once: {rung:?}");
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let agents = control.get("/v1/agents").await?.body;
@@ -98,6 +125,38 @@ async fn fifty_callers_and_five_agents_under_churn_nobody_rings_twice_and_the_or
     }
     daemon.stop().await?;
     Ok(())
+}
+
+/// What a phone of SIPp's saw.
+#[derive(Debug, Default)]
+struct Told {
+    rung: usize,
+    /// Most calls that were up or ringing at the same time.
+    at_once: usize,
+}
+
+/// By its trace of messages, a line each. A call begins with its INVITE, and is over for the phone with the BYE of either side, when it
+/// declines, or when it is cancelled.
+fn told_by(phone: &Tool) -> Result<Told> {
+    let trace = fs::read_dir(phone.folder())?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().ends_with("_shortmessages.log"))
+        .context("SIPp traced nothing")?;
+    let (mut told, mut up, mut known) = (Told::default(), BTreeSet::new(), BTreeSet::new());
+    for line in fs::read_to_string(trace)?.lines() {
+        let words: Vec<&str> = line.split('\t').collect();
+        let &[.., call, _cseq, first] = words.as_slice() else { continue };
+        let begins = first.starts_with("INVITE") && known.insert(call.to_owned());
+        let ends = first.starts_with("BYE") || first.starts_with("CANCEL") || first.starts_with("SIP/2.0 603");
+        if begins {
+            told.rung += 1;
+            up.insert(call.to_owned());
+        } else if ends {
+            up.remove(call);
+        }
+        told.at_once = told.at_once.max(up.len());
+    }
+    Ok(told)
 }
 
 /// What the events told.

@@ -234,6 +234,10 @@ fn every_pain_has_a_test_and_every_test_that_the_page_names_exists() {
         if rows.is_empty() {
             wrong.push(format!("{number}: no test"));
         }
+        // Each is seen by a party of the daemon, or of the simulated one.
+        if !rows.iter().any(|(_, file)| file.starts_with("tests/tests/") || file.starts_with("crates/sim/")) {
+            wrong.push(format!("{number}: no end-to-end test and none in the simulator"));
+        }
         wrong.extend(rows.into_iter().filter_map(|(test, file)| {
             let exists = fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(&format!("fn {test}(")));
             (!exists).then(|| format!("{number}: {file}: no test {test}"))

@@ -2,24 +2,19 @@
 
 use anyhow::{Context, Result, ensure};
 use parties::{
-    analysis::{Received, audio},
-    io::{Call, Party, Voice},
+    io::{Party, Voice},
     signal::Signal,
 };
 use serde_json::{Value, json};
-use std::{f64::consts::TAU, process::Command, time::Duration};
-use tests::{Stage, Talk, is_hung_up, own_address};
-
-/// Ends of waits, generous: other tests share the machine.
-const LONG: Duration = Duration::from_secs(20);
-const CALLER: f64 = 400.0;
-const AI: f64 = 700.0;
-const HUMAN: f64 = 1100.0;
-const SUPERVISOR: f64 = 1700.0;
+use std::{process::Command, time::Duration};
+use tests::{
+    Stage, Talk, is_hung_up, own_address,
+    tones::{AI, CALLER, HUMAN, LONG, SUPERVISOR, hears_just, stage},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_supervisor_listens_whispers_and_barges_and_the_ai_never_hears_them() -> Result<()> {
-    let (stage, mut talk) = stage().await?;
+    let (stage, mut talk) = stage(|files| files).await?;
     let boss = Party::bind("boss", own_address().into(), Voice::of(Signal::Tone(SUPERVISOR))).await?;
     let path = format!("/v1/calls/{}/supervise", talk.id);
     let to = format!("sip:boss@{}", boss.address());
@@ -96,7 +91,7 @@ async fn a_supervisor_listens_whispers_and_barges_and_the_ai_never_hears_them() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_goes_on_when_its_supervisor_declines_and_ends_theirs_when_it_ends() -> Result<()> {
-    let (stage, mut talk) = stage().await?;
+    let (stage, mut talk) = stage(|files| files).await?;
     let boss = Party::bind("boss", own_address().into(), Voice::of(Signal::Tone(SUPERVISOR))).await?;
     let path = format!("/v1/calls/{}/supervise", talk.id);
     let body = json!({ "to": format!("sip:boss@{}", boss.address()), "mode": "barge" });
@@ -120,7 +115,7 @@ async fn a_call_goes_on_when_its_supervisor_declines_and_ends_theirs_when_it_end
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ai_introduces_the_caller_stays_as_co_pilot_and_takes_them_back_without_being_dialled() -> Result<()> {
-    let (stage, mut talk) = stage().await?;
+    let (stage, mut talk) = stage(|files| files).await?;
     let body = json!({ "to": "frontdesk", "introduce": { "within": "5m", "press": "#" }, "release_ai": "stay" });
     stage.transfer(&talk.id, body).await?;
     let human = stage.human.incoming(LONG).await.context("no human was called")?;
@@ -163,7 +158,7 @@ async fn the_ai_introduces_the_caller_stays_as_co_pilot_and_takes_them_back_with
 /// The human's key ends an introduction, and the AI leaves where it was not asked to stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_ends_an_introduction_and_the_ai_leaves() -> Result<()> {
-    let (stage, mut talk) = stage().await?;
+    let (stage, mut talk) = stage(|files| files).await?;
     let body = json!({ "to": "frontdesk", "introduce": { "within": "5m", "press": "#" } });
     stage.transfer(&talk.id, body).await?;
     let human = stage.human.incoming(LONG).await.context("no human was called")?;
@@ -177,14 +172,6 @@ async fn a_key_ends_an_introduction_and_the_ai_leaves() -> Result<()> {
     hears_just("caller, with the human", &talk.caller, &[HUMAN]).await?;
     hears_just("human, with the caller", &human, &[CALLER]).await?;
     Ok(())
-}
-
-/// A tone a party, and the caller with the AI.
-async fn stage() -> Result<(Stage, Talk)> {
-    let tone = Signal::Tone;
-    let stage = Stage::voiced(tone(CALLER), tone(AI), tone(HUMAN), |files| files).await?;
-    let talk = stage.connect().await?;
-    Ok((stage, talk))
 }
 
 /// The call's record, once it is written.
@@ -207,31 +194,4 @@ async fn mode(stage: &Stage, path: &str, mode: &str) -> Result<()> {
 
 async fn event(talk: &mut Talk, kind: &str) -> Result<Value> {
     talk.events.until(kind, LONG).await.with_context(|| format!("no event {kind} within {LONG:?}"))
-}
-
-/// Waits until the last half second that was sent to `listener` holds these tones, well above a whisper, and nothing of the others.
-async fn hears_just(who: &str, listener: &Call, wanted: &[f64]) -> Result<()> {
-    let mut last = Vec::new();
-    let just = listener.audio().hears_that(LONG, |packets| {
-        let Some(packets) = packets.len().checked_sub(25).map(|from| &packets[from..]) else { return false };
-        last = [CALLER, AI, HUMAN, SUPERVISOR].iter().map(|hertz| (*hertz, level(packets, *hertz))).collect();
-        last.iter().all(|(hertz, level)| if wanted.contains(hertz) { *level > 2_000.0 } else { *level < 120.0 })
-    });
-    let just = just.await;
-    ensure!(just, "{who}: expected the tones {wanted:?}, heard {last:.0?} at last");
-    Ok(())
-}
-
-/// How loud one tone is (root of the mean square).
-fn level(packets: &[Received], hertz: f64) -> f64 {
-    let samples = audio(packets, 2);
-    let (mut re, mut im) = (0.0, 0.0);
-    for (n, sample) in (0_u32..).zip(&samples) {
-        let turn = TAU * hertz * f64::from(n) / 8_000.0;
-        re += f64::from(*sample) * turn.cos();
-        im += f64::from(*sample) * turn.sin();
-    }
-    #[expect(clippy::cast_precision_loss, reason = "counts of samples are far below 2^52")]
-    let count = samples.len().max(1) as f64;
-    (2.0 * (re * re + im * im)).sqrt() / count
 }

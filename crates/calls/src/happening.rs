@@ -148,9 +148,16 @@ pub enum Happening {
     /// Design, section 6; one second after the bridge.
     #[serde(rename = "transfer.measured")]
     TransferMeasured { transfer: TransferId, handoff_silence_ms: u64 },
-    /// The caller goes back to the AI.
+    /// The caller goes back to the AI: from whom, who had them for how long, and with which word.
     #[serde(rename = "call.handed_back")]
-    HandedBack { reason: String, disposition: Option<String>, note: Option<String>, to_ai: Option<String> },
+    HandedBack {
+        reason: String,
+        by: String,
+        human_ms: u64,
+        disposition: Option<String>,
+        note: Option<String>,
+        to_ai: Option<String>,
+    },
     /// A party asked by REFER for a transfer that cannot be made.
     #[serde(rename = "transfer.refused")]
     ReferRefused { leg: String, to: String, sip_code: u16 },

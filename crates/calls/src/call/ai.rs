@@ -2,8 +2,8 @@
 
 use super::{Call, MOST_AI_LOSSES, MOST_LEGS, Stage, ways::Outgoing};
 use crate::{
-    AfterHuman, AiFailureStep, AiLoss, AiProfile, EndCause, Happening, Observation, Party, Source, dial, headers,
-    identity,
+    AfterHuman, AiFailureStep, AiLoss, AiProfile, EndCause, HandbackBody, Happening, Observation, Party, Source, dial,
+    headers, identity,
     leg::{Leg, Peer},
     step::{Step, Timer},
     transfer::Transfer,
@@ -317,12 +317,25 @@ impl Call {
         match after {
             AfterHuman::End => self.end(step, EndCause::HumanHungUp, "human", None),
             AfterHuman::Ai => {
-                let reason = "human_hung_up".to_owned();
-                let handed =
-                    Happening::HandedBack { reason: reason.clone(), disposition: None, note: None, to_ai: None };
-                step.publish(handed);
-                self.give_to_ai(step, None, &[("X-Tandem-Reason", reason)]);
+                self.handed_back(step, "human_hung_up", HandbackBody::default());
             }
         }
+    }
+
+    /// The caller goes back to the AI, which is told why, from whom, how long they had them, and their word.
+    pub(super) fn handed_back(&mut self, step: &mut Step<'_>, reason: &str, body: HandbackBody) {
+        let HandbackBody { disposition, note, to_ai } = body;
+        let reason = reason.to_owned();
+        let (by, since) = self.last_human.take().unwrap_or_else(|| (String::new(), step.time()));
+        let human_ms = step.time().ms_since(since);
+        let mut told = vec![
+            ("X-Tandem-Reason", reason.clone()),
+            ("X-Tandem-Handed-Back-By", by.clone()),
+            ("X-Tandem-Human-Seconds", (human_ms / 1000).to_string()),
+        ];
+        told.extend(disposition.clone().map(|it| ("X-Tandem-Disposition", it)));
+        told.extend(note.clone().map(|it| ("X-Tandem-Note", it)));
+        step.publish(Happening::HandedBack { reason, by, human_ms, disposition, note, to_ai: to_ai.clone() });
+        self.give_to_ai(step, to_ai.as_deref(), &told);
     }
 }

@@ -264,6 +264,13 @@ impl Call {
         matches!(self.stage, Stage::WithHuman { .. }) && self.ai_is_up()
     }
 
+    /// From now on the caller is this human's, who is an agent or known by their address.
+    pub(super) fn human_has_caller(&mut self, step: &Step<'_>, leg: LegId, agent: Option<String>) {
+        let peer = self.leg(leg).map(|leg| leg.record.peer.clone());
+        self.human = Some(leg);
+        self.last_human = Some((agent.or(peer).unwrap_or_default(), step.time()));
+    }
+
     /// Caller and human hear each other, by one command to the relay; whoever is not needed any more leaves after it.
     pub(super) fn bridge(&mut self, step: &mut Step<'_>, leg: LegId) {
         let codec = self.leg(leg).and_then(Leg::codec);
@@ -273,7 +280,8 @@ impl Call {
         let held = self.hold_music(step, None);
         let stays = self.transfer.as_ref().is_some_and(|transfer| transfer.spec.release_ai == ReleaseAi::Stay);
         let leaving = self.ai.take_if(|_| !stays);
-        self.human = Some(leg);
+        let agent = self.transfer.as_ref().and_then(|transfer| transfer.agent(leg));
+        self.human_has_caller(step, leg, agent);
         self.stage = Stage::WithHuman { held };
         self.replan(step);
         step.shared.directory.taken(leg, self.about.from.as_deref(), step.now.monotonic);

@@ -108,7 +108,7 @@ impl Call {
             let held = self.hold_music(step, None);
             // A co-pilot stayed with another human: nobody asked this one, who may be another call's caller.
             let copilot = self.ai.take();
-            self.human = Some(guest);
+            self.human_has_caller(step, guest, None);
             self.stage = Stage::WithHuman { held };
             self.replan(step);
             if let Some(ai) = copilot {

@@ -69,6 +69,8 @@ pub(crate) struct Call {
     ai: Option<LegId>,
     /// The human who has the caller.
     human: Option<LegId>,
+    /// Who that is, or was: an agent's name or an address, and since when.
+    last_human: Option<(String, Time)>,
     transfer: Option<Box<Transfer>>,
     /// The human who asked for the transfer by REFER, and waits for its outcome.
     parked: Option<LegId>,
@@ -191,6 +193,7 @@ impl Call {
             legs: Vec::new(),
             ai: None,
             human: None,
+            last_human: None,
             transfer: None,
             parked: None,
             referrer: None,

@@ -213,14 +213,8 @@ impl Call {
         {
             return Err(Problem::invalid("to_ai", "there is no such AI profile"));
         }
-        let HandbackBody { disposition, note, to_ai } = body;
         self.human = None;
-        let reason = "handback".to_owned();
-        let mut told = vec![("X-Tandem-Reason", reason.clone())];
-        told.extend(disposition.clone().map(|it| ("X-Tandem-Disposition", it)));
-        told.extend(note.clone().map(|it| ("X-Tandem-Note", it)));
-        step.publish(Happening::HandedBack { reason, disposition, note, to_ai: to_ai.clone() });
-        self.give_to_ai(step, to_ai.as_deref(), &told);
+        self.handed_back(step, "handback", body);
         self.drop_leg(step, human);
         done()
     }

@@ -70,7 +70,7 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::TransferMeasured { transfer, handoff_silence_ms } => {
             info!(%call, %transfer, handoff_silence_ms, "handoff measured");
         }
-        Happening::HandedBack { reason, .. } => info!(%call, "back to the ai: {reason}"),
+        Happening::HandedBack { reason, human_ms, .. } => info!(%call, human_ms, "back to the ai: {reason}"),
         Happening::ReferRefused { leg, sip_code, .. } => info!(%call, sip_code, "refer of {leg} refused"),
         Happening::CallReturned { leg } => info!(%call, "back to {leg}, who asked for the transfer"),
         Happening::SupervisorJoined { supervisor, mode, .. } => info!(%call, "{supervisor} joins ({})", word(mode)),
