@@ -14,7 +14,7 @@ pub use agents::{AgentBody, AgentList, AgentSummary, Availability, QueueList, Qu
 pub use callbacks::{CallbackAction, CallbackList, ClaimBody, DialBody, DoneBody, Kept};
 use core::time::Duration;
 pub use options::{AcceptBody, AcceptWord, ContextBody, IntroduceBody, OnFailureBody};
-pub use place::{IntentBody, IntentWords, PlaceBody, PlacedReply};
+pub use place::{AmdBody, IntentBody, IntentWords, PlaceBody, PlacedReply};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 pub use supervise::{SuperviseBody, SuperviseChange, SuperviseMode, SupervisorState, SupervisorSummary};
@@ -234,6 +234,9 @@ pub struct TransferBody {
     /// `"none"` or `{press, within}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<AcceptBody>,
+    /// `machine` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect: Option<policy::Detect>,
     /// `{say, say_if, then}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_hears: Option<policy::CallerHears>,
@@ -271,6 +274,7 @@ impl TransferBody {
             introduce: None,
             whisper: None,
             accept: None,
+            detect: None,
             caller_hears: None,
             ring_timeout: None,
             start: None,
@@ -324,6 +328,7 @@ impl TransferBody {
                 AcceptBody::Press(accept) => Some(accept.clone()),
                 AcceptBody::Word(AcceptWord::None) => None,
             }),
+            detect: self.detect,
             introduce: self.introduce.as_ref().map(|introduce| match introduce {
                 IntroduceBody::Within(introduce) => Some(introduce.clone()),
                 IntroduceBody::Word(AcceptWord::None) => None,
@@ -615,6 +620,9 @@ pub struct CallDetail {
     pub decisions: Vec<DecisionRecord>,
     /// Its transfers.
     pub transfers: Vec<TransferRecord>,
+    /// What answered our call, where that was listened for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amd: Option<crate::AmdRecord>,
     /// Its recording, when it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingRecord>,

@@ -550,6 +550,8 @@ pub struct Media {
     pub srtp_suites: Vec<sdp::CryptoSuite>,
     /// Whether RTP and RTCP may share a port.
     pub rtcp_mux: bool,
+    /// How machines are told from people, where that is asked for.
+    pub detection: media_relay::Detection,
     /// The clips that can be played, by name.
     pub clips: Arc<BTreeSet<String>>,
     /// Whether a leg may go over to another call: all ports live on one worker.
@@ -572,6 +574,7 @@ impl Default for Media {
             srtp: sdp::Srtp::Off,
             srtp_suites: sdp::CryptoSuite::ALL.to_vec(),
             rtcp_mux: false,
+            detection: media_relay::Detection::default(),
             clips: Arc::default(),
             joinable: true,
         }

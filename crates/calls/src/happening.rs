@@ -110,6 +110,17 @@ pub enum Happening {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<String>,
     },
+    /// What has answered a leg that we dialled, by its sound: a human's (`transfer` and `attempt`), or that of whom we called.
+    #[serde(rename = "amd.result")]
+    AmdResult {
+        leg: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
+        #[serde(flatten)]
+        amd: crate::AmdRecord,
+    },
     /// They took the call.
     #[serde(rename = "agent.accepted")]
     AgentAccepted { transfer: TransferId, attempt: u32, target: String, by: AcceptedBy },
@@ -363,6 +374,7 @@ impl Happening {
             Self::AgentRinging { .. } => "agent.ringing",
             Self::AgentAnswered { .. } => "agent.answered",
             Self::WhisperStarted { .. } => "whisper.started",
+            Self::AmdResult { .. } => "amd.result",
             Self::AgentAccepted { .. } => "agent.accepted",
             Self::IntroductionStarted { .. } => "introduction.started",
             Self::IntroductionEnded { .. } => "introduction.ended",

@@ -43,7 +43,7 @@ mod whisper;
 
 pub use agents::{AGENTS, Agents};
 pub use api::{
-    AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, Availability, CallDetail, CallList, CallState,
+    AcceptBody, AcceptWord, AgentBody, AgentList, AgentSummary, AmdBody, Availability, CallDetail, CallList, CallState,
     CallSummary, CallbackAction, CallbackList, ClaimBody, ContextBody, ContextReply, DecisionReply, DialBody, DoneBody,
     DoneReply, EvaluateBody, EvaluationReply, EventResult, EventsReply, Guidance, HandbackBody, IntentBody,
     IntentWords, IntroduceBody, Kept, OnFailureBody, PlaceBody, PlacedReply, QueueList, QueueSummary, RecordingAction,
@@ -64,13 +64,13 @@ pub use happening::{
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, CallbackId, MessageId, OpenId, RequestId, ResolveId, StoreId, TransferId, VoicemailId};
 pub use lasting::{AgentPresence, Callback, CallbackState, Message, Restored, Stored};
-pub use outbound::{Campaign, Outbound, Pace};
+pub use outbound::{Campaign, OnMachine, Outbound, Pace};
 pub use outputs::{
     Gauges, Input, LedgerNews, MessageLeft, MessageOrder, Observation, Opened, Output, RecordOrder, Recorded, Uploaded,
 };
 pub use problem::Problem;
 pub use record::{
-    AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, MessageEnd, Party, RecordingRecord, Source,
-    Time, TimelineEntry, TransferRecord, TransferState, VoicemailRecord,
+    AmdRecord, AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, MessageEnd, Party,
+    RecordingRecord, Source, Time, TimelineEntry, TransferRecord, TransferState, VoicemailRecord,
 };
 pub use trunks::{OptionsPing, TrunkLimits, TrunkRegistration};

@@ -6,6 +6,7 @@ use crate::{Problem, trunks::Bucket};
 use clock::{Monotonic, Now};
 use core::time::Duration;
 use policy::{RuleSet, UnknownWindow};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How people may be called, as an operator fixed it.
@@ -19,6 +20,8 @@ pub struct Outbound {
     pub trunk: Option<String>,
     /// How long a phone rings.
     pub ring_timeout: Duration,
+    /// What is done about machines that answer.
+    pub on_machine: OnMachine,
     /// How many there may be.
     pub pace: Pace,
     /// Campaigns by name.
@@ -32,6 +35,7 @@ impl Default for Outbound {
             allow_from: Vec::new(),
             trunk: None,
             ring_timeout: Duration::from_secs(45),
+            on_machine: OnMachine::None,
             pace: Pace { at_once: 100, per_second: 10, per_minute: 0 },
             campaigns: BTreeMap::new(),
         }
@@ -68,6 +72,21 @@ pub struct Campaign {
     pub ai: Option<String>,
     /// How long a phone rings.
     pub ring_timeout: Option<Duration>,
+    /// What is done about machines that answer.
+    pub on_machine: Option<OnMachine>,
+}
+
+/// What is done about a machine that answers a call of ours.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMachine {
+    /// Nobody listens whether it is one.
+    #[default]
+    None,
+    /// The call ends.
+    HangUp,
+    /// The call goes on; rules may say how.
+    Continue,
 }
 
 /// How many calls there are, and how fast they came. One for all, one for each campaign.

@@ -390,6 +390,13 @@ pub enum Observation {
         /// `closed`, `at_once`, `rate`, `trunks`, `calls` or `invalid`.
         reason: &'static str,
     },
+    /// It is known what has answered a leg that we dialled.
+    Answerer {
+        /// Whose leg.
+        party: Party,
+        /// What.
+        result: policy::AnsweredBy,
+    },
     /// A caller waits no longer for an agent.
     QueueLeft {
         /// The destination's name.

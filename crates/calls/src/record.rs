@@ -272,12 +272,38 @@ pub struct AttemptRecord {
     pub answered: Option<Time>,
     /// Its acceptance.
     pub accepted: Option<Time>,
+    /// What answered, where that was listened for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amd: Option<AmdRecord>,
     /// When it failed or was given up.
     pub ended: Option<Time>,
     /// Why it failed; absent when it was bridged, or given up because another accepted first.
     pub cause: Option<policy::Cause>,
     /// The final SIP status.
     pub sip_code: Option<u16>,
+}
+
+/// What answered a leg that we dialled, by its sound.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmdRecord {
+    /// `human`, `machine` or `unknown`.
+    pub result: policy::AnsweredBy,
+    /// Why.
+    pub because: media_relay::Because,
+    /// How much was heard until then, in milliseconds.
+    pub after_ms: u64,
+}
+
+impl From<media_relay::Finding> for AmdRecord {
+    fn from(finding: media_relay::Finding) -> Self {
+        let result = match finding.answerer {
+            media_relay::Answerer::Human => policy::AnsweredBy::Human,
+            media_relay::Answerer::Machine => policy::AnsweredBy::Machine,
+            media_relay::Answerer::Unknown => policy::AnsweredBy::Unknown,
+        };
+        let after_ms = u64::try_from(finding.after.as_millis()).unwrap_or(u64::MAX);
+        Self { result, because: finding.because, after_ms }
+    }
 }
 
 /// A transfer, from its decision to its outcome.
@@ -480,6 +506,9 @@ pub struct Cdr {
     /// Why whoever we called did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<policy::Cause>,
+    /// What answered our call, where that was listened for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amd: Option<AmdRecord>,
     /// Tags the rules gave.
     pub tags: Vec<String>,
     /// Events taken.

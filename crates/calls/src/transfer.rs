@@ -128,6 +128,8 @@ pub(crate) enum Act {
     Voicemail { mailbox: Arc<str> },
     /// Give `leg` up.
     Drop { leg: LegId },
+    /// Listen whether a machine has answered `leg`, or no longer; the answer is [`Transfer::answerer`].
+    Listen { leg: LegId, on: bool },
     /// Let the AI introduce the caller to `leg`, or join them where there is no AI; the answer is [`Transfer::introducing`].
     Introduce { leg: LegId },
     /// Join the caller and `leg`; the transfer is over.

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// A whisper that has not ended by then has ended.
 const LONGEST_WHISPER: Duration = Duration::from_secs(60);
 
+/// The relay has said long before what answered.
+const LONGEST_DETECTION: Duration = Duration::from_secs(20);
+
 /// Telling one human, and waiting for their yes.
 ///
 /// ```text
@@ -28,10 +31,15 @@ const LONGEST_WHISPER: Duration = Duration::from_secs(60);
 ///     │ nothing to tell, nothing asked
 ///     └─────> accepted
 /// ```
-/// The timer is [`Timer::Whisper`]: the guard in `Telling` and `Briefed`, `within` in `Deciding`.
+/// Where a machine is listened for, nobody is accepted by their answer alone before it is known that they are none: they wait in
+/// `Listening` instead. A machine is given up in every state. The timer is [`Timer::Whisper`]: the guard in `Telling`, `Briefed` and
+/// `Listening`, `within` in `Deciding`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Whisper {
     accept: Option<Accept>,
+    /// It is not known yet whether they are a machine.
+    #[serde(default)]
+    listens: bool,
     state: State,
 }
 
@@ -40,6 +48,7 @@ enum State {
     Telling { clips: SmallVec<[Arc<str>; 2]>, number: u32 },
     Briefed,
     Deciding,
+    Listening,
     Over,
 }
 
@@ -62,28 +71,30 @@ pub(crate) enum Verdict {
     Accepted(AcceptedBy),
     /// They do not take it.
     NotAccepted,
+    /// They are a machine.
+    Machine,
 }
 
 impl Whisper {
-    /// The human of `leg` has answered; `number` is for the player of the clips.
+    /// The human of `leg` has answered; `number` is for the player of the clips. `listens`: [`Whisper::answerer`] will say what has.
     pub(crate) fn begin(
         step: &mut Step<'_>,
         leg: LegId,
         tell: Tell,
-        accept: Option<Accept>,
+        (accept, listens): (Option<Accept>, bool),
         number: u32,
     ) -> (Self, Verdict) {
         let state = match tell {
             Tell::Clips(clips) => State::Telling { clips, number },
             Tell::Ai => State::Briefed,
             Tell::Nothing => {
-                let mut whisper = Self { accept, state: State::Over };
+                let mut whisper = Self { accept, listens, state: State::Over };
                 let verdict = whisper.told(step, leg);
                 return (whisper, verdict);
             }
         };
         step.arm(Timer::Whisper(leg), LONGEST_WHISPER);
-        (Self { accept, state }, Verdict::Pending)
+        (Self { accept, listens, state }, Verdict::Pending)
     }
 
     /// Whether the AI tells this human.
@@ -111,7 +122,34 @@ impl Whisper {
                 self.state = State::Deciding;
                 Verdict::Pending
             }
+            None if self.listens => {
+                step.arm(Timer::Whisper(leg), LONGEST_DETECTION);
+                self.state = State::Listening;
+                Verdict::Pending
+            }
             None => self.over(step, leg, Verdict::Accepted(AcceptedBy::Answer)),
+        }
+    }
+
+    /// Whether what has answered was to be found out, and nobody has said it.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// Whether it matters.
+    pub(crate) fn waits_for_answerer(&self) -> bool {
+        self.listens && self.state != State::Over
+    }
+
+    /// It is known whether a machine has answered, or cannot be.
+    pub(crate) fn answerer(&mut self, step: &mut Step<'_>, leg: LegId, machine: bool) -> Verdict {
+        self.listens = false;
+        match self.state {
+            // They have said yes already.
+            State::Over => Verdict::Pending,
+            _ if machine => self.over(step, leg, Verdict::Machine),
+            State::Listening => self.told(step, leg),
+            State::Telling { .. } | State::Briefed | State::Deciding => Verdict::Pending,
         }
     }
 
@@ -134,6 +172,7 @@ impl Whisper {
         match self.state {
             State::Telling { .. } | State::Briefed => self.told(step, leg),
             State::Deciding => self.over(step, leg, Verdict::NotAccepted),
+            State::Listening => self.answerer(step, leg, false),
             State::Over => Verdict::Pending,
         }
     }

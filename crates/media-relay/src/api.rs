@@ -1,6 +1,6 @@
 //! What crosses the room's border: commands in, events out, and the plain data they carry.
 
-use crate::{Codec, OpusSettings, SrtpKeys, Stats, Tap};
+use crate::{Codec, Detection, Finding, OpusSettings, SrtpKeys, Stats, Tap};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -88,6 +88,14 @@ pub enum Command {
         silence_after: Option<Duration>,
         /// Report [`Event::Dead`] when no packet was received for so long.
         dead_after: Option<DeadAfter>,
+    },
+    /// Listens whether a human or a machine speaks at a port, from now on: [`Event::Answerer`] follows, once. `None` ends that.
+    /// A port that nobody listens at so costs nothing.
+    Detect {
+        /// The port.
+        port: PortId,
+        /// How to judge.
+        detection: Option<Detection>,
     },
     /// Hands a port's audio to whoever records it, from now on, in place of what it handed to the same recording before; a tap
     /// that wants neither direction ends it. It ends by itself when the port closes or goes over to another call. Audio that its
@@ -286,6 +294,13 @@ pub enum Event {
         /// The port.
         port: PortId,
     },
+    /// What [`Command::Detect`] found out.
+    Answerer {
+        /// The port.
+        port: PortId,
+        /// Who answered, and why that is so.
+        finding: Finding,
+    },
     /// No packet for as long as [`Command::Watch`] said; once, until packets come again.
     Dead {
         /// The port.
@@ -348,6 +363,7 @@ impl Event {
             | Self::Dtmf { port, .. }
             | Self::Quiet { port, .. }
             | Self::Speech { port }
+            | Self::Answerer { port, .. }
             | Self::Dead { port, .. }
             | Self::OneWay { port, .. }
             | Self::PlayDone { port, .. }

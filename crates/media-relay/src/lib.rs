@@ -4,6 +4,7 @@
 //! one SSRC, sequence numbers without a gap of our making, timestamps that advance with time.
 #![forbid(unsafe_code)]
 
+mod answerer;
 mod api;
 mod clip;
 mod codec;
@@ -44,6 +45,7 @@ mod worker;
 #[cfg(feature = "io")]
 pub mod io;
 
+pub use answerer::{Answerer, Because, Detection, Finding};
 pub use api::{
     CallKey, Command, DeadAfter, Direction, Event, Latching, MeasureId, Play, PlayId, PortId, Source, Stream, Then,
 };

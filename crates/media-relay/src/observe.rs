@@ -84,6 +84,9 @@ impl Port {
             Content::Audio(codec) => {
                 self.receiver.time(now, packet.timestamp);
                 self.tap_received(now, codec, packet, bytes);
+                if self.detecting.is_some() {
+                    *news |= self.detect_in(codec, packet, bytes);
+                }
                 let audible =
                     || loud.unwrap_or_else(|| codec.mean_square(&bytes[packet.payload.clone()]) >= QUIET_MEAN_SQUARE);
                 if self.watch.silence_after.is_some()

@@ -1,7 +1,9 @@
 //! What a port has to report and nobody has fetched yet: a reserved place for each kind, so that nothing waits in a
 //! shared queue and nothing that matters is lost.
 
-use crate::{Direction, Event, MeasureId, PlayId, PortId, Stats, digits::Pressed, meter::Noticed, sender::playing};
+use crate::{
+    Direction, Event, Finding, MeasureId, PlayId, PortId, Stats, digits::Pressed, meter::Noticed, sender::playing,
+};
 use smallvec::SmallVec;
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
@@ -15,6 +17,7 @@ pub(crate) struct Outbox {
     pub(crate) latched: Option<SocketAddr>,
     digits: VecDeque<Pressed>,
     silence: Option<Noticed>,
+    pub(crate) answerer: Option<Finding>,
     dead: Option<bool>,
     pub(crate) one_way: SmallVec<[Direction; 2]>,
     plays: SmallVec<[(PlayId, usize); 2]>,
@@ -64,6 +67,9 @@ impl Outbox {
             Some(Noticed::Quiet(lasting)) => return Some(Event::Quiet { port, lasting }),
             Some(_) => return Some(Event::Speech { port }),
             None => {}
+        }
+        if let Some(finding) = self.answerer.take() {
+            return Some(Event::Answerer { port, finding });
         }
         if let Some(before_first) = self.dead.take() {
             return Some(Event::Dead { port, before_first });

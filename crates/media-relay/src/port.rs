@@ -2,6 +2,7 @@
 
 use crate::{
     CallKey, Codec, PlayId, PortId, Source, Stats, Stream, Then,
+    answerer::Listening,
     codec::{Decoder, Encoder, QUIET_MEAN_SQUARE, mean_square},
     digits::{DigitReceiver, DigitSender, PAUSE, Payload, Sending, TONE},
     ear::Ear,
@@ -90,6 +91,8 @@ pub(crate) struct Port {
     /// Whoever hears this party is told of its digits by events, and need not hear their tones.
     pub(crate) hides_tones: bool,
     pub(crate) watch: Watch,
+    /// While somebody wants to know whether a human or a machine speaks.
+    pub(crate) detecting: Option<Box<Listening>>,
 
     pub(crate) tapping: Vec<Tapping>,
 
@@ -183,6 +186,7 @@ impl Port {
             in_band: None,
             hides_tones: false,
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
+            detecting: None,
             tapping: Vec::new(),
             rtcp_due,
             rtcp_peer: None,

@@ -226,6 +226,9 @@ impl Worker {
                 self.with(port, wire, |port, _| port.watch.begin(now.monotonic, silence_after, dead_after));
                 self.listen_from_now_on(port);
             }
+            Command::Detect { port, detection } => {
+                self.with(port, wire, |port, _| port.detect(now.monotonic, detection));
+            }
             Command::Tap { port, tap } => {
                 let taps = self.taps.clone();
                 self.with(port, wire, |port, _| port.tap(tap, &taps));
@@ -623,7 +626,7 @@ impl Worker {
         for at in (first..self.ports.len()).step_by(SHARES) {
             let Some(port) = self.ports[at].as_deref_mut() else { continue };
             self.serving = Some((port.call, port.id));
-            let mut news = false;
+            let mut news = port.detect_silence(now.monotonic);
             port.keep_tap(now.monotonic);
             let expired = port.expired_digit(now.monotonic);
             if let Some(pressed) = expired {

@@ -2,8 +2,8 @@
 
 use clock::{Monotonic, Now};
 use media_relay::{
-    Age, Block, CallKey, Channel, Clip, Codec, Command, Library, Play, PlayId, PortId, Slot, Source, Stream, Tap,
-    TapId, Taps, Then, Wire, Worker,
+    Age, Block, CallKey, Channel, Clip, Codec, Command, Detection, Library, Play, PlayId, PortId, Slot, Source, Stream,
+    Tap, TapId, Taps, Then, Wire, Worker,
 };
 use std::{
     net::SocketAddr,
@@ -171,6 +171,18 @@ fn no_allocation_per_recorded_packet() {
         blocks.try_iter().for_each(Block::give_back);
     };
     house.allocates_nothing(25, speak, 25);
+}
+
+/// While it is found out who speaks; what is not G.711 is decoded for that.
+#[test]
+fn no_allocation_per_packet_that_is_listened_to() {
+    for codec in [Codec::Pcmu, Codec::G722, Codec::L16At8k] {
+        let mut house = House::new(Codec::Pcmu, Source::Port(ONE));
+        let stream = Stream { payload_type_receive: 0, ..Stream::new(peer(ONE), codec) };
+        house.command(Command::Describe { port: ONE, stream: Box::new(stream) });
+        house.command(Command::Detect { port: ONE, detection: Some(Detection::default()) });
+        house.allocates_nothing(25, speak_and_wait, 25);
+    }
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub outbound_calls_total: Counters<2>,
     /// Calls that were asked for and not placed, by `campaign` (empty: none) and `reason`.
     pub outbound_refused_total: Counters<2>,
+    /// Answers of which it was found out whether a machine gave them, by `leg` and `result`.
+    pub amd_results_total: Counters<2>,
     /// The longest silence a caller was sent from the decision until one second after the bridge.
     pub handoff_silence_seconds: Histogram,
 
@@ -245,6 +247,11 @@ impl Metrics {
                     names("campaign", 128),
                     fixed("reason", &["at_once", "calls", "closed", "invalid", "rate", "trunks"]),
                 ],
+            ),
+            amd_results_total: d.counters(
+                "tandem_amd_results_total",
+                "Answers that were listened to for a machine, by whose leg it is and what was found out.",
+                [fixed("leg", &["caller", "human"]), fixed("result", &["human", "machine", "unknown"])],
             ),
             handoff_silence_seconds: d.histogram(
                 "tandem_handoff_silence_seconds",

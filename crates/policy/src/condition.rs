@@ -1,7 +1,7 @@
 //! Conditions: what a rule's `when` asks of the facts, looked at without allocating, explained on demand.
 
 use crate::{
-    facts::{Direction, Facts, Series},
+    facts::{AnsweredBy, Direction, Facts, Series},
     hours::Hours,
     number::{NumberList, Pattern},
     wording::number_text,
@@ -42,6 +42,7 @@ pub(crate) enum Leaf {
     Digits(Arc<str>),
     Event(Vec<Arc<str>>),
     AiLost(bool),
+    AnsweredBy(Vec<AnsweredBy>),
     Direction(Vec<Direction>),
 }
 
@@ -285,6 +286,10 @@ impl View<'_> {
                 None => (false, Found::Absent, None),
             },
             Leaf::AiLost(wanted) => (facts.ai_lost == *wanted, Found::Flag(facts.ai_lost), None),
+            Leaf::AnsweredBy(wanted) => match facts.answered_by {
+                Some(who) => (wanted.contains(&who), Found::Term(who.name()), None),
+                None => (false, Found::Absent, None),
+            },
             Leaf::Direction(wanted) => {
                 let direction = facts.call.direction;
                 (wanted.contains(&direction), Found::Term(direction.name()), None)

@@ -71,6 +71,32 @@ impl Direction {
     }
 }
 
+/// What answered a call that we placed, as far as its sound tells.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    /// Somebody.
+    Human,
+    /// A mailbox, an announcement, a fax.
+    Machine,
+    /// It cannot be said.
+    Unknown,
+}
+
+impl AnsweredBy {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Human, Self::Machine, Self::Unknown];
+
+    /// The name in rules, events and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Machine => "machine",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How an AI profile's events are to be understood.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -117,6 +143,8 @@ pub enum CallFact {
     },
     /// Caller and human are joined.
     TransferBridged,
+    /// What answered, where we called them and listened for that.
+    AnsweredBy(AnsweredBy),
 }
 
 /// What folding an event did.
@@ -150,6 +178,8 @@ pub struct Facts {
     pub(crate) summary: Option<Arc<str>>,
     pub(crate) quiet_since: Option<Monotonic>,
     pub(crate) ai_lost: bool,
+    #[serde(default)]
+    pub(crate) answered_by: Option<AnsweredBy>,
     pub(crate) digits: String,
     pub(crate) transfers_tried: u32,
     pub(crate) tags: BTreeSet<Arc<str>>,
@@ -202,6 +232,7 @@ impl Facts {
             summary: None,
             quiet_since: None,
             ai_lost: false,
+            answered_by: None,
             digits: String::new(),
             transfers_tried: 0,
             tags: BTreeSet::new(),
@@ -394,6 +425,7 @@ impl Facts {
                     self.rules.failed(rule, now.monotonic);
                 }
             }
+            CallFact::AnsweredBy(who) => self.answered_by = Some(*who),
             CallFact::TransferBridged => {}
         }
     }
@@ -458,6 +490,7 @@ impl Facts {
             intents_seen: self.intents_seen.iter().map(|(name, _)| Arc::clone(name)).collect(),
             auth_failures: self.auth_failures,
             ai_lost: self.ai_lost,
+            answered_by: self.answered_by,
             transfers_tried: self.transfers_tried,
             stint: self.stint,
             call_duration_s: self.call_duration(now).as_secs_f64(),
@@ -485,6 +518,9 @@ pub struct FactsView {
     pub auth_failures: u32,
     /// True from the AI's loss to the next stint.
     pub ai_lost: bool,
+    /// What answered, where we called them and listened for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<AnsweredBy>,
     /// Transfers begun in this call.
     pub transfers_tried: u32,
     /// Which stint this is, counted from 1.

@@ -35,8 +35,8 @@ pub use evaluation::{
 };
 pub use event::{Event, EventError, LARGEST_DATA, LONGEST_NAME, LONGEST_TEXT, MOST_EVENTS, Posted, TYPES};
 pub use facts::{
-    CallFact, CallStart, Direction, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening, MOST_CONTEXT_KEYS,
-    MOST_DIGITS, MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
+    AnsweredBy, CallFact, CallStart, Direction, Facts, FactsView, Folded, LARGEST_CONTEXT, Listening,
+    MOST_CONTEXT_KEYS, MOST_DIGITS, MOST_IDS, MOST_INTENTS, MOST_SAMPLES, MOST_SCORES, MOST_SERIES,
 };
 pub use mailbox::{DEFAULT_MAILBOX, mailbox_of};
 pub use queue::{
@@ -47,7 +47,7 @@ pub use ruleset::{
 };
 pub use test_run::TestReport;
 pub use transfer::{
-    ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Destination, Dial, FailureChain, Hold, INTRODUCE_WITHIN,
+    ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Destination, Detect, Dial, FailureChain, Hold, INTRODUCE_WITHIN,
     Introduce, Mode, Next, OnFailure, Place, ReleaseAi, Ring, SayIf, Start, Step, TransferOptions, TransferSpec,
     Whisper,
 };

@@ -3,7 +3,7 @@
 use crate::{
     evaluation::{Act, Evaluation, Phase, Verb, Verdict},
     event::{Event, Posted},
-    facts::{CallFact, CallStart, Facts, Listening},
+    facts::{AnsweredBy, CallFact, CallStart, Facts, Listening},
     queue::{AgentState, AgentView, Attributes, Queue, Skills},
     ruleset::RuleSet,
     transfer::{self, Cause, FailureChain, Place, Ring, TransferSpec},
@@ -87,6 +87,8 @@ pub(crate) enum Step {
     Dtmf(String),
     AiLost,
     Handback,
+    /// It is known what answered.
+    AnsweredBy(AnsweredBy),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -209,6 +211,10 @@ impl<'t> Play<'t> {
             }
             Step::AiLost => {
                 self.facts.note(self.now, &CallFact::AiLost);
+                self.evaluate(label);
+            }
+            Step::AnsweredBy(who) => {
+                self.facts.note(self.now, &CallFact::AnsweredBy(*who));
                 self.evaluate(label);
             }
             Step::Handback if self.phase == Phase::Human => self.ai_takes("the human hands back"),

@@ -136,6 +136,17 @@ pub struct Accept {
     pub within: Duration,
 }
 
+/// What is listened for when a phone is answered.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detect {
+    /// Nothing: whoever answers is somebody.
+    #[default]
+    None,
+    /// Whether it is a machine: then the cause is `machine`.
+    Machine,
+}
+
 /// How long `accept` waits where `within` is not given.
 pub const ACCEPT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -336,6 +347,9 @@ pub struct TransferOptions {
     /// How the human says yes; `Some(None)` asks for nothing although a level below does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<Option<Accept>>,
+    /// What is listened for when they answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detect: Option<Detect>,
     /// Whether the AI introduces the caller; `Some(None)`: it does not although a level below says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introduce: Option<Option<Introduce>>,
@@ -372,6 +386,7 @@ impl TransferOptions {
             caller_hears: self.caller_hears.clone().or_else(|| below.caller_hears.clone()),
             whisper: self.whisper.clone().or_else(|| below.whisper.clone()),
             accept: self.accept.clone().or_else(|| below.accept.clone()),
+            detect: self.detect.or(below.detect),
             introduce: self.introduce.clone().or_else(|| below.introduce.clone()),
             release_ai: self.release_ai.or(below.release_ai),
             cold_by: self.cold_by.or(below.cold_by),
@@ -463,6 +478,9 @@ pub struct TransferSpec {
     pub whisper: Whisper,
     /// How the human says yes, if asked.
     pub accept: Option<Accept>,
+    /// What is listened for when they answer.
+    #[serde(default)]
+    pub detect: Detect,
     /// How the AI introduces the caller, if it does.
     #[serde(default)]
     pub introduce: Option<Introduce>,
@@ -507,6 +525,7 @@ impl TransferSpec {
             caller_hears: merged.caller_hears.unwrap_or_default(),
             whisper: merged.whisper.unwrap_or_default(),
             accept: merged.accept.flatten(),
+            detect: merged.detect.unwrap_or_default(),
             introduce: merged.introduce.flatten(),
             release_ai: merged.release_ai.unwrap_or(match mode {
                 Mode::Warm => ReleaseAi::AtBridge,

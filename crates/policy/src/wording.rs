@@ -62,6 +62,7 @@ impl Leaf {
             Self::Digits(_) => "dtmf".into(),
             Self::Event(_) => "event".into(),
             Self::AiLost(_) => "ai_lost".into(),
+            Self::AnsweredBy(_) => "answered_by".into(),
             Self::Direction(_) => "direction".into(),
         }
     }
@@ -123,6 +124,7 @@ impl Leaf {
             Self::Digits(wanted) => format!("{wanted} to be pressed just now"),
             Self::Event(names) => format!("{} just now", names_text(names)),
             Self::AiLost(wanted) => wanted.to_string(),
+            Self::AnsweredBy(wanted) => wanted.iter().map(|who| who.name()).collect::<Vec<_>>().join(" or "),
             Self::Direction(wanted) => wanted.iter().map(|direction| direction.name()).collect::<Vec<_>>().join(" or "),
         }
     }

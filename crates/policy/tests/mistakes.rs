@@ -151,7 +151,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "too high a priority",
         "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    transfer: { to: desk, priority: 1001 }\n",
     ),
-    ("not built: the cause machine", "…\ndefaults:\n  transfer:\n    on_failure: { machine: [desk] }\n"),
+    ("an answer by nobody known", "…\nrules:\n  - id: odd\n    when: { answered_by: robot }\n    transfer: desk\n"),
+    ("a detection of nobody known", "…\ndefaults:\n  transfer:\n    detect: machines\n"),
     (
         "an agent of a test in no known state",
         "…\ntests:\n  - name: it\n    agents: { anna: { state: bussy } }\n    expect: none\n",

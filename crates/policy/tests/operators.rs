@@ -4,7 +4,7 @@ mod common;
 
 use common::{Call, rules, when};
 use core::time::Duration;
-use policy::{CallStart, Direction, RuleSet};
+use policy::{AnsweredBy, CallStart, Direction, RuleSet};
 
 fn holds(rules: &RuleSet, event: &str) -> bool {
     let mut call = Call::new(rules.clone());
@@ -133,6 +133,21 @@ fn a_rule_may_ask_who_called_whom_and_what_answered() {
         };
         assert_eq!((holds(Direction::Inbound), holds(Direction::Outbound)), (inbound, outbound), "{condition}");
     }
+    let (human, machine, unknown) = (AnsweredBy::Human, AnsweredBy::Machine, AnsweredBy::Unknown);
+    for (condition, held) in [
+        ("answered_by: machine", vec![machine]),
+        ("answered_by: { is: human }", vec![human]),
+        ("answered_by: [human, unknown]", vec![human, unknown]),
+        ("not: { answered_by: machine }", vec![human, unknown]),
+    ] {
+        for who in AnsweredBy::ALL {
+            let mut call = Call::new(when(&format!("{{ {condition} }}")));
+            call.note(&policy::CallFact::AnsweredBy(who));
+            assert_eq!(call.verdict() != policy::Verdict::NotTrue, held.contains(&who), "{condition}: {who:?}");
+        }
+    }
+    let unasked = Call::new(when("{ answered_by: unknown }")).verdict();
+    assert_eq!(unasked, policy::Verdict::NotTrue, "nobody listened");
 }
 
 #[test]

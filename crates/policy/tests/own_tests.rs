@@ -23,6 +23,8 @@ rules:
   - { id: lost, when: { ai_lost: true }, transfer: boss }
   - { id: zero, when: { dtmf: \"0\" }, transfer: boss }
   - { id: back, while: human, when: { dtmf: \"*9\" }, transfer: ai }
+  - { id: reached, when: { answered_by: [human, unknown] }, tag: reached }
+  - { id: voicebox, when: { answered_by: machine }, end: { say: goodbye } }
   - { id: long-wait, while: waiting, when: { call_duration: { at_least: 30s } }, announce: still-here }
 tests:
 ";
@@ -64,6 +66,19 @@ fn tests_know_time_outcomes_and_hours() {
   - name: what a rule set
     steps: [no_match, no_match, no_match, handback]
     expect: { rule: misses, context: { why: misses } }
+  - name: a mailbox is tried, and the next
+    at: "2026-01-07T12:00:00+01:00"
+    outcomes: { fraud: machine }
+    steps: [{ intent: unknown_transaction, confidence: 0.9 }]
+    expect: { tried: [fraud, desk], ended_at: desk, why: { fraud: machine } }
+  - name: a machine answers our call
+    call: { direction: outbound }
+    steps: [{ answered_by: machine }]
+    expect: { rule: voicebox, ended_at: end, tags: [] }
+  - name: somebody does
+    call: { direction: outbound }
+    steps: [{ answered_by: human }]
+    expect: { ended_at: ai, tags: [reached] }
   - name: a rule that only announces
     at: "2026-11-30T03:12:00+01:00"
     expect: { rule: night, announced: [we-are-closed], ended_at: ai }
@@ -74,7 +89,7 @@ fn tests_know_time_outcomes_and_hours() {
     );
     let failed: Vec<String> = reports.iter().filter(|it| !it.passed()).map(ToString::to_string).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-    assert_eq!(reports.len(), 10);
+    assert_eq!(reports.len(), 13);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use common::{Call, whole};
 use core::time::Duration;
 use policy::{
-    Accept, CallerHears, Hold, Introduce, Mode, Place, ReleaseAi, Ring, SayIf, Start, To, TransferOptions,
+    Accept, CallerHears, Detect, Hold, Introduce, Mode, Place, ReleaseAi, Ring, SayIf, Start, To, TransferOptions,
     TransferSpec, Whisper,
 };
 use serde_json::json;
@@ -26,6 +26,7 @@ destinations:
     accept: { press: \"#\" }
     release_ai: at_bridge
     introduce: { within: 15s, press: \"*\" }
+    detect: machine
     context: [intent]
   number: { dial: \"tel:+15550199\", trunk: carrier }
   robot: { ai: sales }
@@ -61,7 +62,7 @@ fn what_nobody_says_has_a_value_all_the_same() {
     assert_eq!(spec.whisper, Whisper::None);
     assert_eq!(spec.accept, None);
     assert_eq!(spec.release_ai, ReleaseAi::AtBridge);
-    assert_eq!((spec.context, spec.introduce), (None, None));
+    assert_eq!((spec.context, spec.introduce, spec.detect), (None, None, Detect::None));
 }
 
 #[test]
@@ -83,6 +84,7 @@ fn a_destination_speaks_over_the_defaults() {
     assert_eq!(rich.release_ai, ReleaseAi::AtBridge);
     assert_eq!(rich.introduce, Some(Introduce { within: Duration::from_secs(15), press: Some('*') }));
     assert_eq!(rich.context, Some(vec!["intent".into()]));
+    assert_eq!((plain.detect, rich.detect), (Detect::None, Detect::Machine));
     let Place::Dial(dial) = rich.place else { panic!() };
     assert_eq!((dial.targets.len(), dial.ring), (2, Ring::Simultaneous));
 }
@@ -103,8 +105,9 @@ fn a_request_speaks_over_all_in_the_words_of_the_rules() {
     let asked = spec(&json!({
         "to": "rich", "mode": "warm", "ring_timeout": "9s", "start": "now", "whisper": {"prompt": "hello"},
         "accept": {"press": "5", "within": "20s"}, "caller_hears": {"say": "one-moment", "then": "music/slow"},
-        "context": ["customer_name"], "on_failure": ["plain", "end"],
+        "context": ["customer_name"], "on_failure": ["plain", "end"], "detect": "none",
     }));
+    assert_eq!(asked.detect, Detect::None);
     assert_eq!((asked.mode, asked.ring_timeout, asked.start), (Mode::Warm, Duration::from_secs(9), Start::Now));
     assert_eq!(asked.whisper, Whisper::Prompt("hello".into()));
     assert_eq!(asked.accept, Some(Accept { press: '5', within: Duration::from_secs(20) }));

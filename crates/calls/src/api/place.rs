@@ -30,6 +30,9 @@ pub struct PlaceBody {
     /// Whether the AI is dialled while their phone rings; absent: as the profile says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predial: Option<bool>,
+    /// What is done about a machine that answers; absent: as campaign and configuration say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amd: Option<AmdBody>,
     /// What is known of them and of why they are called.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, serde_json::Value>,
@@ -45,6 +48,14 @@ pub struct PlaceBody {
     /// The person's time zone (IANA): the campaign's hours are judged by their clocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+}
+
+/// `amd` of a call that is placed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmdBody {
+    /// `hang_up`, `continue`, or `none`: nobody listens whether it is one.
+    pub on_machine: crate::OnMachine,
 }
 
 /// `intent` of a call that is placed.
@@ -129,7 +140,7 @@ impl PlaceBody {
 pub struct PlacedReply {
     /// Its id.
     pub call: CallId,
-    /// Whether it is decided: they answered, or will not.
+    /// Whether it is decided: they answered, and it is known what did where that is listened for; or they will not.
     pub over: bool,
     /// Where the call is.
     pub state: CallState,
@@ -145,4 +156,7 @@ pub struct PlacedReply {
     /// The final SIP status of their phone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sip_code: Option<u16>,
+    /// What answered, where that was listened for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amd: Option<crate::AmdRecord>,
 }

@@ -159,6 +159,7 @@ impl Call {
                     self.run_rules(step, "speech");
                 }
             }
+            Event::Answerer { port, finding } => self.answerer(step, port, finding),
             Event::Dead { port, .. } => self.dead(step, port),
             Event::OneWay { port, direction } => self.one_way(step, port, direction),
             Event::PlayDone { port, play, clips } => self.play_done(step, port, play, clips),

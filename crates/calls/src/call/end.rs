@@ -144,6 +144,7 @@ impl Call {
             supervisors: self.supervisors.summary(),
             decisions: step.story.decisions.iter().cloned().collect(),
             transfers,
+            amd: self.answered_by(),
             recording: self.recording.record.clone(),
             recording_consent: self.recording.consent,
             voicemails: self.voicemails.clone(),
@@ -192,6 +193,7 @@ impl Call {
             direction: detail.summary.direction,
             campaign: detail.summary.campaign.clone(),
             failure: detail.summary.failure,
+            amd: detail.amd,
             tags: self.facts.tags().map(str::to_owned).collect(),
             events: step.story.events,
         }

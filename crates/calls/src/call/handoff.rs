@@ -104,6 +104,7 @@ impl Call {
                     let elsewhere = self.transfer.as_ref().is_some_and(|transfer| transfer.is_won());
                     self.drop_leg_because(step, leg, elsewhere.then(super::completed_elsewhere));
                 }
+                Act::Listen { leg, on } => self.listen_for_machine(step, leg, on),
                 Act::Wait => {
                     let more = self.wait_for_agent(step);
                     queue.extend(more);

@@ -16,6 +16,7 @@
 //! ```
 
 mod ai;
+mod answerer;
 mod audio;
 mod callback;
 mod codes;

@@ -14,7 +14,8 @@
 
 use super::{About, Call, Stage, placing::Placed, placing::Why};
 use crate::{
-    AiFailureStep, CallState, EndCause, Happening, Observation, PlacedReply, Problem, Reply, RequestId, Source, dial,
+    AiFailureStep, AmdRecord, CallState, EndCause, Happening, Observation, OnMachine, PlacedReply, Problem, Reply,
+    RequestId, Source, dial,
     step::{Step, Timer},
 };
 use core::time::Duration;
@@ -37,6 +38,12 @@ pub(crate) struct Person {
     /// What it is about, until a first stint has begun.
     pub(crate) intent: Option<Event>,
     pub(crate) campaign: Option<String>,
+    /// What is done about a machine.
+    #[serde(default)]
+    pub(crate) on_machine: OnMachine,
+    /// What answered.
+    #[serde(default)]
+    pub(super) amd: Option<AmdRecord>,
     given: bool,
     waiters: SmallVec<[RequestId; 1]>,
 }
@@ -53,7 +60,13 @@ pub(crate) enum Then {
 impl Person {
     /// Somebody who has not been called yet.
     pub(crate) fn new(then: Then, predial: bool, intent: Option<Event>, campaign: Option<String>) -> Self {
-        Self { then, predial, intent, campaign, given: false, waiters: SmallVec::new() }
+        let (on_machine, amd) = (OnMachine::None, None);
+        Self { then, predial, intent, campaign, on_machine, amd, given: false, waiters: SmallVec::new() }
+    }
+
+    /// Whether it is still to be known what answered.
+    fn is_asked_of(&self) -> bool {
+        self.on_machine != OnMachine::None && self.amd.is_none()
     }
 }
 
@@ -82,14 +95,14 @@ impl Call {
         self.settle(step);
     }
 
-    fn person(&self) -> Option<&Person> {
+    pub(super) fn person(&self) -> Option<&Person> {
         match &self.placed.as_ref()?.why {
             Why::Person(person) => Some(person),
             Why::Callback(_) => None,
         }
     }
 
-    fn person_mut(&mut self) -> Option<&mut Person> {
+    pub(super) fn person_mut(&mut self) -> Option<&mut Person> {
         match &mut self.placed.as_mut()?.why {
             Why::Person(person) => Some(person),
             Why::Callback(_) => None,
@@ -130,7 +143,12 @@ impl Call {
 
     /// They answered: they are asked, and the rules are, before anybody gets them.
     pub(super) fn person_answered(&mut self, step: &mut Step<'_>) {
-        self.answer_askers(step);
+        if self.person().is_some_and(Person::is_asked_of) {
+            // Nobody waits for that but whoever asked for the call.
+            self.listen_for_machine(step, self.caller, true);
+        } else {
+            self.answer_askers(step);
+        }
         self.ask_consent(step);
         self.run_rules_in(step, "start", Phase::Start);
         if self.announcement.is_none() {
@@ -195,7 +213,8 @@ impl Call {
 
     /// Answers the request that placed the call, now or when they have answered.
     pub(crate) fn placed_request(&mut self, step: &mut Step<'_>, id: RequestId, wait: Option<Duration>) {
-        let wait = wait.filter(|wait| !wait.is_zero() && self.rings_person());
+        let undecided = self.rings_person() || self.person().is_some_and(Person::is_asked_of) && self.end.is_none();
+        let wait = wait.filter(|wait| !wait.is_zero() && undecided);
         let most = MOST_WAITERS;
         match (wait, self.person_mut()) {
             (Some(_), Some(person)) if person.waiters.len() >= most => {
@@ -210,7 +229,7 @@ impl Call {
     }
 
     /// The person answered, or will not: whoever waits for that is told.
-    fn answer_askers(&mut self, step: &mut Step<'_>) {
+    pub(super) fn answer_askers(&mut self, step: &mut Step<'_>) {
         let waiters = self.person_mut().map(|person| std::mem::take(&mut person.waiters)).unwrap_or_default();
         for id in waiters {
             step.disarm(Timer::Wait(id));
@@ -234,12 +253,13 @@ impl Call {
         let refused = step.story.legs.iter().rev().find(caller).and_then(|record| record.sip_code);
         PlacedReply {
             call: step.id,
-            over: answered.is_some() || end.is_some(),
+            over: answered.is_some() && !self.person().is_some_and(Person::is_asked_of) || end.is_some(),
             state: self.state(),
             answered,
             cause: end.map(|end| end.cause),
             failure: end.and_then(|end| end.failure),
             sip_code: end.and_then(|end| end.sip_code).or(refused).filter(|_| answered.is_none()),
+            amd: self.answered_by(),
         }
     }
 
@@ -252,8 +272,9 @@ impl Call {
         let Some(end) = &self.end else { return };
         let reached = self.placed.as_ref().is_some_and(|placed| placed.reached);
         let outcome = match (reached, end.failure, end.cause) {
-            (true, ..) => "answered",
+            // A machine that was not to have the call has not answered it.
             (_, Some(cause), _) => Cause::name(cause),
+            (true, ..) => "answered",
             (_, None, EndCause::AiLost) => "ai_lost",
             (_, None, EndCause::Command | EndCause::Shutdown) => "cancelled",
             _ => "failed",
@@ -277,6 +298,7 @@ impl PlacedReply {
             cause: summary.cause,
             failure: summary.failure,
             sip_code: refused.filter(|_| summary.answered.is_none()),
+            amd: detail.amd,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Core, Entry};
 use crate::{
-    CallId, CallerId, Campaign, Happening, Observation, Output, PlaceBody, PlacedReply, Problem, Reply, RequestId,
-    Trunk,
+    CallId, CallerId, Campaign, Happening, Observation, OnMachine, Output, PlaceBody, PlacedReply, Problem, Reply,
+    RequestId, Trunk,
     call::{About, Call, Person, Then},
     dial,
     identity::Identity,
@@ -56,6 +56,7 @@ struct Wanted {
     /// What is dialled.
     target: String,
     ring: Duration,
+    on_machine: OnMachine,
     ways: Vec<dial::Route>,
 }
 
@@ -137,7 +138,8 @@ impl Core {
             started: now.into(),
             began: now.monotonic,
         };
-        let person = Person::new(wanted.then, predial, body.intent(), body.campaign.clone());
+        let mut person = Person::new(wanted.then, predial, body.intent(), body.campaign.clone());
+        person.on_machine = wanted.on_machine;
         let (id, target) = (about.id, (wanted.target, wanted.ring));
         self.ring_person(now, about, facts, target, person, wanted.ways).map(|key| (key, id))
     }
@@ -246,7 +248,10 @@ impl Core {
             Some("tel") => format!("tel:{number}"),
             _ => body.to.clone(),
         };
+        let on_machine = body.amd.map(|amd| amd.on_machine);
+        let on_machine = on_machine.or_else(|| campaign.and_then(|campaign| campaign.on_machine));
         Ok(Wanted {
+            on_machine: on_machine.unwrap_or(config.outbound.on_machine),
             line: route.line.clone(),
             ai: ai.clone(),
             then,

@@ -2,11 +2,11 @@
 
 use super::{Act, Acts, Attempt, Side, Transfer};
 use crate::{
-    AttemptRecord, Happening, TransferState, WhisperedBy, spoken,
+    AmdRecord, AttemptRecord, Happening, TransferState, WhisperedBy, spoken,
     step::{Step, Timer},
     whisper::{self, Tell, Whisper},
 };
-use policy::{Cause, Mode, Place, Ring};
+use policy::{Cause, Detect, Mode, Place, Ring};
 use signaling::LegId;
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -183,6 +183,7 @@ impl Transfer {
             ringing: None,
             answered: None,
             accepted: None,
+            amd: None,
             ended: None,
             cause: None,
             sip_code: None,
@@ -208,7 +209,11 @@ impl Transfer {
         let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == old) else { return Acts::new() };
         attempt.leg = new;
         step.shared.directory.moved(old, new);
-        if attempt.whisper.is_none() { self.answered(step, new) } else { Acts::new() }
+        match attempt.whisper {
+            None => self.answered(step, new),
+            // A machine moves no calls.
+            Some(_) => self.with_whisper(step, new, |whisper, step| whisper.answerer(step, new, false)),
+        }
     }
 
     /// A target's phone rings.
@@ -235,11 +240,14 @@ impl Transfer {
         step.publish(Happening::AgentAnswered { transfer: self.record.id, attempt: number, target });
         let accept = self.spec.accept.clone();
         let tell = self.tell(step, leg, accept.as_ref());
-        if accept.is_none() {
+        let listens = self.spec.detect == Detect::Machine;
+        if listens {
+            acts.push(Act::Listen { leg, on: true });
+        } else if accept.is_none() {
             // Nothing more is asked: the first answer wins, whatever is whispered.
             self.drop_others(step, leg, &mut acts);
         }
-        let (whisper, verdict) = Whisper::begin(step, leg, tell, accept, self.player + number);
+        let (whisper, verdict) = Whisper::begin(step, leg, tell, (accept, listens), self.player + number);
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == leg) {
             attempt.whisper = Some(whisper);
         }
@@ -322,6 +330,17 @@ impl Transfer {
     /// A human's clips are over.
     pub(crate) fn play_done(&mut self, step: &mut Step<'_>, leg: LegId, number: u32) -> Acts {
         self.with_whisper(step, leg, |whisper, step| whisper.play_done(step, leg, number))
+    }
+
+    /// What has answered `leg`: `None` where nobody waits for that.
+    pub(crate) fn answerer(&mut self, step: &mut Step<'_>, leg: LegId, name: String, amd: AmdRecord) -> Option<Acts> {
+        let id = self.record.id;
+        let (attempt, record) = self.attempt(leg)?;
+        attempt.whisper.as_ref().filter(|whisper| whisper.waits_for_answerer())?;
+        record.amd = Some(amd);
+        step.publish(Happening::AmdResult { leg: name, transfer: Some(id), attempt: Some(record.attempt), amd });
+        let machine = amd.result == policy::AnsweredBy::Machine;
+        Some(self.with_whisper(step, leg, |whisper, step| whisper.answerer(step, leg, machine)))
     }
 
     /// A human pressed a key.
@@ -448,12 +467,17 @@ impl Transfer {
     fn judge(&mut self, step: &mut Step<'_>, leg: LegId, verdict: whisper::Verdict, acts: &mut Acts) {
         match verdict {
             whisper::Verdict::Pending => {}
+            whisper::Verdict::Machine => self.give_up(step, leg, Cause::Machine, acts),
             whisper::Verdict::NotAccepted => self.give_up(step, leg, Cause::NotAccepted, acts),
             whisper::Verdict::Accepted(_) if self.won.is_some() => {}
             whisper::Verdict::Accepted(by) => {
                 let time = step.time();
                 let Some((attempt, record)) = self.attempt(leg) else { return };
                 record.accepted = Some(time);
+                if attempt.whisper.as_ref().is_some_and(Whisper::listens) {
+                    // Whoever says yes is somebody.
+                    acts.push(Act::Listen { leg, on: false });
+                }
                 let (number, target) = (attempt.number, attempt.target.to_string());
                 step.publish(Happening::AgentAccepted { transfer: self.record.id, attempt: number, target, by });
                 self.won = Some(leg);

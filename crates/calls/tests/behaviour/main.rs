@@ -18,6 +18,7 @@ mod human_fails;
 mod introduction;
 mod lasting;
 mod limits;
+mod machines;
 mod outbound;
 mod pains;
 mod queues;

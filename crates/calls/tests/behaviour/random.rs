@@ -3,6 +3,7 @@
 
 use crate::world::{RULES, SDP, World, config, targets};
 use calls::{IntroduceBody, Request, SuperviseBody, SuperviseMode, TransferBody};
+use media_relay::{Answerer, Because, Finding};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use signaling::{EndedBy, LegId};
@@ -53,7 +54,7 @@ fn step(world: &mut World, chance: &mut StdRng) {
         world.legs.iter().filter(|(_, far)| !far.ended && far.dial.is_some()).map(|(leg, _)| *leg).collect();
     let some = (!out.is_empty()).then(|| out[chance.random_range(0..out.len().max(1))]);
     let call = world.call;
-    match (chance.random_range(0..18), some) {
+    match (chance.random_range(0..19), some) {
         (0, Some(leg)) if !world.legs[&leg].answered => world.ring(leg),
         (1..=4, Some(leg)) if !world.legs[&leg].answered => world.answer(leg),
         (5, Some(leg)) if !world.legs[&leg].answered => {
@@ -75,6 +76,9 @@ fn step(world: &mut World, chance: &mut StdRng) {
             let mut body = Box::new(TransferBody::to(to[chance.random_range(0..to.len())]));
             if chance.random_bool(0.3) {
                 body.release_ai = Some(policy::ReleaseAi::Stay);
+            }
+            if chance.random_bool(0.4) {
+                body.detect = Some(policy::Detect::Machine);
             }
             if chance.random_bool(0.3) {
                 let within = std::time::Duration::from_secs(chance.random_range(1..20));
@@ -131,6 +135,12 @@ fn step(world: &mut World, chance: &mut StdRng) {
                 }
             };
             world.ask(request);
+        }
+        (17, Some(leg)) if world.legs[&leg].answered => {
+            let answerer = [Answerer::Human, Answerer::Machine, Answerer::Unknown][chance.random_range(0..3)];
+            let finding = Finding { answerer, because: Because::OutOfTime, after: std::time::Duration::from_secs(2) };
+            let port = world.legs[&leg].port.unwrap();
+            world.media(media_relay::Event::Answerer { port, finding });
         }
         (15, _) => {
             world.ask(Request::Handback { call, body: calls::HandbackBody::default() });

@@ -110,6 +110,8 @@ pub(crate) struct World {
     pub(crate) stored: Vec<calls::Stored>,
     /// Nothing can be kept.
     pub(crate) no_ledger: bool,
+    /// Ports at which a machine is listened for.
+    pub(crate) detecting: BTreeMap<PortId, media_relay::Detection>,
     /// Ports that are tapped.
     pub(crate) taps: BTreeMap<PortId, media_relay::Tap>,
     pub(crate) message_taps: BTreeMap<PortId, media_relay::Tap>,
@@ -202,6 +204,7 @@ impl World {
             orders: Vec::new(),
             stored: Vec::new(),
             no_ledger: false,
+            detecting: BTreeMap::new(),
             taps: BTreeMap::new(),
             message_taps: BTreeMap::new(),
             account: None,
@@ -522,6 +525,12 @@ impl World {
             }
             C::Watch { port, silence_after, .. } => {
                 self.watches.insert(port, silence_after);
+            }
+            C::Detect { port, detection: Some(detection) } => {
+                self.detecting.insert(port, detection);
+            }
+            C::Detect { port, detection: None } => {
+                self.detecting.remove(&port);
             }
             C::Tap { port, tap } => {
                 // A message's tap is told by its number.

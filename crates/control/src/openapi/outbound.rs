@@ -56,6 +56,9 @@ struct Place {
     ring_timeout: Option<String>,
     /// Whether the AI is dialled while their phone rings; absent: as its profile says.
     predial: Option<bool>,
+    /// `{"on_machine": "hang_up"}`, `continue`, or `none`: what is done about a machine that answers; absent: as campaign and
+    /// configuration say.
+    amd: Option<Value>,
     /// What is known of them and of why they are called.
     context: Option<BTreeMap<String, Value>>,
     /// What the call is about: a name, or `{name, confidence}`.
@@ -74,7 +77,7 @@ struct Place {
 struct Placed {
     /// Its id.
     call: String,
-    /// Whether it is decided: they answered, or will not.
+    /// Whether it is decided: they answered, and it is known what did where that is listened for; or they will not.
     over: bool,
     /// As in the list of calls.
     state: String,
@@ -82,8 +85,10 @@ struct Placed {
     answered: Option<String>,
     /// Why it ended, when it has.
     cause: Option<String>,
-    /// Why they did not answer: `busy`, `no_answer`, `declined`, `unreachable`, `failed`.
+    /// Why they did not answer: `busy`, `no_answer`, `declined`, `machine`, `unreachable`, `failed`.
     failure: Option<String>,
     /// The final SIP status of their phone.
     sip_code: Option<u16>,
+    /// `{result, because, after_ms}`: what answered, where that was listened for and is known.
+    amd: Option<Value>,
 }

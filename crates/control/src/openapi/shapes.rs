@@ -218,6 +218,8 @@ shapes! {
         whisper: Option<Value>,
         /// `"none"`, or `{"press": "1", "within": "10s"}`.
         accept: Option<Value>,
+        /// `machine` or `none`: whether a machine that answers is listened for.
+        detect: Option<String>,
         /// `{"say": NAME, "say_if": "ai_quiet", "then": NAME}`.
         caller_hears: Option<BTreeMap<String, Value>>,
         /// How long the human's phone rings, for example `20s`.

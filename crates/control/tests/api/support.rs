@@ -114,6 +114,7 @@ impl Fake {
                         cause: failure.map(|_| calls::EndCause::NotReached),
                         failure,
                         sip_code: failure.map(|_| 486),
+                        amd: None,
                     }))
                 }
             },

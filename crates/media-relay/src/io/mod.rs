@@ -364,6 +364,7 @@ impl Relay {
             | Command::MeasureStart { port, .. }
             | Command::MeasureStop { port, .. }
             | Command::Watch { port, .. }
+            | Command::Detect { port, .. }
             | Command::Tap { port, .. }
             | Command::Close { port } => match self.open.get(port) {
                 Some(open) => Some(open.worker),

@@ -60,9 +60,11 @@ impl Order {
                 Command::Plan { sources, .. } => {
                     sources.iter().any(|(_, source)| matches!(source, Source::Play(_) | Source::Ringback))
                 }
-                Command::Open { .. } | Command::Describe { .. } | Command::Watch { .. } | Command::Close { .. } => {
-                    false
-                }
+                Command::Open { .. }
+                | Command::Describe { .. }
+                | Command::Watch { .. }
+                | Command::Detect { .. }
+                | Command::Close { .. } => false,
                 Command::Adopt { .. }
                 | Command::SendDtmf { .. }
                 | Command::MeasureStart { .. }

@@ -1,5 +1,6 @@
 //! What the relay owes its listeners, in virtual time: one behaviour a file.
 
+mod answerer;
 mod continuity;
 mod conversion;
 mod house;

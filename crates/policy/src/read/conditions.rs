@@ -6,7 +6,7 @@ use crate::{
         Condition, Counter, Declared, FactKind, FactTest, Leaf, Numbers, Operator, Party, PartyTest, Since, Word,
     },
     event::TYPES,
-    facts::{Direction, MOST_DIGITS, MOST_SCORES},
+    facts::{AnsweredBy, Direction, MOST_DIGITS, MOST_SCORES},
     number::{Pattern, canonical},
     text::{Fields, Kind, Node, Problems},
 };
@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
 
 /// What a later stage of Tandem will know.
-const LATER: [&str; 6] = ["answered_by", "expr", "percent", "rate", "rates", "queue"];
+const LATER: [&str; 5] = ["expr", "percent", "rate", "rates", "queue"];
 
 impl Reader<'_> {
     /// A mapping whose conditions must all hold.
@@ -151,6 +151,11 @@ impl Reader<'_> {
             let words = DIRECTIONS.map(|direction| (direction.name(), direction));
             let one = |item: &Node| item.choice(problems, "direction", &words);
             found.push(Leaf::Direction(node.items().iter().filter_map(one).collect()));
+        }
+        if let Some(node) = fields.take("answered_by", problems) {
+            let words = AnsweredBy::ALL.map(|who| (who.name(), who));
+            let one = |item: &Node| item.choice(problems, "answerer", &words);
+            found.push(Leaf::AnsweredBy(named(node).iter().filter_map(one).collect()));
         }
         if let Some(node) = fields.take("tags", problems) {
             let names = named(node).iter().filter_map(|item| item.name(problems)).collect();

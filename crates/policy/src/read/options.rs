@@ -4,7 +4,7 @@ use super::Reader;
 use crate::{
     text::{Fields, Kind, Node, Problems},
     transfer::{
-        ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Hold, INTRODUCE_WITHIN, Introduce, Mode, OnFailure,
+        ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Detect, Hold, INTRODUCE_WITHIN, Introduce, Mode, OnFailure,
         ReleaseAi, SayIf, Start, Step, TransferOptions, Whisper,
     },
     whisper::{LONGEST_TASK, MOST_WHISPERED},
@@ -22,6 +22,7 @@ impl Reader<'_> {
         let starts = [("after_speech", Start::AfterSpeech), ("now", Start::Now), ("on_ready", Start::OnReady)];
         let releases = [("at_once", ReleaseAi::AtOnce), ("at_bridge", ReleaseAi::AtBridge), ("stay", ReleaseAi::Stay)];
         let carriers = [("bridge", ColdBy::Bridge), ("refer", ColdBy::Refer)];
+        let detections = [("machine", Detect::Machine), ("none", Detect::None)];
         let take = |fields: &mut Fields<'_>, key, problems: &mut Problems| fields.take(key, problems).cloned();
         let long = Duration::from_secs(600);
         let introduction = take(fields, "introduce", problems);
@@ -35,6 +36,7 @@ impl Reader<'_> {
             caller_hears: take(fields, "caller_hears", problems).and_then(|it| self.caller_hears(&it, problems)),
             whisper: take(fields, "whisper", problems).and_then(|it| self.whisper(&it, problems)),
             accept: take(fields, "accept", problems).and_then(|it| accept(&it, problems)),
+            detect: take(fields, "detect", problems).and_then(|it| it.choice(problems, "detection", &detections)),
             introduce: introduction.as_ref().and_then(|it| introduce(it, problems)),
             release_ai: take(fields, "release_ai", problems).and_then(|it| it.choice(problems, "moment", &releases)),
             cold_by: take(fields, "cold_by", problems).and_then(|it| it.choice(problems, "way", &carriers)),
@@ -132,9 +134,7 @@ impl Reader<'_> {
         let mut fields = Fields::new(node, "cause", problems)?;
         let mut lists = OnFailure::default();
         for cause in Cause::ALL {
-            if cause == Cause::Machine {
-                fields.later(&[cause.name()], problems);
-            } else if let Some(node) = fields.take(cause.name(), problems) {
+            if let Some(node) = fields.take(cause.name(), problems) {
                 let steps = self.steps(node, problems);
                 lists.by_cause.insert(cause, steps);
             }

@@ -4,7 +4,7 @@ use super::{Reader, Source, options::is_key};
 use crate::{
     callback::OWN_PLACES,
     event::{TYPES, fields_of},
-    facts::{CallStart, Direction},
+    facts::{AnsweredBy, CallStart, Direction},
     test_run::{Expect, Outcome, Step, Test},
     text::{Fields, Key, Kind, Node, Problems, Span, short},
     transfer::Cause,
@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// When a test does not say `at`: a Wednesday noon.
 const NOON: &str = "2026-01-07T12:00:00Z";
 /// What a test's step may be beside an event.
-const OWN_STEPS: [&str; 5] = ["wait", "dtmf", "silence", "ai_lost", "handback"];
+const OWN_STEPS: [&str; 6] = ["wait", "dtmf", "silence", "ai_lost", "handback", "answered_by"];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Reader<'_> {
@@ -95,7 +95,6 @@ impl Reader<'_> {
         let Some(mut fields) = Fields::new(node, "destination", problems) else { return outcomes };
         let words: Vec<(&str, Outcome)> = Cause::ALL
             .into_iter()
-            .filter(|cause| *cause != Cause::Machine)
             .map(|cause| (cause.name(), Outcome::Fails(cause)))
             .chain([("answers", Outcome::Answers)])
             .collect();
@@ -253,6 +252,10 @@ fn own_step(key: &Key, value: &Node, problems: &mut Problems) -> Option<Option<S
             }
             None => None,
         },
+        "answered_by" => {
+            let words = AnsweredBy::ALL.map(|who| (who.name(), who));
+            value.choice(problems, "answerer", &words).map(Step::AnsweredBy)
+        }
         "ai_lost" => value.boolean(problems).map(|_| Step::AiLost),
         "handback" => value.boolean(problems).map(|_| Step::Handback),
         _ => return None,

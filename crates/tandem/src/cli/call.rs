@@ -40,6 +40,9 @@ pub(crate) struct CallArgs {
     /// How long their phone rings, like 30s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     ring_timeout: Option<Duration>,
+    /// What is done about a machine that answers: hang_up, continue (rules say how), or none: nobody listens for it.
+    #[arg(long, value_parser = ["hang_up", "continue", "none"])]
+    on_machine: Option<String>,
     /// Dial the AI only when they have answered.
     #[arg(long)]
     no_predial: bool,
@@ -59,7 +62,9 @@ pub(crate) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
         path.push_str(&format!("?wait={}ms", wait.as_millis()));
     }
     let answer = args.daemon.request("POST", &path, Some(&Value::Object(body(args)?)))?;
-    let answered = answer.body.get("answered").is_some_and(Value::is_string);
+    // A machine that was not to have the call has not answered it.
+    let answered = answer.body.get("answered").is_some_and(Value::is_string)
+        && !answer.body.get("failure").is_some_and(Value::is_string);
     let shown = answer.show(args.json, |placed| {
         let colour = Colour::of_stdout();
         let said = |name: &str| placed.get(name).and_then(Value::as_str);
@@ -105,6 +110,9 @@ fn body(args: &CallArgs) -> anyhow::Result<Map<String, Value>> {
     if let Some(ring) = args.ring_timeout {
         body.insert("ring_timeout".to_owned(), json!(format!("{}ms", ring.as_millis())));
     }
+    if let Some(on_machine) = &args.on_machine {
+        body.insert("amd".to_owned(), json!({ "on_machine": on_machine }));
+    }
     if args.no_predial {
         body.insert("predial".to_owned(), json!(false));
     }
@@ -149,11 +157,13 @@ mod tests {
             "dues",
             "--time-zone",
             "Europe/Berlin",
+            "--on-machine",
+            "hang_up",
         ];
         let expected = json!({
             "to": "tel:+4930123", "ai": "main", "context": { "name": "Ada", "age": 36 }, "tags": ["gold"],
             "intent": "reminder", "ring_timeout": "30000ms", "predial": false, "campaign": "dues",
-            "time_zone": "Europe/Berlin",
+            "time_zone": "Europe/Berlin", "amd": { "on_machine": "hang_up" },
         });
         assert_eq!(said(&words), expected);
     }

@@ -8,7 +8,7 @@ use super::{
     types::{Codec, Sip},
     values,
 };
-use media_relay::{Begin, Order};
+use media_relay::{Begin, Detection, Order};
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -62,6 +62,8 @@ pub struct Media {
     pub prompt_level: Option<f64>,
     /// The same of music.
     pub music_level: Option<f64>,
+    /// How machines are told from people.
+    pub detection: Detection,
     /// Music of several files.
     pub playlists: Vec<Playlist>,
 }
@@ -156,6 +158,7 @@ pub(super) fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Med
     let ai_lost = section.optional("ai_lost_announcement", values::clip).map(|placed| placed.value);
     let prompt_level = level(&mut section, "prompt_level", -20.0);
     let music_level = level(&mut section, "music_level", -22.0);
+    let detection = detection(section.section("detection"));
     let playlists =
         section.sections("playlists").into_iter().map(|(name, list)| playlist(name, list, places)).collect();
     section.done();
@@ -181,7 +184,30 @@ pub(super) fn media(mut section: Section<'_>, sip: &Sip, places: &Places) -> Med
         ai_lost,
         prompt_level,
         music_level,
+        detection,
         playlists,
+    }
+}
+
+fn detection(mut section: Section<'_>) -> Detection {
+    let (default, ms) = (Detection::default(), Duration::from_millis);
+    let initial_silence = section.duration("initial_silence", default.initial_silence, ms(1_000)..=ms(10_000));
+    let longest_greeting = section.duration("longest_greeting", default.longest_greeting, ms(500)..=ms(10_000));
+    let silence_after = section.duration("silence_after", default.silence_after, ms(300)..=ms(3_000));
+    let most_words = section.number("most_words", default.most_words.into(), 1..=50);
+    let within = section.duration("within", default.within, ms(2_000)..=ms(15_000));
+    let least = longest_greeting.max(initial_silence);
+    if within < least {
+        let help = "no shorter than `initial_silence` and `longest_greeting`";
+        section.wrong(section.place(), "`within` is over before anything can be told", Some(help));
+    }
+    section.done();
+    Detection {
+        initial_silence,
+        longest_greeting,
+        silence_after,
+        most_words: u32::try_from(most_words).unwrap_or(u32::MAX),
+        within,
     }
 }
 

@@ -6,12 +6,16 @@ use super::{
     types::{Profile, Route, Trunk},
     values,
 };
-use calls::{Campaign, Outbound, Pace};
+use calls::{Campaign, OnMachine, Outbound, Pace};
 use std::{collections::BTreeMap, time::Duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The longest that a phone rings: an INVITE lives no longer with most carriers.
 const LONGEST_RING: Duration = Duration::from_secs(180);
+
+/// What may be done about a machine that answers.
+const ON_MACHINE: [(&str, OnMachine); 3] =
+    [("none", OnMachine::None), ("hang_up", OnMachine::HangUp), ("continue", OnMachine::Continue)];
 
 /// What the sections may name.
 pub(super) struct Known<'a> {
@@ -27,11 +31,12 @@ pub(super) fn outbound(root: &mut Section<'_>, known: &Known<'_>) -> Outbound {
     let allow_from = section.list("allow_from", values::number_prefix).unwrap_or_default();
     let trunk = trunk(&mut section, known);
     let ring_timeout = section.duration("ring_timeout", default.ring_timeout, SECOND * 5..=LONGEST_RING);
+    let on_machine = section.word("on_machine", default.on_machine, &ON_MACHINE);
     let pace = pace(&mut section, default.pace);
     section.done();
     let campaigns = campaigns(root, known, from.is_some());
     let allow_from = allow_from.into_iter().map(|placed| placed.value).collect();
-    Outbound { from, allow_from, trunk, ring_timeout, pace, campaigns }
+    Outbound { from, allow_from, trunk, ring_timeout, on_machine, pace, campaigns }
 }
 
 fn campaigns(root: &mut Section<'_>, known: &Known<'_>, shows: bool) -> BTreeMap<String, Campaign> {
@@ -58,6 +63,7 @@ fn campaigns(root: &mut Section<'_>, known: &Known<'_>, shows: bool) -> BTreeMap
             }
             Err(Wrong::new(format!("`{text}` is out of range")).help("5s to 3m"))
         });
+        let on_machine = section.optional("on_machine", |text| super::reader::word(text, &ON_MACHINE));
         if hours.is_none() {
             let help = "`hours: NAME` names opening hours of the rules";
             section.doubt(
@@ -80,6 +86,7 @@ fn campaigns(root: &mut Section<'_>, known: &Known<'_>, shows: bool) -> BTreeMap
             line: line.map(|placed| placed.value),
             ai: ai.map(|placed| placed.value),
             ring_timeout: ring_timeout.map(|placed| placed.value),
+            on_machine: on_machine.map(|placed| placed.value),
         };
         all.insert(name, campaign);
     }

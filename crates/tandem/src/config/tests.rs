@@ -276,9 +276,9 @@ fn people_are_called_as_the_configuration_says_and_every_mistake_about_that_is_t
     assert_eq!(empty.outbound, calls::Outbound::default());
     assert!(!empty.profiles[0].predial);
     let full = read(
-        "outbound: { from: \"+4930900\", allow_from: [\"+49301\"], trunk: c, ring_timeout: 30s, max_at_once: 7, max_per_second: 0 }\n\
+        "outbound: { from: \"+4930900\", allow_from: [\"+49301\"], trunk: c, ring_timeout: 30s, on_machine: hang_up, max_at_once: 7, max_per_second: 0 }\n\
          campaigns:\n  dues: { hours: office, time_zone: Europe/Berlin, max_at_once: 3, max_per_second: 2, max_per_minute: 30,\n\
-         \x20   from: \"+4930901\", trunk: c, line: sales, ai: bot, ring_timeout: 25s }\n",
+         \x20   from: \"+4930901\", trunk: c, line: sales, ai: bot, ring_timeout: 25s, on_machine: none }\n",
     );
     let outbound = full.expect("right").outbound;
     assert_eq!((outbound.from.as_deref(), outbound.trunk.as_deref()), (Some("+4930900"), Some("c")));
@@ -288,6 +288,7 @@ fn people_are_called_as_the_configuration_says_and_every_mistake_about_that_is_t
     assert_eq!(dues.pace, calls::Pace { at_once: 3, per_second: 2, per_minute: 30 });
     assert_eq!((dues.line.as_deref(), dues.ai.as_deref()), (Some("sales"), Some("bot")));
     assert_eq!(dues.ring_timeout, Some(Duration::from_secs(25)));
+    assert_eq!((outbound.on_machine, dues.on_machine), (calls::OnMachine::HangUp, Some(calls::OnMachine::None)));
     let doubtful = read("campaigns: { dues: {} }").expect("right");
     let doubts: Vec<String> = doubtful.warnings.iter().map(|doubt| format!("{doubt:?}")).collect();
     assert!(doubts.iter().any(|doubt| doubt.contains("at any time of the day")), "{doubts:?}");
@@ -297,6 +298,9 @@ fn people_are_called_as_the_configuration_says_and_every_mistake_about_that_is_t
         ("outbound: { trunk: d }", "there is no trunk `d`"),
         ("outbound: { trunk: in }", "carries no numbers"),
         ("outbound: { ring_timeout: 1s }", "out of range"),
+        ("outbound: { on_machine: hangup }", "did you mean `hang_up`?"),
+        ("media: { address: 127.0.0.1, detection: { within: 2s } }", "over before anything can be told"),
+        ("media: { address: 127.0.0.1, detection: { silence_after: 100ms } }", "out of range"),
         ("outbound: { max_at_onc: 1 }", "did you mean `max_at_once`?"),
         ("campaigns: { dues: { hours: o, time_zone: Berlin/Europe } }", "there is no time zone `Berlin/Europe`"),
         ("campaigns: { dues: { time_zone: Europe/Berlin } }", "and there are none"),

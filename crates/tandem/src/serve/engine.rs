@@ -480,6 +480,10 @@ impl Turning {
             Observation::NotPlaced { campaign, reason } => {
                 self.metrics.outbound_refused_total.inc([campaign, reason]);
             }
+            Observation::Answerer { party, result } => {
+                let leg = if *party == calls::Party::Caller { "caller" } else { "human" };
+                self.metrics.amd_results_total.inc([leg, result.name()]);
+            }
             Observation::HandoffSilence(duration) => self.metrics.handoff_silence_seconds.observe(*duration),
             Observation::Panicked { call } => tracing::error!(%call, "a defect of our own ended this call"),
         }

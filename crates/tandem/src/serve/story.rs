@@ -48,6 +48,9 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::AgentAnswered { attempt, target, .. } => info!(%call, attempt, target, "human answered"),
         Happening::WhisperStarted { attempt, task: Some(_), .. } => info!(%call, attempt, "human hears the AI"),
         Happening::WhisperStarted { attempt, said, .. } => info!(%call, attempt, "human hears {}", said.join(", ")),
+        Happening::AmdResult { leg, amd, .. } => {
+            info!(%call, after_ms = amd.after_ms, "{leg} answered by {}: {}", word(&amd.result), word(&amd.because));
+        }
         Happening::AgentAccepted { attempt, by, .. } => info!(%call, attempt, "human accepted by {}", word(by)),
         Happening::IntroductionStarted { transfer, attempt, within_ms, .. } => {
             info!(%call, %transfer, attempt, within_ms, "caller <-> ai <-> human");

@@ -162,6 +162,7 @@ pub(crate) fn calls(
             dead_before_first: media.dead_before_first,
             dead_after: media.dead_after,
             dead_on_hold: media.dead_on_hold,
+            detection: media.detection,
             clips: Arc::clone(clips),
             // A leg goes over to another call on the worker it lives on.
             joinable: media.workers == 1,
