@@ -67,3 +67,18 @@ pub async fn hears_silence(who: &str, listener: &Call) -> Result<()> {
     ensure!(silent, "{who}: expected silence, the loudest sample is {last} at last");
     Ok(())
 }
+
+/// Waits until half a second that was sent to `listener` is neither silence nor a party's tone: music, a prompt, ringing.
+pub async fn hears_something_else(who: &str, listener: &Call) -> Result<()> {
+    let mut last = (0, 0.0);
+    let heard = listener.audio().hears_that(LONG, |packets| {
+        let Some(packets) = packets.len().checked_sub(25).map(|from| &packets[from..]) else { return false };
+        let loudest = audio(packets, 2).iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default();
+        let tones = [CALLER, AI, HUMAN, SUPERVISOR].map(|hertz| level(packets, hertz));
+        last = (loudest, tones.into_iter().fold(0.0, f64::max));
+        last.0 > 500 && last.1 < 1_000.0
+    });
+    let heard = heard.await;
+    ensure!(heard, "{who}: expected music, heard samples up to {} with a party's tone of {:.0}", last.0, last.1);
+    Ok(())
+}

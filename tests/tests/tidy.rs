@@ -243,6 +243,23 @@ fn every_pain_has_a_test_and_every_test_that_the_page_names_exists() {
             (!exists).then(|| format!("{number}: {file}: no test {test}"))
         }));
     }
+    let tables: Vec<&str> = page.split("\n# ").skip(1).collect();
+    assert_eq!(tables.len(), 2, "who is left stranded, and who hears what");
+    for row in tables
+        .into_iter()
+        .flat_map(str::lines)
+        .filter(|line| line.contains('`'))
+        .filter_map(|line| line.strip_prefix("| "))
+    {
+        let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
+        let [what, tests, file] = cells[..] else {
+            wrong.push(format!("{row}: a row of three cells was expected"));
+            continue;
+        };
+        let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+        let missing = tests.split('`').skip(1).step_by(2).filter(|test| !text.contains(&format!("fn {test}(")));
+        wrong.extend(missing.map(|test| format!("{what}: {file}: no test {test}")));
+    }
     assert_none("pains without their test", &wrong);
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::{process::Command, time::Duration};
 use tests::{
     Stage, Talk, is_hung_up, own_address,
-    tones::{AI, CALLER, HUMAN, LONG, SUPERVISOR, hears_just, stage},
+    tones::{AI, CALLER, HUMAN, LONG, SUPERVISOR, hears_just, hears_silence, hears_something_else, stage},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,4 +194,37 @@ async fn mode(stage: &Stage, path: &str, mode: &str) -> Result<()> {
 
 async fn event(talk: &mut Talk, kind: &str) -> Result<Value> {
     talk.events.until(kind, LONG).await.with_context(|| format!("no event {kind} within {LONG:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_hears_nothing_and_whom_a_human_holds_hears_music() -> Result<()> {
+    let (stage, talk) = stage(|files| files).await?;
+    stage.transfer(&talk.id, json!({ "to": "frontdesk", "mode": "warm" })).await?;
+    let human = stage.human.incoming(LONG).await.context("no human was called")?;
+    human.answer();
+    hears_just("caller, with the human", &talk.caller, &[HUMAN]).await?;
+    hears_just("human, with the caller", &human, &[CALLER]).await?;
+    is_hung_up(&talk.ai).await?;
+    // To consult somebody, say.
+    ensure!(human.change("sendonly", LONG).await? == 200);
+    hears_something_else("caller, while the human holds", &talk.caller).await?;
+    ensure!(human.change("sendrecv", LONG).await? == 200);
+    hears_just("human, back with the caller", &human, &[CALLER]).await?;
+    hears_just("caller, back with the human", &talk.caller, &[HUMAN]).await?;
+    ensure!(talk.caller.change("sendonly", LONG).await? == 200);
+    hears_silence("human, while the caller holds", &human).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_whose_ai_is_lost_hears_music_until_somebody_has_them() -> Result<()> {
+    let (stage, talk) = stage(|files| files).await?;
+    hears_just("caller, with the AI", &talk.caller, &[AI]).await?;
+    talk.ai.hang_up();
+    let human = stage.human.incoming(LONG).await.context("no human was called")?;
+    human.ring(180);
+    hears_something_else("caller, whose AI is lost", &talk.caller).await?;
+    human.answer();
+    hears_just("caller, with the human", &talk.caller, &[HUMAN]).await?;
+    Ok(())
 }

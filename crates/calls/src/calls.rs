@@ -363,25 +363,36 @@ impl Core {
             return self.refuse(leg, None, 403);
         };
         let name = name.to_owned();
-        if self.calls.len() >= self.config.limits.calls {
-            return self.refuse(leg, Some(name), 503);
-        }
-        let mut called = user_of(&incoming.request_uri).unwrap_or_default();
+        let mut called = match user_of(&incoming.request_uri) {
+            Some(user) => user,
+            // RFC 5031: a service has no user.
+            None if crate::Route::is_emergency(&incoming.request_uri) => incoming.request_uri.clone(),
+            None => String::new(),
+        };
         // Calls through a registration come to its Contact; whom they are for stands in To.
         if trunk.register.as_ref().is_some_and(|register| register.user == called) {
             called = incoming.to.user().map(unescape).unwrap_or(called);
         }
-        let called = trunk.numbers.canonical(&called);
+        let written = called;
+        let mut called = trunk.numbers.canonical(&written);
         let identity = Identity::read(incoming, trunk);
         let from = identity.number.clone();
-        let Some(route) = self.config.routes.iter().find(|route| route.matches(&called, &name)) else {
-            return self.refuse(leg, Some(name), 404);
+        let full = self.calls.len() >= self.config.limits.calls;
+        let Some(route) = self.config.routes.iter().find(|route| route.matches(&called, &written, &name)) else {
+            return self.refuse(leg, Some(name), if full { 503 } else { 404 });
         };
-        if self.shared.trunks.admit(trunk, &name, now.monotonic).is_err() {
+        if !route.bypass.is_empty() {
+            // Whoever calls for help is not counted first.
+            self.shared.trunks.admit_anyway(&name);
+            if crate::Route::is_emergency(&written) {
+                called = written;
+            }
+        } else if full || self.shared.trunks.admit(trunk, &name, now.monotonic).is_err() {
             return self.refuse(leg, Some(name), 503);
         }
         let terms = trunk.terms();
         let (line, ai): (Arc<str>, String) = (route.line.as_str().into(), route.ai.clone());
+        let bypass = route.bypass.clone();
         self.next_call += 1;
         let key = CallKey(self.next_call);
         let id = CallId::generate(now, &mut self.shared.chance);
@@ -390,6 +401,7 @@ impl Core {
             line: Arc::clone(&line),
             trunk: name.clone(),
             ai: ai.clone(),
+            bypass,
             from: from.clone(),
             identity,
             to: called.clone(),
@@ -420,7 +432,7 @@ impl Core {
             caller: from.as_deref().map(Arc::from),
             called: Some(called.as_str().into()),
             trunk: Some(name.as_str().into()),
-            profile: Some(ai.as_str().into()),
+            profile: Some(ai.as_str().into()).filter(|_| !ai.is_empty()),
             direction: policy::Direction::Inbound,
         };
         let listening = self.config.ai.get(&ai).map(|profile| Arc::clone(&profile.listening)).unwrap_or_default();

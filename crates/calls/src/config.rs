@@ -20,7 +20,7 @@ pub struct Config {
     /// Phones that register with us.
     pub agents: crate::Agents,
     /// Called number to line and AI profile; the first that matches.
-    pub routes: Vec<Route>,
+    pub routes: Vec<crate::Route>,
     /// AI profiles by name.
     pub ai: BTreeMap<String, AiProfile>,
     /// Codecs, telephone-event, hold music, when missing media counts as dead.
@@ -402,33 +402,6 @@ impl Config {
     }
 }
 
-/// Which called numbers stand for which line.
-#[derive(Clone, Debug, Default)]
-pub struct Route {
-    /// A number, a prefix with `*` at its end, or `*`.
-    pub called: String,
-    /// Only calls of these trunks; empty: of all.
-    pub trunks: Vec<String>,
-    /// The line's name, as rules know it.
-    pub line: String,
-    /// Which AI answers.
-    pub ai: String,
-}
-
-impl Route {
-    /// Whether `called` (user part of the request URI, with or without `+`) is this route's.
-    pub fn matches(&self, called: &str, trunk: &str) -> bool {
-        if !self.trunks.is_empty() && !self.trunks.iter().any(|wanted| wanted == trunk) {
-            return false;
-        }
-        let (pattern, called) = (self.called.trim_start_matches('+'), called.trim_start_matches('+'));
-        match pattern.strip_suffix('*') {
-            Some(prefix) => called.starts_with(prefix),
-            None => called == pattern,
-        }
-    }
-}
-
 /// An AI voice agent: how it is reached and what happens when it is not there.
 #[derive(Clone, Debug)]
 pub struct AiProfile {
@@ -504,7 +477,7 @@ pub enum AiFailureStep {
 }
 
 /// What follows when the human hangs up after the bridge.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterHuman {
     /// The call ends.
@@ -512,6 +485,8 @@ pub enum AfterHuman {
     End,
     /// The AI takes the caller again.
     Ai,
+    /// A destination of the rules: a queue, a survey. When whoever took the caller there hangs up, the call ends.
+    Destination(String),
 }
 
 impl Media {
@@ -671,17 +646,5 @@ mod tests {
         assert_eq!(german.canonical("+15550199"), "+15550199");
         assert_eq!(german.canonical("anna"), "anna");
         assert_eq!(Numbers::default().canonical("03055512345"), "03055512345");
-    }
-
-    #[test]
-    fn a_route_takes_a_number_a_prefix_or_everything() {
-        let route = |called: &str| Route { called: called.into(), ..Route::default() };
-        assert!(route("+4930123").matches("4930123", "a"));
-        assert!(!route("+4930123").matches("49301234", "a"));
-        assert!(route("+4930*").matches("+49301234", "a"));
-        assert!(route("*").matches("anything", "a"));
-        let bound = Route { called: "*".into(), trunks: vec!["b".into()], ..Route::default() };
-        assert!(!bound.matches("1", "a"));
-        assert!(bound.matches("1", "b"));
     }
 }

@@ -132,6 +132,11 @@ fn by_trunk(config: &Config, name: &str) -> Result<Route, &'static str> {
     Ok(Route { hop, peer: Peer::Trunk(name.to_owned()), sees, routes: Vec::new(), phone: None })
 }
 
+/// Straight to these trunks, one after the other.
+pub(crate) fn by_trunks(config: &Config, trunks: &[String]) -> Result<Vec<Route>, &'static str> {
+    trunks.iter().map(|trunk| by_trunk(config, trunk)).collect()
+}
+
 /// Where an AI profile is dialled: by its trunks, by its proxy, or by its URI.
 pub(crate) fn ai(config: &Config, profile: &crate::AiProfile, name: &str) -> Result<Vec<Route>, &'static str> {
     const NO_HOST: &str = "the profile's URI has no host";

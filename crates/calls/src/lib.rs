@@ -34,6 +34,7 @@ mod problem;
 mod record;
 mod redirect;
 mod relay;
+mod routes;
 mod spoken;
 mod step;
 mod story;
@@ -54,7 +55,7 @@ pub use callbacks::Callbacks;
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
-    Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Route, Trunk, TrunkCredentials,
+    Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Trunk, TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, DialogWatch, Elsewhere, Presence, Unsaid};
@@ -73,4 +74,5 @@ pub use record::{
     AmdRecord, AttemptRecord, Cdr, DecisionRecord, EndCause, LegRecord, MediaRecord, MessageEnd, Party,
     RecordingRecord, Source, Time, TimelineEntry, TransferRecord, TransferState, VoicemailRecord,
 };
+pub use routes::Route;
 pub use trunks::{OptionsPing, TrunkLimits, TrunkRegistration};

@@ -182,6 +182,10 @@ pub enum Source {
     Command,
     /// A step of `on_ai_failure`.
     AiLost,
+    /// The human hung up, and the profile's `after_human` names a destination.
+    AfterHuman,
+    /// The call's route goes straight to a trunk.
+    Bypass,
     /// A caller is called back.
     Callback {
         /// Which callback.

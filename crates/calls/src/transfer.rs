@@ -347,6 +347,11 @@ impl Transfer {
         Some((attempt.number, self.spec.to.to_string(), attempt.target.to_string()))
     }
 
+    /// Whether it is the caller's own call to somebody, with no AI before it.
+    pub(crate) fn is_bypass(&self) -> bool {
+        self.record.source == Source::Bypass
+    }
+
     /// It is over: every timer is disarmed and everybody who has not won is given up. The legs to drop.
     pub(crate) fn finish(&mut self, step: &mut Step<'_>, state: TransferState) -> SmallVec<[LegId; 4]> {
         step.disarm(Timer::LastWords);

@@ -111,7 +111,7 @@ impl Premises {
             (AfterHuman::End, Some("sorry")),
             (AfterHuman::Ai, Some("sorry")),
         ];
-        let configs = variants.into_iter().map(|(after, sorry)| Arc::new(config(after, sorry))).collect();
+        let configs = variants.into_iter().map(|(after, sorry)| Arc::new(config(&after, sorry))).collect();
         let whole = whole::Whole::new(&library);
         Self { rules: Arc::new(rules), configs, whole, library: Arc::new(library), words, clips }
     }
@@ -139,11 +139,11 @@ pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address of this file")
 }
 
-fn config(after_human: AfterHuman, ai_lost_announcement: Option<&str>) -> Config {
+fn config(after_human: &AfterHuman, ai_lost_announcement: Option<&str>) -> Config {
     let profile = |uri: &str, on_ai_failure: Vec<AiFailureStep>| AiProfile {
         uri: uri.into(),
         on_ai_failure,
-        after_human,
+        after_human: after_human.clone(),
         ..AiProfile::default()
     };
     let network = calls::Network { address: address(PARTIES[0].1).ip(), prefix: 32 };

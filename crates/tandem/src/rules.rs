@@ -1,6 +1,6 @@
 //! Reading the rules' files, and what the configuration tells the policy room to check them against.
 
-use crate::config::{CodeAct, Configuration, Refuge, Tracks};
+use crate::config::{AfterHuman, CodeAct, Configuration, Refuge, Tracks};
 use media_relay::io::EXTENSIONS;
 use policy::{Diagnostic, Diagnostics, Environment, Loaded, RuleSet, Severity, SourceFile};
 use std::{
@@ -74,7 +74,7 @@ fn environment(configuration: &Configuration) -> Environment {
     }
 }
 
-/// The configuration's `on_ai_failure` and `feature_codes` name destinations of the rules: both files must agree.
+/// The configuration's `on_ai_failure`, `after_human` and `feature_codes` name destinations of the rules: both files must agree.
 fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> {
     let refuges = configuration.profiles.iter().flat_map(|profile| {
         let key = format!("ai.{}.on_ai_failure", profile.name);
@@ -82,7 +82,11 @@ fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagno
             Refuge::Destination(name) => Some(name),
             _ => None,
         });
-        named.map(move |name| (key.clone(), name))
+        let then = match &profile.after_human {
+            AfterHuman::Destination(name) => Some((format!("ai.{}.after_human", profile.name), name)),
+            AfterHuman::End | AfterHuman::Ai => None,
+        };
+        named.map(move |name| (key.clone(), name)).chain(then)
     });
     let codes = [("human", &configuration.codes.human), ("caller", &configuration.codes.caller)];
     let codes = codes.into_iter().flat_map(|(party, codes)| {

@@ -17,6 +17,9 @@ use std::{collections::VecDeque, sync::Arc};
 impl Call {
     /// The caller's port is open: the rules may decide at once, else the AI is dialled.
     pub(super) fn arrived(&mut self, step: &mut Step<'_>) {
+        if self.goes_straight() {
+            return self.go_straight(step);
+        }
         if !step.config.limits.call_duration.is_zero() {
             step.arm(Timer::MaxDuration, step.config.limits.call_duration);
         }
@@ -312,10 +315,20 @@ impl Call {
     /// The human who had the caller hung up.
     pub(super) fn human_left(&mut self, step: &mut Step<'_>) {
         self.human = None;
-        let after = step.config.ai.get(&self.profile).map(|profile| profile.after_human).unwrap_or_default();
+        let after = step.config.ai.get(&self.profile).map(|profile| profile.after_human.clone()).unwrap_or_default();
         let after = if self.thinks_it_transferred(step) { AfterHuman::Ai } else { after };
         match after {
-            AfterHuman::End => self.end(step, EndCause::HumanHungUp, "human", None),
+            AfterHuman::Destination(name) if !self.after_human => {
+                self.after_human = true;
+                let to = To::Name(name.as_str().into());
+                let spec = step.rules.transfer(&to, &TransferOptions::default());
+                let taken = spec.map(|spec| self.begin_transfer(step, Source::AfterHuman, spec));
+                if !matches!(taken, Ok(Ok(_))) {
+                    // The rules no longer know the destination.
+                    self.handed_back(step, "human_hung_up", HandbackBody::default());
+                }
+            }
+            AfterHuman::End | AfterHuman::Destination(_) => self.end(step, EndCause::HumanHungUp, "human", None),
             AfterHuman::Ai => {
                 self.handed_back(step, "human_hung_up", HandbackBody::default());
             }
@@ -326,6 +339,7 @@ impl Call {
     pub(super) fn handed_back(&mut self, step: &mut Step<'_>, reason: &str, body: HandbackBody) {
         let HandbackBody { disposition, note, to_ai } = body;
         let reason = reason.to_owned();
+        self.after_human = false;
         let (by, since) = self.last_human.take().unwrap_or_else(|| (String::new(), step.time()));
         let human_ms = step.time().ms_since(since);
         let mut told = vec![

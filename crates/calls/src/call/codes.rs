@@ -51,7 +51,7 @@ impl Call {
 
     /// The caller, and a human who has them: nobody else talks to anybody.
     fn may_use_codes(&self, leg: LegId) -> Option<Party> {
-        let with_human = matches!(self.stage, Stage::WithHuman { .. });
+        let with_human = matches!(self.stage, Stage::WithHuman { .. }) && !self.goes_straight();
         if leg == self.caller && (with_human || self.stage == Stage::WithAi) {
             return Some(Party::Caller);
         }

@@ -44,7 +44,8 @@ impl Call {
     /// Asks the rules. The explanation is made when somebody will read it: the poster of an event, or the record of a
     /// decision.
     fn ask(&mut self, step: &mut Step<'_>, trigger: &str, phase: Phase, explain: bool) -> Asked {
-        if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) || self.rings_person() {
+        let none = self.rings_person() || self.goes_straight();
+        if matches!(self.stage, Stage::Ending | Stage::Announcing { .. }) || none {
             return Asked { explanation: Explanation::default(), decision: None, done: false };
         }
         let rules = std::sync::Arc::clone(step.rules);

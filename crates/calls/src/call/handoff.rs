@@ -122,11 +122,12 @@ impl Call {
                 Act::TakeMessage => self.message_for_ai(step),
                 Act::ToAi { profile } => self.transfer_to_ai(step, profile.as_deref()),
                 Act::End => {
+                    let status = self.refusal();
                     self.finish_transfer(step, TransferState::Failed);
                     if self.back_to_human(step) {
                         continue;
                     }
-                    self.end(step, EndCause::NobodyLeft, "us", Some(480));
+                    self.end(step, EndCause::NobodyLeft, "us", Some(status));
                 }
             }
         }
@@ -166,13 +167,16 @@ impl Call {
         };
         let routes = match phone {
             Some(phone) => Ok(vec![dial::phone(phone)]),
+            None if transfer.is_bypass() => dial::by_trunks(step.config, &self.about.bypass),
             None => dial::human(step.config, target, through.as_deref(), &self.about.trunk, named),
         };
         let full = self.legs.len() >= MOST_LEGS;
         let (id, destination) = (transfer.id(), spec.to.to_string());
         let found = match routes {
             Ok(routes) if !full => {
-                let mut ways = Self::ordered(step, routes, &self.about.trunk);
+                // A bypass says itself in which order.
+                let straight = transfer.is_bypass();
+                let mut ways = if straight { routes.into() } else { Self::ordered(step, routes, &self.about.trunk) };
                 Self::first_free(step, leg, &mut ways).map(|route| (route, ways)).ok_or("every trunk is full")
             }
             Ok(_) => Err("too many legs"),

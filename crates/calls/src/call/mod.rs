@@ -18,6 +18,7 @@
 mod ai;
 mod answerer;
 mod audio;
+mod bypass;
 mod callback;
 mod codes;
 mod consent;
@@ -72,6 +73,8 @@ pub(crate) struct Call {
     human: Option<LegId>,
     /// Who that is, or was: an agent's name or an address, and since when.
     last_human: Option<(String, Time)>,
+    /// The caller is, or was, where `after_human` sends them.
+    after_human: bool,
     transfer: Option<Box<Transfer>>,
     /// The human who asked for the transfer by REFER, and waits for its outcome.
     parked: Option<LegId>,
@@ -133,6 +136,8 @@ pub(crate) struct About {
     pub(crate) line: Arc<str>,
     pub(crate) trunk: String,
     pub(crate) ai: String,
+    /// The trunks it goes straight to, if it does.
+    pub(crate) bypass: Vec<String>,
     pub(crate) from: Option<String>,
     pub(crate) identity: Identity,
     pub(crate) to: String,
@@ -195,6 +200,7 @@ impl Call {
             ai: None,
             human: None,
             last_human: None,
+            after_human: false,
             transfer: None,
             parked: None,
             referrer: None,

@@ -75,7 +75,12 @@ impl Call {
             RecordingWhen::Rule => self.recording.wanted,
             RecordingWhen::Answer | RecordingWhen::Consent => line || self.recording.wanted,
         };
-        wanted && !self.recording.over && self.agreed(step) && self.stage != Stage::Ending && self.caller_answered()
+        wanted
+            && !self.goes_straight()
+            && !self.recording.over
+            && self.agreed(step)
+            && self.stage != Stage::Ending
+            && self.caller_answered()
     }
 
     /// Who refused is not recorded, whatever asks for it; who was not asked only where nobody has to be.

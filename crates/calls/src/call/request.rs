@@ -208,6 +208,9 @@ impl Call {
 
     pub(super) fn hand_back(&mut self, step: &mut Step<'_>, body: HandbackBody) -> Result<Reply, Problem> {
         let Some(human) = self.human else { return Err(Problem::conflict("no human has the caller")) };
+        if self.goes_straight() && body.to_ai.is_none() {
+            return Err(Problem::conflict("this call went straight to its trunk: name the AI profile in `to_ai`"));
+        }
         if let Some(profile) = &body.to_ai
             && !step.config.ai.contains_key(profile)
         {

@@ -128,6 +128,7 @@ impl Core {
             line: wanted.line.as_str().into(),
             trunk: String::new(),
             ai: wanted.ai,
+            bypass: Vec::new(),
             from: Some(wanted.number.clone()),
             identity: Identity::of_number(&wanted.number),
             to: wanted.from,
@@ -214,11 +215,13 @@ impl Core {
         let of_campaign = |of: fn(&Campaign) -> &Option<String>| campaign.and_then(|campaign| of(campaign).as_ref());
         let line = body.line.as_ref().or_else(|| of_campaign(|campaign| &campaign.line));
         let route = match line {
-            Some(line) => config.routes.iter().find(|route| route.line == *line),
+            Some(line) => config.routes.iter().find(|route| route.bypass.is_empty() && route.line == *line),
             None => {
                 let by = |route: &crate::Route| route.trunks.first().cloned().unwrap_or_default();
-                let answers = |route: &&crate::Route| !from.is_empty() && route.matches(&from, &by(route));
-                config.routes.iter().find(answers).or(config.routes.first())
+                let answers = |route: &&crate::Route| {
+                    !from.is_empty() && route.bypass.is_empty() && route.matches(&from, &from, &by(route))
+                };
+                config.routes.iter().find(answers).or(config.routes.iter().find(|route| route.bypass.is_empty()))
             }
         };
         let route = route.ok_or_else(|| match line {

@@ -68,6 +68,7 @@ impl Core {
             line: callback.line.as_str().into(),
             trunk: String::new(),
             ai: callback.ai.clone(),
+            bypass: Vec::new(),
             from: Some(callback.number.clone()),
             identity: Identity::of_number(&callback.number),
             to: callback.called.clone(),

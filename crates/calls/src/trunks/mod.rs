@@ -402,6 +402,15 @@ impl Trunks {
         Ok(())
     }
 
+    /// The same for a call that no limit stops.
+    pub(crate) fn admit_anyway(&mut self, name: &str) {
+        if name == AGENTS {
+            self.agents += 1;
+        } else if let Some(state) = self.state_mut(name) {
+            state.incoming += 1;
+        }
+    }
+
     /// A call that [`Self::admit`] gave a place is over.
     pub(crate) fn leave(&mut self, name: &str) {
         if name == AGENTS {

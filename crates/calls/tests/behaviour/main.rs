@@ -28,6 +28,7 @@ mod referred_by_us;
 mod registered_phones;
 mod sessions;
 mod srtp;
+mod straight;
 mod supervisors;
 mod targets;
 mod trunks;

@@ -159,6 +159,7 @@ fn a_registered_phone_calls_in_by_the_routes_that_take_agents() {
         trunks: trunks.iter().map(|name| (*name).to_owned()).collect(),
         line: line.into(),
         ai: "main".into(),
+        ..Route::default()
     };
     let routes = vec![route(&["agents"], "inside"), route(&["carrier"], "support")];
     let mut world = World::with(Config { agents, routes, ..config() }, RULES, 7);

@@ -117,6 +117,8 @@ pub(crate) struct World {
     pub(crate) message_taps: BTreeMap<PortId, media_relay::Tap>,
     /// Whose phone the next caller calls from, when it is a registered one.
     pub(crate) account: Option<String>,
+    /// The request URI of the next caller.
+    pub(crate) calls: &'static str,
     /// Legs that wait until what they are about is on the screens.
     pub(crate) showing: Vec<LegId>,
     inbox: VecDeque<Input>,
@@ -208,6 +210,7 @@ impl World {
             taps: BTreeMap::new(),
             message_taps: BTreeMap::new(),
             account: None,
+            calls: "sip:+4930900@192.0.2.1",
             showing: Vec::new(),
             inbox: VecDeque::new(),
         }
@@ -239,7 +242,7 @@ impl World {
             account: self.account.clone(),
             gate: None,
             flow: signaling::Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.10:5060".parse().unwrap()),
-            request_uri: "sip:+4930900@192.0.2.1".into(),
+            request_uri: self.calls.into(),
             from: party("sip:+493055512345@192.0.2.10"),
             to: party("sip:+4930900@192.0.2.1"),
             call_id: format!("abc-{}", self.next_incoming),

@@ -157,7 +157,7 @@ impl Whole {
 /// Each bit of the number is something else.
 fn config(number: u64, clips: &Arc<BTreeSet<String>>) -> Config {
     let after_human = if number & 1 == 0 { AfterHuman::End } else { AfterHuman::Ai };
-    let mut config = super::config(after_human, (number & 2 != 0).then_some("sorry"));
+    let mut config = super::config(&after_human, (number & 2 != 0).then_some("sorry"));
     let when = [RecordingWhen::Consent, RecordingWhen::Answer, RecordingWhen::Rule, RecordingWhen::Consent];
     let consent = |yes, no| {
         let wait = Duration::from_secs(3);

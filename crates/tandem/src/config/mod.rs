@@ -32,9 +32,9 @@ pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat
 pub use sections::Places;
 pub use session_timer::SessionTimer;
 pub use types::{
-    Abuse, Account, AfterHuman, Agents, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns, FeatureCode,
-    FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern, Profile,
-    Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Abuse, Account, AfterHuman, Agents, Answers, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns,
+    FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern,
+    Profile, Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use upload::{Secret, Upload, UploadTo};
 pub use values::{Host, Network};

@@ -7,7 +7,9 @@ use super::{
     sections::Places,
     session_timer::SessionTimer,
     srtp, trunks as trunk_keys,
-    types::{AfterHuman, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk},
+    types::{
+        AfterHuman, Answers, Auth, CallerId, NumberFormat, Numbers, Pattern, Profile, Refuge, Route, Sentiment, Trunk,
+    },
     values::{self, Host, Network},
 };
 use calls::AGENTS;
@@ -268,8 +270,11 @@ pub(super) fn profiles(
         let sentiment = sentiment(&mut section);
         let match_confidence = section.or("match_confidence", 0.5, |text| decimal(text, 0.0, 1.0));
         let refuge = section.list("on_ai_failure", |text| refuge(text, &name, &names)).unwrap_or_default();
-        let after_human =
-            section.word("after_human", AfterHuman::End, &[("end", AfterHuman::End), ("ai", AfterHuman::Ai)]);
+        let after_human = section.or("after_human", AfterHuman::End, |text| match text {
+            "end" => Ok(AfterHuman::End),
+            "ai" => Ok(AfterHuman::Ai),
+            other => values::name(other).map(AfterHuman::Destination),
+        });
         if let Some(at) = refuge.iter().position(|placed| matches!(placed.value, Refuge::End | Refuge::Announce(_)))
             && at + 1 < refuge.len()
         {
@@ -381,11 +386,31 @@ pub(super) fn routes(root: &mut Section<'_>, trunks: &[Trunk], agents: bool, pro
     let callers = || trunks.iter().map(|trunk| trunk.name.as_str()).chain(agents.then_some(AGENTS));
     let mut all: Vec<Route> = Vec::new();
     for mut section in root.items("routes") {
-        section.later(&["bypass", "recording", "hours"]);
+        section.later(&["recording", "hours"]);
         let number = section.required("number", pattern);
         let from = section.list("trunks", |text| known(text, callers(), "trunk"));
         let line = section.or("line", "default".to_owned(), values::name);
-        let profile = section.required("ai", |text| known(text, profiles.iter().map(String::as_str), "AI profile"));
+        let bypass = section.list("bypass", |text| {
+            known(text, trunks.iter().map(|trunk| trunk.name.as_str()), "trunk")?;
+            let callable = trunks.iter().filter(|trunk| trunk.address.is_some()).map(|trunk| trunk.name.as_str());
+            known(text, callable, "trunk with an `address`")
+        });
+        let answers = match bypass {
+            Some(ways) => {
+                if ways.is_empty() {
+                    section.wrong(section.place(), "`bypass` names no trunk", Some("a list of trunks, like [carrier]"));
+                }
+                section.optional("ai", |_| {
+                    Err::<(), _>(
+                        Wrong::new("an AI and `bypass`: nobody answers before the trunk").help("leave one of them out"),
+                    )
+                });
+                Some(Answers::Bypass(ways.into_iter().map(|placed| placed.value).collect()))
+            }
+            None => section
+                .required("ai", |text| known(text, profiles.iter().map(String::as_str), "AI profile"))
+                .map(|profile| Answers::Ai(profile.value)),
+        };
         let trunks: Vec<String> = from.unwrap_or_default().into_iter().map(|placed| placed.value).collect();
         if let Some(number) = &number
             && let Some(earlier) = all.iter().find(|earlier| {
@@ -399,8 +424,8 @@ pub(super) fn routes(root: &mut Section<'_>, trunks: &[Trunk], agents: bool, pro
             section.wrong(number.place, what, Some("the first route that matches wins; put the narrower one first"));
         }
         section.done();
-        if let (Some(number), Some(profile)) = (number, profile) {
-            all.push(Route { number: number.value, trunks, line, profile: profile.value });
+        if let (Some(number), Some(answers)) = (number, answers) {
+            all.push(Route { number: number.value, trunks, line, answers });
         }
     }
     all
@@ -421,6 +446,9 @@ fn known<'a>(text: &str, names: impl Iterator<Item = &'a str> + Clone, what: &st
 fn pattern(text: &str) -> Result<Pattern, Wrong> {
     if text == "*" {
         return Ok(Pattern::Any);
+    }
+    if text == calls::Route::EMERGENCY {
+        return Ok(Pattern::Emergency);
     }
     let (body, prefix) = match text.strip_suffix('*') {
         Some(body) => (body, true),
@@ -443,6 +471,8 @@ fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
             text.starts_with(start.as_str())
         }
         (Pattern::Exactly(one), Pattern::Exactly(other)) => one == other,
+        (Pattern::Emergency, Pattern::Exactly(one)) => calls::Route::is_emergency(one),
+        (Pattern::Emergency, Pattern::Emergency) => true,
         _ => false,
     }
 }
@@ -450,6 +480,7 @@ fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
 fn shown_pattern(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Any => "*".to_owned(),
+        Pattern::Emergency => calls::Route::EMERGENCY.to_owned(),
         Pattern::Exactly(text) => text.clone(),
         Pattern::StartsWith(text) => format!("{text}*"),
     }

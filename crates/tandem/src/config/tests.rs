@@ -27,7 +27,7 @@ fn the_shipped_file_is_right_and_one_that_says_little_serves_loopback() {
     let shipped = load(&shipped, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(shipped.sip.listeners[0].to_string(), "udp:127.0.0.1:5060");
     assert!(shipped.media.prompts.join("please-hold.wav").is_file(), "{}", shipped.media.prompts.display());
-    assert_eq!(shipped.routes[0].profile, "demo");
+    assert_eq!(shipped.routes[0].answers, Answers::Ai("demo".into()));
 
     assert!(shipped.warnings.is_empty(), "{:?}", shipped.warnings);
     let empty = reading(&[("tandem.yaml", "trunks: {}")], &[]).expect("defaults");
@@ -558,5 +558,28 @@ fn another_system_is_asked_how_agents_stand_where_it_is_named() {
     ] {
         let told_all = mistakes(&format!("agents:\n  availability: {wrong}\n"));
         assert!(told_all.contains(told), "{wrong}: {told_all}");
+    }
+}
+
+const STRAIGHT: &str = "trunks:\n  carrier: { address: 192.0.2.1 }\n  inside: { allowed: [192.0.2.9] }\nai: { a: { uri: \"sip:a@127.0.0.1\", after_human: survey } }\n";
+
+#[test]
+fn routes_that_go_straight_name_trunks_that_can_be_called() {
+    let text =
+        format!("{STRAIGHT}routes:\n  - {{ number: emergency, bypass: [carrier] }}\n  - {{ number: \"*\", ai: a }}\n");
+    let read = reading(&[("tandem.yaml", &text)], &[]).expect("right");
+    assert_eq!(read.routes[0].number, Pattern::Emergency);
+    assert_eq!(read.routes[0].answers, Answers::Bypass(vec!["carrier".into()]));
+    assert_eq!(read.profiles[0].after_human, AfterHuman::Destination("survey".into()));
+    for (route, said) in [
+        ("{ number: \"1\", bypass: [carier] }", "there is no trunk `carier`"),
+        ("{ number: \"1\", bypass: [inside] }", "there is no trunk with an `address` `inside`"),
+        ("{ number: \"1\", bypass: [carrier], ai: a }", "nobody answers before the trunk"),
+        ("{ number: \"1\" }", "`routes[0].ai` is missing"),
+        ("{ number: emergency, bypass: [carrier] }\n  - { number: \"911\", ai: a }", "this route is never reached"),
+        ("{ number: \"1\", bypass: [] }", "`bypass` names no trunk"),
+    ] {
+        let wrong = mistakes(&format!("{STRAIGHT}routes:\n  - {route}\n"));
+        assert!(wrong.contains(said), "no {said} in\n{wrong}");
     }
 }

@@ -418,8 +418,17 @@ pub struct Route {
     pub trunks: Vec<String>,
     /// The line this number stands for.
     pub line: String,
-    /// The AI profile that answers.
-    pub profile: String,
+    /// Who answers.
+    pub answers: Answers,
+}
+
+/// Who answers the calls of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// An AI profile.
+    Ai(String),
+    /// Whoever these trunks reach, tried in this order.
+    Bypass(Vec<String>),
 }
 
 /// What a called user is compared with.
@@ -431,6 +440,8 @@ pub enum Pattern {
     Exactly(String),
     /// Everything that starts so.
     StartsWith(String),
+    /// Numbers that reach help.
+    Emergency,
 }
 
 /// One AI profile.
@@ -497,12 +508,14 @@ pub enum Refuge {
 }
 
 /// What follows a human's hang-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AfterHuman {
     /// The call ends.
     End,
     /// The AI takes the caller again.
     Ai,
+    /// A destination of the rules takes them.
+    Destination(String),
 }
 
 /// A codec by its name in a list of `codecs`.

@@ -323,15 +323,21 @@ fn networks(trunk: &config::Trunk) -> impl Iterator<Item = signaling::Network> {
 }
 
 fn route(route: &config::Route) -> calls::Route {
+    let (ai, bypass) = match &route.answers {
+        config::Answers::Ai(profile) => (profile.clone(), Vec::new()),
+        config::Answers::Bypass(trunks) => (String::new(), trunks.clone()),
+    };
     calls::Route {
         called: match &route.number {
             config::Pattern::Any => "*".to_owned(),
+            config::Pattern::Emergency => calls::Route::EMERGENCY.to_owned(),
             config::Pattern::Exactly(text) => text.clone(),
             config::Pattern::StartsWith(text) => format!("{text}*"),
         },
         trunks: route.trunks.clone(),
         line: route.line.clone(),
-        ai: route.profile.clone(),
+        ai,
+        bypass,
     }
 }
 
@@ -357,9 +363,10 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
                 Refuge::End => calls::AiFailureStep::End,
             })
             .collect(),
-        after_human: match profile.after_human {
+        after_human: match &profile.after_human {
             AfterHuman::End => calls::AfterHuman::End,
             AfterHuman::Ai => calls::AfterHuman::Ai,
+            AfterHuman::Destination(name) => calls::AfterHuman::Destination(name.clone()),
         },
         nat: nat(profile.learn),
         srtp: profile.srtp,
