@@ -73,10 +73,18 @@ pub(super) struct Table {
     over: HashMap<String, Instant>,
     swept: Option<Instant>,
     pub(super) trace: Vec<Traced>,
+    /// Nothing is written down any more.
+    pub(super) untraced: bool,
     pub(super) numbers: u64,
 }
 
 impl Table {
+    fn write_down(&mut self, traced: Traced) {
+        if !self.untraced && self.trace.len() < MOST_TRACED {
+            self.trace.push(traced);
+        }
+    }
+
     /// Lets go, once a second, of dialogs that were over for as long as anything may be sent again; with them goes their audio.
     fn forget(&mut self, time: Instant) {
         if self.swept.is_some_and(|swept| time < swept + Duration::from_secs(1)) {
@@ -127,16 +135,11 @@ impl Inner {
     }
 
     pub(super) fn write_down(&self, traced: Traced) {
-        let mut table = self.table();
-        if table.trace.len() < MOST_TRACED {
-            table.trace.push(traced);
-        }
+        self.table().write_down(traced);
     }
 
     pub(super) fn send(&self, table: &mut Table, message: &Message, to: SocketAddr) {
-        if table.trace.len() < MOST_TRACED {
-            table.trace.push(Traced { at: now(), sent: true, peer: to, message: message.clone() });
-        }
+        table.write_down(Traced { at: now(), sent: true, peer: to, message: message.clone() });
         // A full buffer is loss; the timers send it again.
         let _ = self.socket.try_send_to(&message.write(), to);
     }

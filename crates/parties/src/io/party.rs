@@ -142,6 +142,14 @@ impl Party {
         self.inner.table().trace.clone()
     }
 
+    /// Writes no message down from now on and forgets those it has: for parties of thousands of calls. What is read from the trace
+    /// (REFER and NOTIFY that came) is not known any more.
+    pub fn forget_messages(&self) {
+        let mut table = self.inner.table();
+        table.untraced = true;
+        table.trace = Vec::new();
+    }
+
     /// Sends bytes as they are, for tests of what is not SIP.
     pub fn send_raw(&self, bytes: &[u8], to: SocketAddr) {
         let _ = self.inner.socket.try_send_to(bytes, to);

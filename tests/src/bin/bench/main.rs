@@ -5,6 +5,7 @@
 
 mod handoff;
 mod setup;
+mod soak;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::{
@@ -47,6 +48,17 @@ async fn main() -> Result<()> {
     }
     if named("recording") {
         figures.extend(of_cargo_bench("recorder", "recording", &["--features", "io"])?);
+    }
+    // `soak` takes ten minutes, `soak=120` two.
+    for part in &parts {
+        match part.split_once('=') {
+            None if part == "soak" => figures.extend(soak::figures(soak::LASTING).await?),
+            Some(("soak", seconds)) => {
+                let seconds = seconds.parse().with_context(|| format!("`{part}`: how many seconds?"))?;
+                figures.extend(soak::figures(Duration::from_secs(seconds)).await?);
+            }
+            _ => {}
+        }
     }
     if wanted("calls") {
         figures.push(signaling_cpu().await?);
