@@ -79,8 +79,17 @@ impl Channel {
         }
     }
 
-    /// Puts samples of this channel at `number` into each group of `width`, in order; what did not come stays as it is there, which is
-    /// silence.
+    /// One that begins when so many samples were taken off.
+    pub(crate) fn from(taken: i64) -> Self {
+        Self { taken, ..Self::default() }
+    }
+
+    /// Nothing waits to be taken off.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Adds samples of this channel to what is at `number` in each group of `width`, in order; what did not come is silence.
     pub(crate) fn take(&mut self, groups: &mut [i16], width: usize, number: usize) {
         let count = groups.len() / width.max(1);
         let until = self.taken + i64::try_from(count).unwrap_or(0);
@@ -90,7 +99,7 @@ impl Channel {
         let there = count.min(self.buffer.len());
         for (group, sample) in groups.chunks_exact_mut(width.max(1)).zip(self.buffer.drain(..there)) {
             if let Some(place) = group.get_mut(number) {
-                *place = sample;
+                *place = place.saturating_add(sample);
             }
         }
         self.taken = until;

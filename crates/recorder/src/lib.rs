@@ -12,6 +12,7 @@
 
 mod channel;
 mod form;
+mod lanes;
 mod opus;
 mod session;
 mod timeline;

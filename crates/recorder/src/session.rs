@@ -1,9 +1,6 @@
 //! One recording's audio: frames in, samples of all channels out.
 
-use crate::{
-    RATE,
-    channel::{Channel, Placed},
-};
+use crate::{RATE, channel::Placed, lanes::Lanes};
 use clock::Monotonic;
 use media_relay::{Codec, Decoder, Frame, MAX_DECODED};
 use serde::{Deserialize, Serialize};
@@ -42,13 +39,12 @@ impl Flaws {
 #[derive(Debug)]
 pub struct Session {
     start: Monotonic,
-    channels: Vec<Channel>,
+    channels: Vec<Lanes<Ear>>,
     /// Samples given out, a channel.
     given: u64,
     end: Option<u64>,
     /// In samples; the last may still be open.
     pauses: Vec<(u64, Option<u64>)>,
-    ears: Vec<Option<Ear>>,
     room: Box<[i16; MAX_DECODED]>,
     decoded: Vec<i16>,
 }
@@ -56,10 +52,9 @@ pub struct Session {
 impl Session {
     /// Begins at `start`, with so many channels (from 1 to 8).
     pub fn new(start: Monotonic, channels: usize) -> Self {
-        let channels: Vec<Channel> = (0..channels.clamp(1, MAX_CHANNELS)).map(|_| Channel::default()).collect();
-        let ears = channels.iter().map(|_| None).collect();
+        let channels = (0..channels.clamp(1, MAX_CHANNELS)).map(|_| Lanes::new()).collect();
         let (room, decoded) = (Box::new([0; MAX_DECODED]), Vec::new());
-        Self { start, channels, given: 0, end: None, pauses: Vec::new(), ears, room, decoded }
+        Self { start, channels, given: 0, end: None, pauses: Vec::new(), room, decoded }
     }
 
     /// How many channels there are.
@@ -74,13 +69,12 @@ impl Session {
 
     /// Frames that found no place.
     pub fn late_frames(&self) -> u64 {
-        self.channels.iter().map(|channel| channel.late).sum()
+        self.channels.iter().map(Lanes::late).sum()
     }
 
     /// Audio passed the relay.
     pub fn frame(&mut self, frame: &Frame, payload: &[u8]) {
-        let number = usize::from(frame.channel);
-        let (Some(channel), Some(ear)) = (self.channels.get_mut(number), self.ears.get_mut(number)) else { return };
+        let Some(channel) = self.channels.get_mut(usize::from(frame.channel)) else { return };
         let unit = frame.codec.clock_rate() / RATE;
         let placed = Placed {
             // Timestamps of another unit are those of another source.
@@ -89,14 +83,18 @@ impl Session {
             timestamp: frame.timestamp,
             arrival: position(self.start, frame.at),
         };
-        if ear.as_ref().is_none_or(|ear| ear.source != frame.source || ear.codec != frame.codec) {
-            *ear = Some(Ear::new(frame.source, frame.codec));
-        }
-        self.decoded.clear();
-        if let Some(ear) = ear {
-            ear.hear(payload, &mut self.room, &mut self.decoded);
-        }
-        channel.frame(placed, &self.decoded);
+        let (room, decoded) = (&mut self.room, &mut self.decoded);
+        decoded.clear();
+        let fits = |ear: &Ear| ear.codec == frame.codec;
+        channel.frame(
+            placed,
+            fits,
+            || Ear::new(frame.codec),
+            |ear, lane| {
+                ear.hear(payload, room, decoded);
+                lane.frame(placed, decoded);
+            },
+        );
     }
 
     /// From `at` on nothing is kept.
@@ -179,10 +177,9 @@ fn position(start: Monotonic, at: Monotonic) -> i64 {
     if at >= start { samples(at.since(start)) } else { -samples(start.since(at)) }
 }
 
-/// One channel's way from payloads to samples at [`RATE`].
+/// One source's way from payloads to samples at [`RATE`].
 #[derive(Debug)]
 struct Ear {
-    source: u32,
     codec: Codec,
     decoder: Decoder,
     /// The last samples at 16 kHz, for the filter that halves the rate.
@@ -190,8 +187,8 @@ struct Ear {
 }
 
 impl Ear {
-    fn new(source: u32, codec: Codec) -> Self {
-        Self { source, codec, decoder: Decoder::new(codec), before: [0; 6] }
+    fn new(codec: Codec) -> Self {
+        Self { codec, decoder: Decoder::new(codec), before: [0; 6] }
     }
 
     fn hear(&mut self, payload: &[u8], room: &mut [i16; MAX_DECODED], samples: &mut Vec<i16>) {

@@ -101,6 +101,36 @@ fn a_pause_is_silence_of_equal_length_to_the_sample_on_every_channel() {
     }
 }
 
+/// Two supervisors who barge at once: only the first of them was kept, for a channel had one source at a time.
+#[test]
+fn several_who_speak_at_once_on_one_channel_are_all_on_it() {
+    for sources in [2u32, 8, 11] {
+        let mut session = Session::new(start(), 2);
+        let mut samples = Vec::new();
+        for n in 0..200u32 {
+            for source in 0..sources {
+                // They take turns within a frame's time, and each is there from a time of their own on.
+                let at = start() + ms(20) * n + ms(u64::from(source));
+                let payload: Vec<u8> = [100i16; FRAME].iter().flat_map(|it| it.to_be_bytes()).collect();
+                let frame =
+                    Frame { channel: 1, codec: Codec::L16At8k, at, timestamp: source * 7_000 + n * 160, source };
+                if n >= 10 * source {
+                    session.frame(&frame, &payload);
+                }
+            }
+            session.take(start() + ms(20) * n, &mut samples);
+        }
+        session.finish(start() + ms(4_000));
+        session.take_rest(&mut samples);
+        let heard = channel(&samples, 1);
+        let (one, all) = (heard[8 * FRAME], heard[150 * FRAME]);
+        let most = i16::try_from(sources.min(8)).unwrap() * 100;
+        assert_eq!((one, all), (100, if sources <= 8 { most } else { all }), "{sources} at once");
+        assert!(all >= 100 && all <= most, "{sources} at once: {all}");
+        assert!(channel(&samples, 0).iter().all(|it| *it == 0));
+    }
+}
+
 #[test]
 fn a_pause_that_never_ends_lasts_to_the_end() {
     let mut session = Session::new(start(), 1);

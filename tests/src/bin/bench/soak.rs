@@ -31,12 +31,14 @@ const CALLER_SAYS: f64 = 300.0;
 const AI_SAYS: f64 = 500.0;
 const HUMAN_SAYS: f64 = 900.0;
 const LONG: Duration = Duration::from_secs(30);
+/// By then the tables and rings that are filled to a bound are full, and the allocator has what that takes.
+const WARM: Duration = Duration::from_secs(120);
 /// What is kept of ended calls for 32 s is gone by then.
 const DRAIN: Duration = Duration::from_secs(60);
 
 /// Places calls for so long; growth of memory, leftovers and calls that failed.
 pub(super) async fn figures(lasting: Duration) -> Result<Vec<Value>> {
-    let warm = (lasting / 3).clamp(Duration::from_secs(45), Duration::from_secs(120));
+    let warm = (lasting / 3).clamp(Duration::from_secs(45), WARM);
     ensure!(lasting >= warm + Duration::from_secs(10), "less than a minute says nothing: `soak=60` at least");
     println!("measuring {RATE} handoffs a second for {} s ...", lasting.as_secs());
     let (stage, daemon) = Stage::new().await?;
@@ -81,6 +83,7 @@ pub(super) async fn figures(lasting: Duration) -> Result<Vec<Value>> {
     let quarter = counted.len() / 4;
     let mean = |of: &[&Sample]| of.iter().map(|it| it.resident as f64).sum::<f64>() / of.len().max(1) as f64 / 1e6;
     let (early, late) = (mean(&counted[..quarter]), mean(&counted[counted.len() - quarter..]));
+    let counts = if warm < WARM { "; does not count: tables are still being filled" } else { "" };
     let calls = counted.last().zip(counted.first()).map_or(0, |(last, first)| last.calls - first.calls);
     Ok(vec![
         figure(
@@ -88,7 +91,7 @@ pub(super) async fn figures(lasting: Duration) -> Result<Vec<Value>> {
             growth,
             "MB",
             &format!(
-                "resident memory gained, fitted over {calls} calls after {} s ({early:.1} MB in the first quarter of them, {late:.1} in the last, {:.1} when all was over); goal 1 or less",
+                "resident memory gained, fitted over {calls} calls after {} s ({early:.1} MB in the first quarter of them, {late:.1} in the last, {:.1} when all was over{counts}); goal 1 or less",
                 warm.as_secs(),
                 resident as f64 / 1e6
             ),
