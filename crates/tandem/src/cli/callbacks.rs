@@ -1,8 +1,7 @@
 //! `tandem callbacks`.
 
 use super::{
-    Colour,
-    calls::{table, text},
+    calls::{listing, text},
     client::{DaemonArg, segment},
     say,
 };
@@ -85,15 +84,9 @@ fn list(args: &CallbacksArgs) -> anyhow::Result<ExitCode> {
     }
     let path = if query.is_empty() { "/v1/callbacks".to_owned() } else { format!("/v1/callbacks?{}", query.join("&")) };
     args.daemon.request("GET", &path, None)?.show(args.json, |body| {
-        let callbacks: Vec<&Value> = body.get("callbacks").and_then(Value::as_array).into_iter().flatten().collect();
-        if callbacks.is_empty() {
-            return say("nobody is to be called back");
-        }
         let heads = ["CALLBACK", "LIST", "STATE", "NUMBER", "REQUESTED", "AT", "AGENT", "TRIES", "OUTCOME"];
         let fields = ["id", "list", "state", "number", "requested", "at", "agent", "tries", "outcome"];
-        let mut rows = vec![heads.map(str::to_owned)];
-        rows.extend(callbacks.iter().map(|callback| fields.map(|field| text(callback, field))));
-        let colour = Colour::of_stdout();
-        table(&rows, |row, line| if row == 0 { colour.dim(line) } else { line.to_owned() });
+        let row = |callback: &Value| fields.map(|field| text(callback, field));
+        listing(body, "callbacks", "nobody is to be called back", heads, row);
     })
 }

@@ -114,6 +114,24 @@ pub(crate) fn text(value: &Value, key: &str) -> String {
     }
 }
 
+/// A list of the answer as a table; `none` where nothing is in it.
+pub(crate) fn listing<const N: usize>(
+    body: &Value,
+    key: &str,
+    none: &str,
+    heads: [&str; N],
+    row: impl Fn(&Value) -> [String; N],
+) {
+    let entries = array(body, key);
+    if entries.is_empty() {
+        return say(none);
+    }
+    let mut rows = vec![heads.map(str::to_owned)];
+    rows.extend(entries.iter().map(row));
+    let colour = Colour::of_stdout();
+    table(&rows, |row, line| if row == 0 { colour.dim(line) } else { line.to_owned() });
+}
+
 /// Columns as wide as their widest cell.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]], paint: impl Fn(usize, &str) -> String) {
     let mut widths = [0; N];

@@ -1,8 +1,7 @@
 //! `tandem messages`.
 
 use super::{
-    Colour,
-    calls::{table, text},
+    calls::{listing, text},
     client::{DaemonArg, segment},
     plain, say,
 };
@@ -58,17 +57,11 @@ fn list(args: &MessagesArgs) -> anyhow::Result<ExitCode> {
         path.push_str(&format!("&line={}", segment(line)?));
     }
     args.daemon.request("GET", &path, None)?.show(args.json, |body| {
-        let messages: Vec<&Value> = body.get("messages").and_then(Value::as_array).into_iter().flatten().collect();
-        if messages.is_empty() {
-            return say("no messages");
-        }
-        let mut rows = vec![["MESSAGE", "LINE", "FROM", "LEFT", "READ", "TEXT"].map(str::to_owned)];
-        let brief = |message: &Value| text(message, "text").chars().take(60).collect::<String>();
-        rows.extend(messages.iter().map(|message| {
+        let heads = ["MESSAGE", "LINE", "FROM", "LEFT", "READ", "TEXT"];
+        listing(body, "messages", "no messages", heads, |message| {
             let field = |name: &str| text(message, name);
-            [field("id"), field("line"), field("from"), field("left"), field("read"), brief(message)]
-        }));
-        let colour = Colour::of_stdout();
-        table(&rows, |row, line| if row == 0 { colour.dim(line) } else { line.to_owned() });
+            let brief = field("text").chars().take(60).collect();
+            [field("id"), field("line"), field("from"), field("left"), field("read"), brief]
+        });
     })
 }

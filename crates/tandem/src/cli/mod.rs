@@ -14,6 +14,7 @@ mod supervise;
 mod terminal;
 mod transfer;
 mod trunks;
+mod voicemails;
 
 use clap::{Args, Parser, Subcommand};
 use std::{
@@ -59,7 +60,7 @@ enum Command {
     /// Show a call's recording, fetch it, pause, resume or stop it while it grows, or delete it.
     Recording(recordings::RecordingArgs),
     /// List the messages that callers left in mailboxes, or show, fetch or delete one.
-    Voicemails(recordings::VoicemailsArgs),
+    Voicemails(voicemails::VoicemailsArgs),
     /// Load the rules anew; a mistake leaves the old ones in force.
     Reload(ReloadArgs),
     /// Show a whole handoff on this machine, every party simulated, measured from the packets.
@@ -123,7 +124,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Supervise(args) => supervise::run(&args),
         Command::Recordings(args) => recordings::list(&args),
         Command::Recording(args) => recordings::one(&args),
-        Command::Voicemails(args) => recordings::voicemails(&args),
+        Command::Voicemails(args) => voicemails::run(&args),
         Command::Reload(args) => reload(&args),
         Command::Demo(args) => crate::demo::run(&args),
         Command::Completions(args) => completions::run(&args),

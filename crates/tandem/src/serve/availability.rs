@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 
 /// Questions that are under way at once.
 const AT_ONCE: usize = 8;
+/// Mistakes of one answer that are told.
+const MOST_TOLD: usize = 3;
 /// Where an agent's name goes in the address.
 const PLACE: &str = "{agent}";
 
@@ -69,19 +71,16 @@ async fn round(
     agents: Vec<String>,
 ) -> (BTreeMap<String, Elsewhere>, Option<String>) {
     let (mut said, mut failed) = (BTreeMap::new(), None);
-    let mut take = |agent: Option<&str>, answer: Result<BTreeMap<String, Elsewhere>, String>| match answer {
-        Ok(all) => said.extend(all),
-        Err(error) => {
-            let whom = agent.unwrap_or("all");
-            let error = format!("{whom}: {error}");
-            failed.get_or_insert(error);
-        }
-    };
     if !settings.url.contains(PLACE) {
-        let answer = one(settings, web, &settings.url).await.and_then(|body| list(&body));
-        take(None, answer);
-        return (said, failed);
+        return match one(settings, web, &settings.url).await.and_then(|body| list(&body, &agents)) {
+            Ok((said, wrong)) => (said, wrong),
+            Err(error) => (said, Some(format!("all: {error}"))),
+        };
     }
+    let mut take = |agent: String, answer: Result<Elsewhere, String>| match answer {
+        Ok(state) => drop(said.insert(agent, state)),
+        Err(error) => drop(failed.get_or_insert(format!("{agent}: {error}"))),
+    };
     let mut asked = JoinSet::new();
     let mut left = agents.into_iter();
     loop {
@@ -96,10 +95,7 @@ async fn round(
             });
         }
         match asked.join_next().await {
-            Some(Ok((agent, answer))) => {
-                let answer = answer.map(|state| [(agent.clone(), state)].into());
-                take(Some(&agent), answer);
-            }
+            Some(Ok((agent, answer))) => take(agent, answer),
             Some(Err(_)) => {}
             None => return (said, failed),
         }
@@ -122,14 +118,24 @@ fn single(body: &[u8]) -> Result<Elsewhere, String> {
     }
 }
 
-/// An answer about all: `{"anna": "available", "ben": {"state": "busy"}}`, also under the key `agents`.
-fn list(body: &[u8]) -> Result<BTreeMap<String, Elsewhere>, String> {
+/// An answer about all: `{"anna": "available", "ben": {"state": "busy"}}`, also under the key `agents`. Beside it what is no state, and whose:
+/// nothing is known of them, and everything of the others. What is said of strangers to us does not matter.
+fn list(body: &[u8], agents: &[String]) -> Result<(BTreeMap<String, Elsewhere>, Option<String>), String> {
     let value: Value = serde_json::from_slice(body).map_err(|error| format!("no JSON: {error}"))?;
     let all = value.get("agents").filter(|agents| agents.is_object()).unwrap_or(&value);
     let all = all.as_object().ok_or("expected an object of agents, like {\"anna\": \"available\"}")?;
-    all.iter()
-        .map(|(agent, said)| Ok((agent.clone(), state(said).map_err(|error| format!("{agent}: {error}"))?)))
-        .collect()
+    let (mut said, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (agent, value) in all {
+        match state(value) {
+            Ok(state) => drop(said.insert(agent.clone(), state)),
+            Err(_) if !agents.contains(agent) => {}
+            Err(error) => wrong.push(format!("{}: {error}", agent.chars().take(64).collect::<String>())),
+        }
+    }
+    let more = wrong.len().saturating_sub(MOST_TOLD);
+    wrong.truncate(MOST_TOLD);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Ok((said, (!wrong.is_empty()).then(|| wrong.join("; ") + &more)))
 }
 
 fn state(value: &Value) -> Result<Elsewhere, String> {
@@ -193,13 +199,27 @@ mod tests {
 
     #[test]
     fn an_answer_about_all_names_each_and_says_whose_is_wrong() {
-        let all = |body: &str| list(body.as_bytes());
+        let all = |body: &str| list(body.as_bytes(), &[]);
         let right = [("anna".to_owned(), Elsewhere::Free), ("ben".to_owned(), Elsewhere::Busy)].into();
-        assert_eq!(all("{\"anna\": \"free\", \"ben\": {\"status\": \"on_call\"}}"), Ok(right));
-        assert_eq!(all("{\"agents\": {\"eve\": true}}"), Ok([("eve".to_owned(), Elsewhere::Free)].into()));
-        assert!(all("{\"anna\": 7}").unwrap_err().starts_with("anna: found 7"));
+        assert_eq!(all("{\"anna\": \"free\", \"ben\": {\"status\": \"on_call\"}}"), Ok((right, None)));
+        assert_eq!(all("{\"agents\": {\"eve\": true}}"), Ok(([("eve".to_owned(), Elsewhere::Free)].into(), None)));
         assert!(all("[]").unwrap_err().starts_with("expected an object"));
         assert!(all("no").unwrap_err().starts_with("no JSON"));
+    }
+
+    /// One agent at lunch, and nothing was known of the other forty.
+    #[test]
+    fn a_state_that_is_none_is_that_agents_alone_and_is_told_with_its_place() {
+        let ours: Vec<String> = (0..9).map(|n| format!("a{n}")).chain(["ben".to_owned()]).collect();
+        let body = b"{\"anna\": \"free\", \"ben\": \"lunch\", \"eve\": \"busy\", \"stranger\": 7}";
+        let (said, wrong) = list(body, &ours).unwrap();
+        assert_eq!(said, [("anna".to_owned(), Elsewhere::Free), ("eve".to_owned(), Elsewhere::Busy)].into());
+        assert_eq!(wrong.as_deref(), Some("ben: `lunch` is no state; `available`, `busy` and `away` are"));
+        let many: String = (0..9).map(|n| format!("\"a{n}\": {n}, ")).collect();
+        let (said, wrong) = list(format!("{{{many}\"eve\": true}}").as_bytes(), &ours).unwrap();
+        let wrong = wrong.unwrap();
+        assert_eq!(said.len(), 1);
+        assert!(wrong.starts_with("a0: found 0") && wrong.ends_with("; and 6 more"), "{wrong}");
     }
 
     #[test]
