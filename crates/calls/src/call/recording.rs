@@ -298,14 +298,14 @@ fn wanted(
                 heard.push((whisper_channel, name(*port)));
             }
             // What the caller hears of a supervisor lies where what is played to them does, for nothing is then; what the human
-            // alone hears, where whispers do. One at a time: a channel has one source.
+            // alone hears, where whispers do.
             Part::Supervisor(mode) => {
                 let channel = match (mode, config.channels) {
                     (SuperviseMode::Barge, RecordingChannels::Parties) if hears_it(*port) => Some(3),
                     (SuperviseMode::Whisper, _) if config.whisper && human_hears(*port) => Some(whisper_channel),
                     _ => None,
                 };
-                received = channel.filter(|channel| !heard.iter().any(|(taken, _)| taken == channel));
+                received = channel;
                 heard.extend(received.map(|channel| (channel, name(*port))));
             }
             _ => {}
@@ -392,7 +392,8 @@ mod tests {
             ("barging, as the caller hears it", with_human(),      vec![c(), h(), s(Barge)],                   &told,    "caller 0<1>",                "0:caller 1:human-1 1:supervisor-1"),
             ("parties: whispering",       with_human(),            vec![c(), h(), s(Whisper)],                 &all,     "caller 0<->, human-1 2<->, supervisor-1 4<->", "0:caller 2:human-1 4:supervisor-1"),
             ("parties: barging",          with_human(),            vec![c(), h(), s(Barge)],                   &parties, "caller 0<->, human-1 2<->, supervisor-1 3<->", "0:caller 2:human-1 3:supervisor-1"),
-            ("parties: two barge",        with_human(),            vec![c(), h(), s(Barge), seat(PortId(5), Supervisor(Barge))], &parties, "caller 0<->, human-1 2<->, supervisor-1 3<->", "0:caller 2:human-1 3:supervisor-1"),
+            ("parties: two barge",        with_human(),            vec![c(), h(), s(Barge), seat(PortId(5), Supervisor(Barge))], &parties, "caller 0<->, human-1 2<->, supervisor-1 3<->, supervisor-2 3<->", "0:caller 2:human-1 3:supervisor-1 3:supervisor-2"),
+            ("parties: two whisper",      with_human(),            vec![c(), h(), s(Whisper), seat(PortId(5), Supervisor(Whisper))], &all, "caller 0<->, human-1 2<->, supervisor-1 4<->, supervisor-2 4<->", "0:caller 2:human-1 4:supervisor-1 4:supervisor-2"),
             ("parties: with AI",          Scene::WithAi,           vec![c(), a()],                             &parties, "caller 0<->, ai-1 1<->",     "0:caller 1:ai-1"),
             ("parties: waiting",          Scene::Waiting(music()), vec![c(), a(), seat(HUMAN, whisper())],     &parties, "caller 0<3>",                "0:caller 3:music"),
             ("parties: with human",       with_human(),            vec![c(), a(), seat(HUMAN, Human)],         &parties, "caller 0<->, human-1 2<->",  "0:caller 2:human-1"),

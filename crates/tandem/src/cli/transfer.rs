@@ -27,9 +27,6 @@ pub(crate) struct TransferArgs {
     /// What the human alone hears first: the name of a prompt, or `none`.
     #[arg(long, value_name = "PROMPT")]
     whisper: Option<String>,
-    /// The human alone hears so much of what the caller said last, after the prompt: 1s to 15s, where the rules have it kept.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    clip: Option<Duration>,
     /// The AI introduces the caller: all three hear one another for so long at the most, like 20s.
     #[arg(long, value_name = "DURATION", value_parser = duration, num_args = 0..=1, default_missing_value = "20s")]
     introduce: Option<Duration>,
@@ -67,14 +64,10 @@ fn order(args: &TransferArgs) -> Value {
     if let Some(digit) = args.accept {
         body.insert("accept".to_owned(), json!({ "press": digit.to_string() }));
     }
-    let whisper = match (args.whisper.as_deref(), args.clip) {
-        (None, None) => None,
-        (Some("none"), None) => Some(json!("none")),
-        (Some(prompt), None) => Some(json!({ "prompt": prompt })),
-        (None | Some("none"), Some(clip)) => Some(json!({ "clip": written(clip) })),
-        (Some(prompt), Some(clip)) => Some(json!({ "prompt": prompt, "clip": written(clip) })),
-    };
-    body.extend(whisper.map(|whisper| ("whisper".to_owned(), whisper)));
+    if let Some(prompt) = &args.whisper {
+        let whisper = if prompt == "none" { json!("none") } else { json!({ "prompt": prompt }) };
+        body.insert("whisper".to_owned(), whisper);
+    }
     if let Some(within) = args.introduce {
         let mut introduce = json!({ "within": written(within) });
         if let Some(press) = args.introduce_press {
@@ -126,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_flag_asks_in_the_words_of_the_api() {
-        let table: [(&[&str], Value); 7] = [
+        let table: [(&[&str], Value); 5] = [
             (&[], json!({ "to": "frontdesk" })),
             (&["--introduce"], json!({ "to": "frontdesk", "introduce": { "within": "20000ms" } })),
             (
@@ -138,11 +131,6 @@ mod tests {
                 json!({ "to": "frontdesk", "mode": "cold", "release_ai": "at_bridge", "accept": { "press": "1" }, "ring_timeout": "9000ms" }),
             ),
             (&["--whisper", "none"], json!({ "to": "frontdesk", "whisper": "none" })),
-            (&["--clip", "4s"], json!({ "to": "frontdesk", "whisper": { "clip": "4000ms" } })),
-            (
-                &["--whisper", "incoming-handoff", "--clip", "4s"],
-                json!({ "to": "frontdesk", "whisper": { "prompt": "incoming-handoff", "clip": "4000ms" } }),
-            ),
         ];
         for (options, expected) in table {
             assert_eq!(asked(options), Ok(expected), "{options:?}");
