@@ -1,11 +1,13 @@
 //! A service that stores objects as S3 does, as far as uploads need one, with the faults that such services have.
 
+use crate::wire::acceptor;
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -34,6 +36,8 @@ pub struct Bucket {
     address: SocketAddr,
     shelf: Arc<Mutex<Shelf>>,
     server: JoinHandle<()>,
+    /// What ends TLS before it.
+    front: Option<(SocketAddr, JoinHandle<()>)>,
 }
 
 #[derive(Debug, Default)]
@@ -64,12 +68,36 @@ impl Bucket {
                 });
             }
         });
-        Ok(Self { address, shelf, server })
+        Ok(Self { address, shelf, server, front: None })
+    }
+
+    /// The same behind TLS, with `NAME.pem` and `NAME.key` of the folder.
+    pub async fn open_tls(address: Ipv4Addr, folder: &Path, name: &str) -> Result<Self> {
+        let mut bucket = Self::open(address).await?;
+        let listener = TcpListener::bind((address, 0)).await?;
+        let (front, behind, acceptor) = (listener.local_addr()?, bucket.address, acceptor(folder, name)?);
+        bucket.front = Some((
+            front,
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let acceptor = acceptor.clone();
+                    tokio::spawn(async move {
+                        let (mut outside, mut inside) =
+                            (acceptor.accept(stream).await?, TcpStream::connect(behind).await?);
+                        tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+                    });
+                }
+            }),
+        ));
+        Ok(bucket)
     }
 
     /// Where it is.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.front {
+            Some((front, _)) => format!("https://{front}"),
+            None => format!("http://{}", self.address),
+        }
     }
 
     /// What happens to the next requests, one each.
@@ -127,6 +155,7 @@ impl Bucket {
 impl Drop for Bucket {
     fn drop(&mut self) {
         self.server.abort();
+        self.front.iter().for_each(|(_, front)| front.abort());
     }
 }
 

@@ -102,16 +102,10 @@ impl Wire {
 
     /// The next that connects over TLS; `NAME.pem` and `NAME.key` of the folder are shown.
     pub async fn accept_tls(listener: &TcpListener, folder: &Path, name: &str) -> Result<Self> {
-        let chain = CertificateDer::pem_file_iter(folder.join(format!("{name}.pem")))?.collect::<Result<_, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key")))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+        let acceptor = acceptor(folder, name)?;
         let (stream, _) = tokio::time::timeout(SOON, listener.accept()).await.context("nobody connected")??;
         let local = listener.local_addr()?;
-        let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+        let stream = acceptor.accept(stream).await?;
         Ok(Self { framed: Framed::new(Box::new(stream), Codec::default()), transport: "TLS", local, peer: None })
     }
 
@@ -197,6 +191,18 @@ impl Wire {
         ));
         self.say(text).await
     }
+}
+
+/// Shows `NAME.pem` and `NAME.key` of a folder to whoever connects.
+pub(crate) fn acceptor(folder: &Path, name: &str) -> Result<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(folder.join(format!("{name}.pem")))?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key")))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// A session description with PCMU at an address that nobody sends from.

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal as Kill;
 use serde_json::Value;
 use std::{fs, io::Read as _, path::Path, process::Command, time::Duration};
 use tests::{
-    Bucket, CALLER_SAYS, Daemon, Fault, Files, SOON, Stage, Talk, binary, is_hung_up, own_address,
+    Bucket, CALLER_SAYS, Daemon, Fault, Files, SOON, Stage, Talk, binary, certificates, is_hung_up, own_address,
     recorded::{Recording, files_below},
     standard,
 };
@@ -198,6 +198,30 @@ async fn recordings_are_uploaded_to_a_folder_read_back_and_only_then_gone_from_h
     ensure!(left.is_empty(), "{left:?}");
     stage.until_metric("tandem_uploads_waiting", 0.0, LATER).await?;
     stage.daemon.stop().await?;
+    Ok(())
+}
+
+/// The service shows a certificate of an authority of its own: whoever is not told of that uploads nothing to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_over_tls_goes_to_whom_the_named_authority_vouches_for_alone() -> Result<()> {
+    let address = own_address();
+    let (folder, _authority) = certificates(address)?;
+    let bucket = Bucket::open_tls(address, folder.path(), "daemon").await?;
+    let ca = format!("    ca: {}\n", folder.path().join("ca.pem").display());
+    for (more, arrives) in [("", false), (ca.as_str(), true)] {
+        let more = upload_to(&bucket, more);
+        let stage = Stage::with(|files| recorded(files, &more)).await?;
+        let mut talk = a_call(&stage).await?;
+        if arrives {
+            event(&mut talk, "recording.uploaded").await?;
+            ensure!(arrived_as_they_are(&stage, &talk.id, |name| bucket.object(name))? > 0, "{:?}", bucket.keys());
+        } else {
+            event(&mut talk, "recording.upload_failed").await?;
+            ensure!(bucket.asked().is_empty(), "{:?}", bucket.asked());
+        }
+        stage.daemon.stop().await?;
+    }
+    ensure!(bucket.refused().is_empty(), "{:?}", bucket.refused());
     Ok(())
 }
 

@@ -6,7 +6,11 @@ use super::{
     sections::Places,
     values,
 };
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,6 +25,8 @@ pub struct Upload {
     pub region: String,
     /// The service; none: Amazon's own, in that region.
     pub endpoint: Option<String>,
+    /// Certificates, as PEM, of authorities that the service's may come from beside the system's.
+    pub ca: Option<Vec<u8>>,
     /// The access key's id and secret; none: from the environment.
     pub credentials: Option<(String, Secret)>,
     /// How long a local copy is kept after its upload; none: as long as `recording.retention` says.
@@ -73,6 +79,7 @@ pub(super) fn upload(mut section: Section<'_>, places: &Places) -> Option<Upload
     let to = section.required("to", destination);
     let region = section.or("region", "us-east-1".to_owned(), values::name);
     let endpoint = section.optional("endpoint", endpoint);
+    let ca = section.optional("ca", |text| authorities(&people::file_path(text, places)));
     let id = section.optional("access_key_id", values::text);
     let named = id.is_some() || section.has("secret_access_key") || section.has("secret_access_key_file");
     let secret = if named {
@@ -92,9 +99,13 @@ pub(super) fn upload(mut section: Section<'_>, places: &Places) -> Option<Upload
     let check_content = section.word("check", false, &[("length", false), ("content", true)]);
     if let Some(to) = &to
         && matches!(to.value.0, UploadTo::Folder(_))
-        && (endpoint.is_some() || named)
+        && (endpoint.is_some() || ca.is_some() || named)
     {
-        section.wrong(to.place, "a folder has neither an endpoint nor keys", Some("`s3://BUCKET/PREFIX` has"));
+        section.wrong(
+            to.place,
+            "a folder has no endpoint, no authorities and no keys",
+            Some("`s3://BUCKET/PREFIX` has"),
+        );
     }
     section.done();
     let (to, shown) = to?.value;
@@ -103,6 +114,7 @@ pub(super) fn upload(mut section: Section<'_>, places: &Places) -> Option<Upload
         shown,
         region,
         endpoint: endpoint.map(|placed| placed.value),
+        ca: ca.map(|placed| placed.value),
         credentials: id.map(|id| id.value).zip(secret.map(Secret)),
         keep_local: keep_local.and_then(|placed| placed.value),
         at_once: usize::try_from(at_once).unwrap_or(1),
@@ -138,6 +150,19 @@ fn destination(text: &str) -> Result<(UploadTo, String), Wrong> {
             .help("letters, digits, `-`, `_`, `.`, `=` and `/`, at most 256"));
     }
     Ok((UploadTo::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() }, shown))
+}
+
+/// A file of certificates.
+fn authorities(path: &Path) -> Result<Vec<u8>, Wrong> {
+    let shown = path.display();
+    let pem = fs::read(path).map_err(|error| Wrong::new(format!("{shown} cannot be read: {error}")))?;
+    match object_store::Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(pem),
+        Ok(_) => {
+            Err(Wrong::new(format!("{shown} holds no certificate")).help("a PEM file: `-----BEGIN CERTIFICATE-----` …"))
+        }
+        Err(error) => Err(Wrong::new(format!("{shown}: {error}")).help("a PEM file: `-----BEGIN CERTIFICATE-----` …")),
+    }
 }
 
 /// `https://s3.example.net`.

@@ -5,7 +5,7 @@
 
 use crate::config::{Upload, UploadTo};
 use object_store::{
-    ClientOptions, MultipartUpload as _, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
+    Certificate, ClientOptions, MultipartUpload as _, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     local::LocalFileSystem,
     multipart::{MultipartStore as _, PartId},
@@ -73,6 +73,11 @@ impl Target {
         if let Some(endpoint) = &settings.endpoint {
             client = client.with_allow_http(endpoint.starts_with("http://"));
             builder = builder.with_endpoint(endpoint);
+        }
+        for authority in settings.ca.iter().map(|pem| Certificate::from_pem_bundle(pem)) {
+            for certificate in authority? {
+                client = client.with_root_certificate(certificate);
+            }
         }
         // When something is tried again is decided by the queue alone.
         let retry = RetryConfig { max_retries: 0, retry_timeout: settings.timeout, ..RetryConfig::default() };
