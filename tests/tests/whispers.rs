@@ -3,11 +3,11 @@
 
 use anyhow::{Context, Result, ensure};
 use parties::{
-    analysis::{audio, correlation, find_clip, level_dbov},
+    analysis::{audio, correlation, find, find_clip, level_dbov},
     io::Call,
 };
 use serde_json::json;
-use tests::{SOON, Stage, hears, hears_nothing_of, is_hung_up, root};
+use tests::{CALLER_SAYS, SOON, Stage, hears, hears_nothing_of, is_hung_up, root};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_known_is_told_to_the_human_alone_in_recorded_words() -> Result<()> {
@@ -83,6 +83,56 @@ async fn the_ai_tells_the_human_alone_while_the_caller_hears_music() -> Result<(
     hears(&talk.caller, &human).await?;
     hears(&human, &talk.caller).await?;
     is_hung_up(&talk.ai).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_caller_said_last_is_told_to_the_human_alone_in_the_callers_own_voice() -> Result<()> {
+    let stage = Stage::with(|mut files| {
+        files.rules = files.rules.replace(
+            "accept: { press: \"1\", within: 2s }",
+            "accept: { press: \"1\", within: 10s }, whisper: { clip: 3s }",
+        );
+        files
+    })
+    .await?;
+    let mut talk = stage.talk().await?;
+    // Four seconds of it, and more than is told.
+    tokio::time::timeout(SOON + SOON, talk.ai.audio().hears(200)).await?;
+    let (_, before) = talk.caller.audio().saying();
+    stage.transfer(&talk.id, json!({ "to": "closer" })).await?;
+    let (_, after) = talk.caller.audio().saying();
+    let human = stage.human_rings().await?;
+    human.answer();
+    human.answered(SOON).await?;
+    let started = talk.event("whisper.started").await?;
+    ensure!(started["data"]["by"] == "clip", "{started}");
+    let words = 3 * 50;
+    tokio::time::timeout(SOON + SOON, human.audio().hears(words + 10)).await?;
+    hears_nothing_of(&talk.caller, &talk.caller).await?;
+    hears_nothing_of(&talk.caller, &human).await?;
+    ensure!(level(&talk.caller) > -45.0, "the caller hears no music");
+    human.audio().press('1');
+    talk.event("transfer.bridged").await?;
+    hears(&talk.caller, &human).await?;
+    hears(&human, &talk.caller).await?;
+
+    let heard = audio(&human.audio().received(), 60);
+    let begins = heard.windows(80).position(|it| level_dbov(it) > -30.0).context("the human heard nothing")?;
+    for second in 0..3usize {
+        let from = begins + second * 8_000 + 400;
+        let part = heard.get(from..from + 4_000).context("cut off")?;
+        let found = find(part, CALLER_SAYS, before.saturating_sub(5 * 8_000)..after);
+        ensure!(found.correlation > 0.95, "second {second} is not what the caller said: {found:?}");
+        // It ends where the transfer began, give or take what was on its way then.
+        let expected = (before - 24_000 + second as u64 * 8_000, after - 24_000 + (second as u64 + 1) * 8_000);
+        let slack = 8_000;
+        ensure!(
+            found.index + slack > expected.0 && found.index < expected.1 + slack,
+            "second {second} was said at {}, expected {expected:?}",
+            found.index
+        );
+    }
     Ok(())
 }
 

@@ -152,7 +152,7 @@ impl Core {
                     self.step(now, key, |call, step| call.shown(step, leg));
                 }
             }
-            Input::Stored { id, kept } => self.shared.directory.stored(id, kept),
+            Input::Stored { id, kept } => self.stored(now, id, kept),
             Input::Ledger(news) => self.ledger(now, news),
             Input::RulesLoaded(rules) => self.rules = rules,
             Input::Configured(config) => self.config = config,
@@ -196,6 +196,16 @@ impl Core {
         }
         while let Some((id, what)) = self.shared.poll_store() {
             self.out.push_back(Output::Store { id, what: Box::new(what) });
+        }
+    }
+
+    /// Something is kept, or not: whoever waits for that goes on.
+    fn stored(&mut self, now: Now, id: crate::StoreId, kept: bool) {
+        let Some(callback) = self.shared.directory.stored(id, kept) else { return };
+        let waiting: Vec<CallKey> =
+            self.calls.iter().filter(|(_, entry)| entry.call.promises(callback)).map(|(key, _)| *key).collect();
+        for key in waiting {
+            self.step(now, key, |call, step| call.callback_stored(step, kept));
         }
     }
 

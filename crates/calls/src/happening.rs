@@ -348,6 +348,8 @@ pub enum WhisperedBy {
     Prompt,
     /// Recorded words that tell what is known.
     Context,
+    /// What the caller said last, in their own voice.
+    Clip,
     /// The AI.
     Ai,
 }

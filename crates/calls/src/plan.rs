@@ -4,7 +4,7 @@
 //! is not seated; silence is encoded ("nothing" in the table), no packets at all only toward a party that holds us.
 
 use crate::SuperviseMode;
-use media_relay::PortId;
+use media_relay::{PortId, Words};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -43,6 +43,9 @@ impl Hears {
 pub(crate) struct Playing {
     pub(crate) number: u32,
     pub(crate) first: SmallVec<[Arc<str>; 2]>,
+    /// What the caller said last, among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) words: Option<Words>,
     pub(crate) then: Then,
 }
 
@@ -71,6 +74,8 @@ pub(crate) enum Scene {
     Introducing,
     /// Caller and human are joined; what plays while one of them holds the other.
     WithHuman { held: Playing },
+    /// Caller and human are told something, and talk on.
+    Told(Playing),
     /// The caller is told something, and the call ends.
     Announcing(Playing),
     /// The caller hears a mailbox's greeting and its beep, then nothing while they speak.
@@ -145,6 +150,8 @@ pub(crate) fn plan(scene: &Scene, seats: &[Seat]) -> Plan {
             (Part::Caller, Scene::Waiting(playing) | Scene::Announcing(playing) | Scene::Voicemail(playing)) => {
                 Hears::Playing(playing.clone())
             }
+            // Both of them: nobody speaks to somebody who does not hear it.
+            (Part::Caller | Part::Human, Scene::Told(playing)) => Hears::Playing(playing.clone()),
             (Part::Caller, Scene::Introducing) => voices(ai.into_iter().chain(human).chain(barging())),
             (Part::Caller, Scene::WithHuman { held }) => match human {
                 Some(human) if human.holds => Hears::Playing(held.clone()),
@@ -202,7 +209,7 @@ mod tests {
     const SUPERVISOR: PortId = PortId(5);
 
     fn player(number: u32, then: Then) -> Playing {
-        Playing { number, first: SmallVec::new(), then }
+        Playing { number, first: SmallVec::new(), words: None, then }
     }
 
     fn music() -> Playing {
@@ -210,7 +217,8 @@ mod tests {
     }
 
     fn whisper() -> Playing {
-        Playing { number: 2, first: SmallVec::from_iter([Arc::from("incoming-handoff")]), then: Then::Silence }
+        let first = SmallVec::from_iter([Arc::from("incoming-handoff")]);
+        Playing { number: 2, first, words: None, then: Then::Silence }
     }
 
     fn seat(port: PortId, part: Part) -> Seat {
@@ -278,6 +286,8 @@ mod tests {
             ("whisper by an AI that is gone",           waiting(),         vec![c(), seat(HUMAN, Briefed)],    &["hold music", "nothing"]),
             ("two humans told at once",                 waiting(),         vec![c(), a(), told(), other()],    &["hold music", "nothing", "whisper", "whisper"]),
             ("human told, has yet to accept",           waiting(),         vec![c(), a(), untold()],           &["hold music", "nothing", "nothing"]),
+            ("with human, both told something",         Scene::Told(player(3, Then::Silence)), vec![c(), p(), h(), s(Barge)], &["announcement", "nothing", "announcement", "caller + human"]),
+            ("the same, the human holds the caller",    Scene::Told(player(3, Then::Silence)), vec![c(), holding(HUMAN, Human)], &["announcement", "-"]),
             ("with human",                              with_human(),      vec![c(), seat(HUMAN, Human)],      &["human", "caller"]),
             ("with human, AI still closing",            with_human(),      vec![c(), a(), seat(HUMAN, Human)], &["human", "nothing", "caller"]),
             ("human holds the caller",                  with_human(),      vec![c(), a(), holding(HUMAN, Human)], &["hold music", "nothing", "-"]),

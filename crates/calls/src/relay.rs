@@ -68,9 +68,10 @@ pub(crate) fn source(hears: &Hears) -> Source {
         Hears::Leg(port) => Source::Port(*port),
         Hears::Mix(ports) => Source::Mix(ports.to_vec()),
         Hears::Ringback => Source::Ringback,
-        Hears::Playing(Playing { number, first, then }) => Source::Play(Play {
+        Hears::Playing(Playing { number, first, words, then }) => Source::Play(Play {
             id: PlayId(u64::from(*number)),
             first: first.to_vec(),
+            words: *words,
             then: match then {
                 Then::Silence => media_relay::Then::Silence,
                 Then::Loop(name) => media_relay::Then::Loop(name.clone()),

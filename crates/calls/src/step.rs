@@ -47,6 +47,8 @@ pub(crate) enum Timer {
     MaxDuration,
     /// When an announcement should have ended long ago.
     Announcement,
+    /// When a callback that is not kept by then is not promised.
+    Kept,
     /// One second after the bridge: the silence around it has been measured.
     Measure,
     /// When a request that waits for an outcome is answered anyway.

@@ -14,6 +14,7 @@ use crate::{
 };
 use clock::Monotonic;
 use core::time::Duration;
+use media_relay::PortId;
 use policy::{Cause, FailureChain, ReleaseAi, SayIf, Start, TransferSpec};
 use queueing::Queueing;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,9 @@ pub(crate) struct Transfer {
     /// An AI is there that could whisper.
     #[serde(default)]
     ai: bool,
+    /// It stayed with the human who had the caller before, as their co-pilot.
+    #[serde(default)]
+    copilot: bool,
     /// For the players of this transfer.
     player: u32,
     began: Monotonic,
@@ -110,6 +114,9 @@ struct Attempt {
     /// What is known of the caller, in clips, where that is whispered.
     #[serde(default)]
     said: Vec<Arc<str>>,
+    /// How much of what the caller said last they are told, where it is kept.
+    #[serde(default)]
+    words: Option<Duration>,
     whisper: Option<Whisper>,
 }
 
@@ -148,13 +155,14 @@ pub(crate) enum Act {
 pub(crate) type Acts = SmallVec<[Act; 4]>;
 
 impl Transfer {
-    /// A transfer that begins now. `ai` is whether an AI has the caller.
+    /// A transfer that begins now. `ai` is whether an AI has the caller, `copilot` whether one stays with them and a human.
     pub(crate) fn begin(
         step: &mut Step<'_>,
         id: TransferId,
         source: Source,
         spec: TransferSpec,
         ai: bool,
+        copilot: bool,
         player: u32,
     ) -> (Box<Self>, Acts) {
         let record = TransferRecord {
@@ -191,6 +199,7 @@ impl Transfer {
             dialling: false,
             referring: Referring::default(),
             ai,
+            copilot,
             player,
             began: step.now.monotonic,
             spec,
@@ -286,7 +295,7 @@ impl Transfer {
         self.side = Side::Waiting { announced };
         self.record.waiting = Some(step.time());
         self.restate();
-        let release = self.spec.release_ai == ReleaseAi::AtOnce;
+        let release = self.release_ai() == ReleaseAi::AtOnce;
         self.ai &= !release;
         acts.push(Act::CallerWaits { release });
         match self.won {
@@ -310,8 +319,8 @@ impl Transfer {
             policy::Hold::Ringback => Then::Ringback,
         };
         match self.queue.as_ref().and_then(Queueing::says) {
-            Some((number, first)) => Some(Playing { number: self.player + number, first, then }),
-            None => Some(Playing { number: self.player, first, then }),
+            Some((number, first)) => Some(Playing { number: self.player + number, first, words: None, then }),
+            None => Some(Playing { number: self.player, first, words: None, then }),
         }
     }
 
@@ -325,15 +334,20 @@ impl Transfer {
 
     // ---- for the call
 
+    /// When the AI leaves: as somebody has said; else a co-pilot stays what it is.
+    pub(crate) fn release_ai(&self) -> ReleaseAi {
+        if self.copilot && !self.spec.release_said { ReleaseAi::Stay } else { self.spec.release_ai }
+    }
+
     /// Its id.
     pub(crate) fn id(&self) -> TransferId {
         self.record.id
     }
 
-    /// What `leg` hears before the bridge; `None` when it is not an answered attempt.
-    pub(crate) fn candidate(&self, leg: LegId) -> Option<Option<Playing>> {
+    /// What `leg` hears before the bridge, and of whom; `None` when it is not an answered attempt.
+    pub(crate) fn candidate(&self, leg: LegId, caller: Option<PortId>) -> Option<Option<Playing>> {
         let attempt = self.attempts.iter().find(|attempt| attempt.leg == leg)?;
-        attempt.whisper.as_ref().map(Whisper::hears)
+        attempt.whisper.as_ref().map(|whisper| whisper.hears(caller))
     }
 
     /// The last failure.

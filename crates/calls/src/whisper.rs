@@ -6,6 +6,7 @@ use crate::{
     step::{Step, Timer},
 };
 use core::time::Duration;
+use media_relay::{PortId, Words};
 use policy::Accept;
 use serde::{Deserialize, Serialize};
 use signaling::LegId;
@@ -45,19 +46,33 @@ pub(crate) struct Whisper {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
-    Telling { clips: SmallVec<[Arc<str>; 2]>, number: u32 },
+    Telling {
+        clips: SmallVec<[Arc<str>; 2]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        words: Option<Quote>,
+        number: u32,
+    },
     Briefed,
     Deciding,
     Listening,
     Over,
 }
 
+/// What the caller said last, in their own voice.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Quote {
+    /// So much of it.
+    pub(crate) lasting: Duration,
+    /// After so many clips.
+    pub(crate) after: usize,
+}
+
 /// How a human is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tell {
     Nothing,
-    /// By these clips, one after the other.
-    Clips(SmallVec<[Arc<str>; 2]>),
+    /// By these clips, one after the other, and perhaps what the caller said last among them.
+    Clips(SmallVec<[Arc<str>; 2]>, Option<Quote>),
     /// By the AI.
     Ai,
 }
@@ -85,7 +100,7 @@ impl Whisper {
         number: u32,
     ) -> (Self, Verdict) {
         let state = match tell {
-            Tell::Clips(clips) => State::Telling { clips, number },
+            Tell::Clips(clips, words) => State::Telling { clips, words, number },
             Tell::Ai => State::Briefed,
             Tell::Nothing => {
                 let mut whisper = Self { accept, listens, state: State::Over };
@@ -184,10 +199,12 @@ impl Whisper {
     }
 
     /// What the human hears now.
-    pub(crate) fn hears(&self) -> Option<Playing> {
+    pub(crate) fn hears(&self, caller: Option<PortId>) -> Option<Playing> {
         match &self.state {
-            State::Telling { clips, number } => {
-                Some(Playing { number: *number, first: clips.clone(), then: Then::Silence })
+            State::Telling { clips, words, number } => {
+                let words =
+                    words.zip(caller).map(|(quote, of)| Words { of, lasting: quote.lasting, after: quote.after });
+                Some(Playing { number: *number, first: clips.clone(), words, then: Then::Silence })
             }
             _ => None,
         }

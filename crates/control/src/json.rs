@@ -97,7 +97,9 @@ fn shape(path: &str) -> &'static str {
     match path {
         "accept" => "\"none\" or an object such as {\"press\": \"1\", \"within\": \"10s\"}",
         "context" => "a list of keys, or an object of keys and values",
-        "whisper" => "\"none\", {\"prompt\": \"incoming-handoff\"}, {\"context\": [\"intent\"]} or {\"ai\": \"brief\"}",
+        "whisper" => {
+            "\"none\", {\"prompt\": \"incoming-handoff\"}, {\"context\": [\"intent\"]}, {\"clip\": \"5s\"} or {\"ai\": \"brief\"}"
+        }
         "on_failure" => "a list of destinations, or an object of such lists by cause",
         _ => "another shape; see /openapi.json",
     }

@@ -1,6 +1,6 @@
 //! What crosses the room's border: commands in, events out, and the plain data they carry.
 
-use crate::{Codec, Detection, Finding, OpusSettings, SrtpKeys, Stats, Tap};
+use crate::{Codec, Detection, Finding, OpusSettings, SrtpKeys, Stats, Tap, Words};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -106,6 +106,16 @@ pub enum Command {
         port: PortId,
         /// Which of its audio, and for whom.
         tap: Tap,
+    },
+    /// Keeps what a port's peer says, for [`Play::words`]: the last so much of it, at most half a minute, with its pauses cut short. `None`
+    /// ends it, and so does the port's close or its going over to another call. Another length begins anew.
+    Remember {
+        /// The port.
+        port: PortId,
+        /// How much.
+        lasting: Option<Duration>,
+        /// Whether what is said now is kept; what was kept stays in any case.
+        listening: bool,
     },
     /// Clips by name changed: plays that start from now on take theirs from here.
     Library(crate::SharedLibrary),
@@ -246,6 +256,9 @@ pub struct Play {
     /// Names of clips, or of playlists that are played through, each once, in order. An unknown name is passed over.
     /// [`Event::PlayDone`] follows the last (at once when there is none).
     pub first: Vec<Arc<str>>,
+    /// What a party said last, among them. It is taken when the play begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
     /// What comes after them.
     pub then: Then,
 }

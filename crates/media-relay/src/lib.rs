@@ -40,6 +40,7 @@ mod stretch;
 mod tap;
 mod tones;
 mod wiring;
+mod words;
 mod worker;
 
 #[cfg(feature = "io")]
@@ -61,6 +62,7 @@ pub use srtp::{CryptoSuite, SrtpKey, SrtpKeys};
 pub use stats::Stats;
 pub use tap::{Block, Frame, MOST_TAPS, Tap, TapId, Taps};
 pub use tones::countries;
+pub use words::Words;
 pub use worker::{Age, Channel, Slot, Wire, Worker};
 
 /// How many measurements may run on one port at once.

@@ -20,7 +20,8 @@ impl Worker {
         let measured = |listener: &Slot| {
             self.ports.get(listener.0 as usize).and_then(Option::as_deref).is_some_and(|port| !port.meters.is_empty())
         };
-        let wanted = port.watch.silence_after.is_some() || port.listeners.iter().any(measured);
+        let remembered = port.memory.as_ref().is_some_and(|memory| memory.listening);
+        let wanted = port.watch.silence_after.is_some() || remembered || port.listeners.iter().any(measured);
         let port = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut)?;
         if !wanted {
             port.listening = None;
@@ -31,6 +32,7 @@ impl Worker {
             other => other.insert(Box::new(Decoder::new(codec))),
         };
         let count = decoder.decode(&bytes[packet.payload.clone()], &mut self.decoded);
+        self.decoded_count = count;
         Some(mean_square(&self.decoded[..count]) >= QUIET_MEAN_SQUARE)
     }
 

@@ -29,9 +29,10 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// From its beginning; what lasts goes on where `left_off` says, when that is of the same name.
+    /// From its beginning; what lasts goes on where `left_off` says, when that is of the same name. `words` come after so many names.
     pub(crate) fn new(
         play: &Play,
+        words: Option<(usize, Arc<Clip>)>,
         library: &Library,
         ringback: &Arc<Clip>,
         left_off: Option<Lasting>,
@@ -46,6 +47,10 @@ impl Player {
             Then::Ringback => Lasting::begin("".into(), Arc::new(Music::of(ringback.clone())), chance),
         };
         let mut player = Self { id: Some(play.id), lasting, ..Self::empty() };
+        if let Some((after, words)) = words {
+            player.extend(&play.first[..after.min(play.first.len())], library);
+            player.first.push(words);
+        }
         player.extend(&play.first, library);
         player.unreported = true;
         if player.first.is_empty() {

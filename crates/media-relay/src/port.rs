@@ -19,6 +19,7 @@ use crate::{
     sender::{Sender, playing_at},
     srtp::Srtp,
     tap::Tapping,
+    words::Memory,
     worker::{Channel, Slot, Wire},
 };
 use clock::Monotonic;
@@ -95,6 +96,8 @@ pub(crate) struct Port {
     pub(crate) detecting: Option<Box<Listening>>,
 
     pub(crate) tapping: Vec<Tapping>,
+    /// What its peer said last, where somebody may want to hear it.
+    pub(crate) memory: Option<Box<Memory>>,
 
     pub(crate) rtcp_due: Monotonic,
     pub(crate) rtcp_peer: Option<SocketAddr>,
@@ -188,6 +191,7 @@ impl Port {
             watch: Watch { heard: now, alive_since: now, ..Watch::default() },
             detecting: None,
             tapping: Vec::new(),
+            memory: None,
             rtcp_due,
             rtcp_peer: None,
             doubts: Doubts::default(),
@@ -214,6 +218,11 @@ impl Port {
     /// The same in timestamp units.
     pub(crate) fn frame_units(&self) -> u32 {
         self.frame_ms() * (self.sender.clock / 1000)
+    }
+
+    /// Whether a play was interrupted here, and would go on.
+    pub(crate) fn is_suspended(&self, id: PlayId) -> bool {
+        self.suspended.iter().any(|player| player.id == Some(id))
     }
 
     /// The player a suspended play goes on with.

@@ -42,6 +42,13 @@ impl Worker {
             }
             return;
         }
+        // What was said last is looked up once, when the play begins.
+        let words = match source {
+            Source::Play(play) if !port.is_suspended(play.id) => play.words,
+            _ => None,
+        };
+        let words = words.and_then(|words| Some((words.after, self.words(slot, &words)?)));
+        let Some(port) = self.ports.get_mut(slot.0 as usize).and_then(Option::as_deref_mut) else { return };
         let feed = match source {
             Source::Nothing => Feed::Nothing,
             Source::Port(_) | Source::Mix(_) if forwards => {
@@ -55,7 +62,10 @@ impl Worker {
                     player.go_on();
                     player
                 }
-                None => Player::new(play, &library, &ringback, port.left_off(&play.then).cloned(), &mut self.chance),
+                None => {
+                    let left_off = port.left_off(&play.then).cloned();
+                    Player::new(play, words, &library, &ringback, left_off, &mut self.chance)
+                }
             }),
             Source::Ringback => Feed::Play(Player::ringback(ringback, &mut self.chance)),
         };
@@ -101,6 +111,46 @@ impl Worker {
                 port.ear = codec.map(|codec| Box::new(Ear::new(codec)));
             }
         }
+    }
+
+    /// Nobody of the call hears the port any more, and the port is none of the call's.
+    pub(crate) fn leave(&mut self, now: Monotonic, slot: Slot, id: PortId, call: CallKey, wire: &mut impl Wire) {
+        let others = self.calls.get_mut(&call).map(|call| {
+            call.ports.retain(|other| *other != slot);
+            call.ports.clone()
+        });
+        for other in others.iter().flatten() {
+            let Some(listener) = self.port(*other) else { continue };
+            listener.listeners.retain(|listener| *listener != slot);
+            let without = match &listener.source {
+                Source::Port(heard) if *heard == id => Source::Silence,
+                Source::Mix(ids) if ids.contains(&id) => {
+                    Source::Mix(ids.iter().copied().filter(|other| *other != id).collect())
+                }
+                _ => continue,
+            };
+            self.listen(now, *other, &without, wire);
+        }
+        self.connect(call);
+        if others.is_none_or(|others| others.is_empty()) {
+            self.calls.remove(&call);
+        }
+    }
+
+    /// The port belongs to another call from now on; what was said in the one before is nothing to it.
+    pub(crate) fn adopt(&mut self, now: Monotonic, id: PortId, call: CallKey, wire: &mut impl Wire) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(before) = self.port(slot).map(|port| port.call).filter(|before| *before != call) else { return };
+        self.leave(now, slot, id, before, wire);
+        self.listen(now, slot, &Source::Silence, wire);
+        if let Some(port) = self.port(slot) {
+            port.call = call;
+            port.tapping.clear();
+            port.listeners.clear();
+            port.ear = None;
+            port.memory = None;
+        }
+        self.calls.entry(call).or_default().ports.push(slot);
     }
 
     /// The ports a source names that can be heard: others, of the same call, each once.

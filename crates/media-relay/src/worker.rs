@@ -88,6 +88,8 @@ pub struct Worker {
     pub(crate) sums: Box<[i32; MAX_LINEAR]>,
     pub(crate) linear: Box<[i16; MAX_LINEAR]>,
     pub(crate) decoded: Box<[i16; MAX_DECODED]>,
+    /// How much of it the packet under way was decoded to, where it was.
+    pub(crate) decoded_count: usize,
     copy: Box<[u8; 2048]>,
 }
 
@@ -124,6 +126,7 @@ impl Worker {
             sums: Box::new([0; MAX_LINEAR]),
             linear: Box::new([0; MAX_LINEAR]),
             decoded: Box::new([0; MAX_DECODED]),
+            decoded_count: 0,
             copy: Box::new([0; 2048]),
         }
     }
@@ -232,6 +235,9 @@ impl Worker {
             Command::Tap { port, tap } => {
                 let taps = self.taps.clone();
                 self.with(port, wire, |port, _| port.tap(tap, &taps));
+            }
+            Command::Remember { port, lasting, listening } => {
+                self.with(port, wire, |port, _| port.remember(lasting, listening));
             }
             Command::Library(library) => {
                 self.ringback = library.ringback();
@@ -347,6 +353,9 @@ impl Worker {
             port.epoch = port.epoch.wrapping_add(1);
             port.stats.late += u64::from(age == Age::Stale);
         } else {
+            if let Some(memory) = &mut port.memory {
+                memory.take(port.epoch, &packet, content, loud, bytes, &self.decoded[..self.decoded_count]);
+            }
             if let Some(ear) = &mut port.ear {
                 match content {
                     Content::Audio(_) => ear.receive(port.epoch, packet.timestamp, &bytes[packet.payload.clone()]),
@@ -540,44 +549,6 @@ impl Worker {
         if self.by_id.is_empty() {
             (self.housekeeping, self.next_tick) = (None, None);
         }
-    }
-
-    /// Nobody of the call hears the port any more, and the port is none of the call's.
-    fn leave(&mut self, now: Monotonic, slot: Slot, id: PortId, call: CallKey, wire: &mut impl Wire) {
-        let others = self.calls.get_mut(&call).map(|call| {
-            call.ports.retain(|other| *other != slot);
-            call.ports.clone()
-        });
-        for other in others.iter().flatten() {
-            let Some(listener) = self.port(*other) else { continue };
-            listener.listeners.retain(|listener| *listener != slot);
-            let without = match &listener.source {
-                Source::Port(heard) if *heard == id => Source::Silence,
-                Source::Mix(ids) if ids.contains(&id) => {
-                    Source::Mix(ids.iter().copied().filter(|other| *other != id).collect())
-                }
-                _ => continue,
-            };
-            self.listen(now, *other, &without, wire);
-        }
-        self.connect(call);
-        if others.is_none_or(|others| others.is_empty()) {
-            self.calls.remove(&call);
-        }
-    }
-
-    fn adopt(&mut self, now: Monotonic, id: PortId, call: CallKey, wire: &mut impl Wire) {
-        let Some(slot) = self.slot(id) else { return };
-        let Some(before) = self.port(slot).map(|port| port.call).filter(|before| *before != call) else { return };
-        self.leave(now, slot, id, before, wire);
-        self.listen(now, slot, &Source::Silence, wire);
-        if let Some(port) = self.port(slot) {
-            port.call = call;
-            port.tapping.clear();
-            port.listeners.clear();
-            port.ear = None;
-        }
-        self.calls.entry(call).or_default().ports.push(slot);
     }
 
     fn tick(&mut self, now: Monotonic, wire: &mut impl Wire) {

@@ -186,6 +186,13 @@ fn no_allocation_per_packet_that_is_listened_to() {
 }
 
 #[test]
+fn no_allocation_per_remembered_packet() {
+    let mut house = House::new(Codec::Pcma, Source::Port(ONE));
+    house.command(Command::Remember { port: ONE, lasting: Some(Duration::from_millis(300)), listening: true });
+    house.allocates_nothing(25, speak_and_wait, 25);
+}
+
+#[test]
 fn no_allocation_per_telephone_event() {
     let mut house = House::new(Codec::Pcmu, Source::Port(ONE));
     house.allocates_nothing(
@@ -200,7 +207,7 @@ fn no_allocation_per_telephone_event() {
 
 #[test]
 fn no_allocation_per_tick_of_a_player() {
-    let play = |first: Vec<Arc<str>>, then| Source::Play(Play { id: PlayId(1), first, then });
+    let play = |first: Vec<Arc<str>>, then| Source::Play(Play { id: PlayId(1), first, words: None, then });
     for source in [
         play(vec![], Then::Loop("music".into())),
         play(vec!["hello".into()], Then::Loop("music".into())),

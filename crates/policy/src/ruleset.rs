@@ -12,6 +12,7 @@ use crate::{
     transfer::{Destination, Dial, Place, Ring, TransferOptions, TransferSpec},
 };
 use clock::Now;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -112,7 +113,7 @@ pub struct Window {
     /// It is.
     pub open: bool,
     /// When they open, in time since 1970; none while they are open.
-    pub opens: Option<core::time::Duration>,
+    pub opens: Option<Duration>,
 }
 
 /// Why nobody can say whether a time is within opening hours.
@@ -170,6 +171,8 @@ pub struct RuleSet {
     pub(crate) max_transfers: u32,
     pub(crate) tests: Vec<Test>,
     pub(crate) prompts: BTreeSet<Arc<str>>,
+    /// How much of what callers say may be told to humans: on which lines (`None`: on every one), and how much.
+    pub(crate) words: Vec<(Option<Arc<[Arc<str>]>>, Duration)>,
 }
 
 /// How many transfers rules may begin in a call where the file does not say.
@@ -191,6 +194,7 @@ impl Default for RuleSet {
             max_transfers: MAX_TRANSFERS,
             tests: Vec::new(),
             prompts: BTreeSet::new(),
+            words: Vec::new(),
         }
     }
 }
@@ -215,6 +219,14 @@ impl RuleSet {
     /// Every destination, by name.
     pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
         self.destinations.values()
+    }
+
+    /// How much of what a caller of this line said last a human may be told in the caller's own voice; `None`: nothing of it has to be
+    /// kept.
+    pub fn whispered_words(&self, line: &str) -> Option<Duration> {
+        let here =
+            |lines: &Option<Arc<[Arc<str>]>>| lines.as_ref().is_none_or(|lines| lines.iter().any(|it| **it == *line));
+        self.words.iter().filter(|(lines, _)| here(lines)).map(|(_, lasting)| *lasting).max()
     }
 
     /// A request's transfer, merged: `overrides` over the destination over the defaults.
@@ -282,10 +294,10 @@ impl RuleSet {
     }
 
     /// When the opening hours change next, in time since 1970; none without hours, or when they never change.
-    pub fn next_opening(&self, hours: Option<&str>, now: Now) -> Option<core::time::Duration> {
+    pub fn next_opening(&self, hours: Option<&str>, now: Now) -> Option<Duration> {
         let hours = hours.and_then(|name| self.hours.iter().find(|hours| *hours.name == *name))?;
         let state = hours.at(now.unix);
-        (!state.open).then_some(state.until).filter(|until| *until < core::time::Duration::from_secs(u64::MAX / 2_000))
+        (!state.open).then_some(state.until).filter(|until| *until < Duration::from_secs(u64::MAX / 2_000))
     }
 
     /// Whether opening hours (a destination's or a spec's `hours`) are open now; true without hours.

@@ -486,6 +486,9 @@ pub struct TransferSpec {
     pub introduce: Option<Introduce>,
     /// When the AI's leg ends.
     pub release_ai: ReleaseAi,
+    /// Some level says so; else it follows from the mode.
+    #[serde(default)]
+    pub release_said: bool,
     /// Who carries it out when it is cold.
     #[serde(default)]
     pub cold_by: ColdBy,
@@ -527,6 +530,7 @@ impl TransferSpec {
             accept: merged.accept.flatten(),
             detect: merged.detect.unwrap_or_default(),
             introduce: merged.introduce.flatten(),
+            release_said: merged.release_ai.is_some(),
             release_ai: merged.release_ai.unwrap_or(match mode {
                 Mode::Warm => ReleaseAi::AtBridge,
                 Mode::Cold => ReleaseAi::AtOnce,

@@ -1,5 +1,7 @@
 //! What a human alone hears before the bridge, and how it is written.
 
+use crate::duration;
+use core::{ops::RangeInclusive, time::Duration};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ pub(crate) const MOST_WHISPERED: usize = 16;
 /// The longest task of an AI, and the longest key, in bytes.
 pub(crate) const LONGEST_TASK: usize = 256;
 const LONGEST_KEY: usize = 64;
+/// How much of what a caller said last can be told.
+pub(crate) const CLIP: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(15);
 
 /// What the human alone hears before the bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +31,26 @@ pub enum Whisper {
     },
     /// The AI, which hears the human alone, and what it is told to do.
     Ai(Arc<str>),
+    /// What the caller said last, in their own voice.
+    Clip {
+        /// So much of it, pauses not counted.
+        lasting: Duration,
+        /// A prompt before it.
+        prompt: Option<Arc<str>>,
+    },
 }
 
-/// As it stands in a request: `"none"`, `{"prompt": …}`, `{"context": […]}`, `{"ai": …}`.
+impl Whisper {
+    /// How much of what the caller says has to be kept for it.
+    pub(crate) fn words(&self) -> Option<Duration> {
+        match self {
+            Self::Clip { lasting, .. } => Some(*lasting),
+            _ => None,
+        }
+    }
+}
+
+/// As it stands in a request: `"none"`, `{"prompt": …}`, `{"context": […]}`, `{"ai": …}`, `{"clip": "5s"}`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -46,6 +67,8 @@ struct Fields {
     context: Option<Vec<Arc<str>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ai: Option<Arc<str>>,
+    #[serde(with = "duration::as_text::option", skip_serializing_if = "Option::is_none")]
+    clip: Option<Duration>,
 }
 
 impl TryFrom<Written> for Whisper {
@@ -58,19 +81,25 @@ impl TryFrom<Written> for Whisper {
             Written::Fields(fields) => fields,
         };
         match fields {
-            Fields { prompt: Some(prompt), context: None, ai: None } => Ok(Self::Prompt(prompt)),
-            Fields { prompt, context: Some(keys), ai: None } => {
+            Fields { prompt, context: None, ai: None, clip: Some(lasting) } if CLIP.contains(&lasting) => {
+                Ok(Self::Clip { lasting, prompt })
+            }
+            Fields { clip: Some(lasting), context: None, ai: None, .. } => {
+                Err(format!("found a `clip` of {}, expected 1s to 15s", duration::text(lasting)))
+            }
+            Fields { prompt: Some(prompt), context: None, ai: None, clip: None } => Ok(Self::Prompt(prompt)),
+            Fields { prompt, context: Some(keys), ai: None, clip: None } => {
                 let good = |key: &Arc<str>| !key.is_empty() && key.len() <= LONGEST_KEY;
                 if keys.is_empty() || keys.len() > MOST_WHISPERED || !keys.iter().all(good) {
                     return Err(format!("`context` takes 1 to {MOST_WHISPERED} keys of at most {LONGEST_KEY} bytes"));
                 }
                 Ok(Self::Context { keys, prompt })
             }
-            Fields { prompt: None, context: None, ai: Some(task) } => match task.len() {
+            Fields { prompt: None, context: None, ai: Some(task), clip: None } => match task.len() {
                 1..=LONGEST_TASK => Ok(Self::Ai(task)),
                 found => Err(format!("found a task of {found} bytes, expected 1 to {LONGEST_TASK}")),
             },
-            _ => Err("expected `prompt`, `context` (with a `prompt` perhaps) or `ai`".to_owned()),
+            _ => Err("expected `prompt`, `context` or `clip` (with a `prompt` perhaps), or `ai`".to_owned()),
         }
     }
 }
@@ -80,7 +109,12 @@ impl From<Whisper> for Written {
         match whisper {
             Whisper::None => Self::Word("none".to_owned()),
             Whisper::Prompt(prompt) => Self::Fields(Fields { prompt: Some(prompt), ..Fields::default() }),
-            Whisper::Context { keys, prompt } => Self::Fields(Fields { prompt, context: Some(keys), ai: None }),
+            Whisper::Context { keys, prompt } => {
+                Self::Fields(Fields { prompt, context: Some(keys), ..Fields::default() })
+            }
+            Whisper::Clip { lasting, prompt } => {
+                Self::Fields(Fields { prompt, clip: Some(lasting), ..Fields::default() })
+            }
             Whisper::Ai(task) => Self::Fields(Fields { ai: Some(task), ..Fields::default() }),
         }
     }
@@ -98,6 +132,8 @@ mod tests {
             r#"{"context":["intent","sentiment"]}"#,
             r#"{"prompt":"incoming-handoff","context":["intent"]}"#,
             r#"{"ai":"brief"}"#,
+            r#"{"clip":"5s"}"#,
+            r#"{"prompt":"incoming-handoff","clip":"1500ms"}"#,
         ] {
             let read: Whisper = serde_json::from_str(written).unwrap();
             assert_eq!(serde_json::to_string(&read).unwrap(), written);
@@ -115,6 +151,11 @@ mod tests {
             r#"{"ai":"brief","prompt":"x"}"#.to_owned(),
             r#"{"ai":"brief","context":["x"]}"#.to_owned(),
             r#"{"shout":"x"}"#.to_owned(),
+            r#"{"clip":"16s"}"#.to_owned(),
+            r#"{"clip":"0s","prompt":"x"}"#.to_owned(),
+            r#"{"clip":5}"#.to_owned(),
+            r#"{"clip":"5s","context":["x"]}"#.to_owned(),
+            r#"{"clip":"5s","ai":"brief"}"#.to_owned(),
         ] {
             assert!(serde_json::from_str::<Whisper>(&wrong).is_err(), "{wrong}");
         }

@@ -146,7 +146,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a recording that rewinds", "…\nrules:\n  - id: card\n    when: { intent: pay_by_card }\n    recording: resum\n"),
     ("a whisper by the AI and by a prompt", "…\ndefaults:\n  transfer:\n    whisper: { ai: brief, prompt: hello }\n"),
     ("a whisper of nothing", "…\ndefaults:\n  transfer:\n    whisper: { context: [] }\n"),
-    ("not built: a whisper by the caller's own words", "…\ndefaults:\n  transfer:\n    whisper: { clip: 5s }\n"),
+    ("a whisper of all that the caller said", "…\ndefaults:\n  transfer:\n    whisper: { clip: 30m }\n"),
+    ("a whisper by the caller and by the AI", "…\ndefaults:\n  transfer:\n    whisper: { clip: 5s, ai: brief }\n"),
     (
         "too high a priority",
         "…\nrules:\n  - id: it\n    when: { ai_lost: true }\n    transfer: { to: desk, priority: 1001 }\n",

@@ -89,6 +89,29 @@ fn a_destination_speaks_over_the_defaults() {
     assert_eq!((dial.targets.len(), dial.ring), (2, Ring::Simultaneous));
 }
 
+/// What nobody may hear again is not kept: only the lines on which some whisper tells it say so.
+#[test]
+fn the_callers_own_words_are_kept_where_some_whisper_may_tell_them() {
+    let clip = |lasting: &str| format!("transfer: {{ to: plain, whisper: {{ clip: {lasting}, prompt: hello }} }}");
+    let rule =
+        |id: &str, lasting: &str| format!("  - id: {id}\n    when: {{ ai_lost: true }}\n    {}\n", clip(lasting));
+    let plain = "version: 1\ndestinations: { plain: { dial: \"sip:a@host\" } }\n";
+    assert_eq!(whole(plain).whispered_words("support"), None);
+    let by_rule = format!("applies_to: {{ lines: [support] }}\n{plain}rules:\n{}{}", rule("a", "4s"), rule("b", "9s"));
+    let rules = whole(&by_rule);
+    assert_eq!(rules.whispered_words("support"), Some(Duration::from_secs(9)));
+    assert_eq!(rules.whispered_words("sales"), None);
+    for everywhere in ["defaults: { transfer: { whisper: { clip: 3s } } }", ""] {
+        let own = if everywhere.is_empty() { "whisper: { clip: 3s }," } else { "" };
+        let text = format!("version: 1\n{everywhere}\ndestinations: {{ plain: {{ {own} dial: \"sip:a@host\" }} }}\n");
+        assert_eq!(whole(&text).whispered_words("sales"), Some(Duration::from_secs(3)), "{text}");
+    }
+    let spec = whole(&format!("{plain}rules:\n{}", rule("a", "4s")));
+    let (to, options) = spec.transfer_request(&json!({"to": "plain", "whisper": {"clip": "2s"}})).unwrap();
+    let spec = spec.transfer(&to, &options).unwrap();
+    assert_eq!(spec.whisper, Whisper::Clip { lasting: Duration::from_secs(2), prompt: None });
+}
+
 #[test]
 fn a_rule_speaks_over_the_destination_and_goes_along_the_chain() {
     let mut call = Call::new(whole(RULES));
@@ -185,9 +208,9 @@ fn what_is_wrong_in_a_request_is_told_with_its_field() {
             "unknown destination `plian`, did you mean `plain`?",
         ),
         (
-            json!({"to": "plain", "whisper": {"clip": "5s"}}),
-            "whisper.clip",
-            "a whisper by the caller's own words is not built yet, remove it for now",
+            json!({"to": "plain", "whisper": {"clip": "5s", "context": ["intent"]}}),
+            "whisper.context",
+            "either the caller's own words are heard, or `context`, leave one of them away",
         ),
     ] {
         let error = rules.transfer_request(&body).unwrap_err();

@@ -147,7 +147,11 @@ impl Paper {
                     self.rearm(now, port);
                 }
             }
-            Command::SendDtmf { .. } | Command::Tap { .. } | Command::Detect { .. } | Command::Library(_) => {}
+            Command::SendDtmf { .. }
+            | Command::Tap { .. }
+            | Command::Detect { .. }
+            | Command::Remember { .. }
+            | Command::Library(_) => {}
             Command::Close { port } => {
                 self.ceases(now, port);
                 let Some(it) = self.ports.remove(&port) else { return };

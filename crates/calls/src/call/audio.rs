@@ -10,6 +10,7 @@ use crate::{
 };
 use core::time::Duration;
 use media_relay::{Command, Direction, Event, PlayId, PortId};
+use serde::{Deserialize, Serialize};
 use signaling::LegId;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -19,12 +20,22 @@ const CALLER_QUIET: Duration = Duration::from_secs(1);
 /// An announcement that does not report its end by then has ended.
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(120);
 
+/// What is kept of what the caller says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    port: PortId,
+    lasting: Duration,
+    /// Whether what they say now is kept.
+    listening: bool,
+}
+
 impl Call {
     /// Sends the audio plan and the watches, where they changed.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) {
         self.replan(step);
         self.record(step);
         self.record_message(step);
+        self.remember(step);
         let watches: SmallVec<[(LegId, Watch); 4]> =
             self.legs.iter().filter(|leg| leg.is_up()).map(|leg| (leg.id, self.watch(step, leg))).collect();
         for (id, watch) in watches {
@@ -47,18 +58,51 @@ impl Call {
         self.plan = plan;
     }
 
-    fn scene(&self) -> Scene {
-        if let (Some(playing), Stage::Connecting | Stage::WithAi | Stage::Reconnecting { .. }) =
-            (&self.announcement, &self.stage)
+    /// Keeps what the caller says where some rule may have a human told of it: while they talk with somebody, and not what the recording
+    /// is to leave out.
+    fn remember(&mut self, step: &mut Step<'_>) {
+        let lasting = step.rules.whispered_words(&self.about.line);
+        if lasting.is_none() && self.remembered.is_none() {
+            return;
+        }
+        let caller = self.leg(self.caller).filter(|leg| leg.is_up() && leg.codec().is_some());
+        let wanted =
+            lasting.zip(caller.and_then(|leg| Some((leg.port?, leg.holds)))).map(|(lasting, (port, holds))| {
+                let talks = matches!(self.stage, Stage::WithAi | Stage::WithHuman { .. });
+                Remembered { port, lasting, listening: talks && !holds && !self.recording.paused }
+            });
+        if wanted == self.remembered {
+            return;
+        }
+        if let Some(before) = self.remembered.take_if(|before| wanted.as_ref().is_none_or(|it| it.port != before.port))
         {
-            return Scene::Waiting(playing.clone());
+            step.media(Command::Remember { port: before.port, lasting: None, listening: false });
+        }
+        if let Some(Remembered { port, lasting, listening }) = wanted {
+            step.media(Command::Remember { port, lasting: Some(lasting), listening });
+        }
+        self.remembered = wanted;
+    }
+
+    fn scene(&self) -> Scene {
+        let waits = self.transfer.as_ref().is_some_and(|transfer| transfer.caller_hears().is_some());
+        let introduced = self.introduced_leg().is_some();
+        match (&self.announcement, &self.stage) {
+            (Some(playing), Stage::Connecting | Stage::WithAi | Stage::Reconnecting { .. }) => {
+                return Scene::Waiting(playing.clone());
+            }
+            (Some(playing), Stage::WithHuman { .. }) => return Scene::Told(playing.clone()),
+            (Some(playing), Stage::Transferring) if introduced => return Scene::Told(playing.clone()),
+            // Over the music, which goes on after it. The AI's last words are heard out first.
+            (Some(playing), Stage::Transferring) if waits => return Scene::Waiting(playing.clone()),
+            _ => {}
         }
         match &self.stage {
             // Whom we called hears no ringing.
             Stage::Connecting if self.is_to_person() => Scene::Quiet,
             Stage::Connecting => Scene::Connecting,
             Stage::WithAi => Scene::WithAi,
-            Stage::Transferring if self.introduced_leg().is_some() => Scene::Introducing,
+            Stage::Transferring if introduced => Scene::Introducing,
             Stage::Transferring => match self.transfer.as_ref().and_then(|transfer| transfer.caller_hears()) {
                 Some(playing) => Scene::Waiting(playing),
                 None => Scene::LastWords,
@@ -86,7 +130,10 @@ impl Call {
                 let transfer = self.transfer.as_ref()?;
                 match transfer.briefs(leg.id) {
                     true => Some(Part::Briefed),
-                    false => transfer.candidate(leg.id).map(Part::Candidate),
+                    false => {
+                        let caller = self.leg(self.caller).and_then(|leg| leg.port);
+                        transfer.candidate(leg.id, caller).map(Part::Candidate)
+                    }
                 }
             }
             Party::Supervisor => self.supervisors.mode_of(leg.id).map(Part::Supervisor),
@@ -260,7 +307,7 @@ impl Call {
         step.publish(Happening::AnnouncementStarted { prompt: prompt.to_string() });
         let mut playing = match self.announcement.take() {
             Some(under_way) => under_way,
-            None => Playing { number: self.new_player(), first: SmallVec::new(), then: Then::Silence },
+            None => Playing { number: self.new_player(), first: SmallVec::new(), words: None, then: Then::Silence },
         };
         playing.first.push(prompt);
         self.announcement = Some(playing);
@@ -294,7 +341,8 @@ impl Call {
             return;
         }
         step.publish(Happening::AnnouncementStarted { prompt: prompt.to_string() });
-        let playing = Playing { number: self.new_player(), first: SmallVec::from_iter([prompt]), then: Then::Silence };
+        let first = SmallVec::from_iter([prompt]);
+        let playing = Playing { number: self.new_player(), first, words: None, then: Then::Silence };
         self.stage = Stage::Announcing { playing, cause };
         // The prompt begins in the command that takes everything else away; only then may anybody leave.
         self.replan(step);
@@ -309,6 +357,7 @@ impl Call {
         Playing {
             number: self.new_player(),
             first: announcement.map(Arc::from).into_iter().collect(),
+            words: None,
             then: Then::Loop(step.config.media.hold_music.as_str().into()),
         }
     }

@@ -2,9 +2,11 @@
 
 use super::Call;
 use crate::{
-    Callback, CallbackId, CallbackState, EndCause, Happening, Kept, Message, MessageId, TransferState, step::Step,
+    Callback, CallbackId, CallbackState, EndCause, Happening, Kept, Message, MessageId, TransferState,
+    step::{Step, Timer},
     transfer::Acts,
 };
+use core::time::Duration;
 use policy::{Cause, Event, Place};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +18,8 @@ const MOST_CALLBACKS: u32 = 3;
 const MOST_MESSAGES: u32 = 10;
 /// Bytes of the context, as JSON, that go along with a callback.
 const LARGEST_CONTEXT: usize = 8 << 10;
+/// A caller is promised nothing that was not kept by then: the next step is taken.
+const KEPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the AI has asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,22 +28,68 @@ pub(super) struct Asked {
     messages: u32,
 }
 
+/// A callback that the caller is told of once it is kept. The timer is [`Timer::Kept`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Promise {
+    callback: CallbackId,
+    /// They waited in that list already.
+    again: bool,
+    prompt: Arc<str>,
+}
+
 impl Call {
-    /// A transfer has come to a callback: the caller is told and the call ends, or the next step is taken.
+    /// A transfer has come to a callback: once it is kept the caller is told and the call ends; else the next step is taken.
     pub(super) fn take_callback(&mut self, step: &mut Step<'_>) -> Acts {
         let Some(transfer) = &self.transfer else { return Acts::new() };
         let Place::Callback(place) = &transfer.spec.place else { return Acts::new() };
         let place = place.clone();
         let failed = transfer.last_failure().map(|(cause, _)| cause.name().to_owned());
         let reason = failed.or_else(|| transfer.spec.rule.as_deref().map(str::to_owned));
-        let Err(why) = self.request_callback(step, place.list.as_deref(), None, None, reason) else {
-            self.finish_transfer(step, TransferState::Callback);
-            self.announce_and_end(step, place.prompt(), EndCause::Callback);
-            return Acts::new();
+        let why = match self.request_callback(step, place.list.as_deref(), None, None, reason) {
+            Ok((callback, again)) => {
+                self.promise = Some(Promise { callback, again, prompt: place.prompt() });
+                step.arm(Timer::Kept, KEPT_WITHIN);
+                return Acts::new();
+            }
+            Err(why) => why,
         };
         tracing::info!(call = %step.id, why, "the caller cannot be called back: the next step");
         let Some(transfer) = &mut self.transfer else { return Acts::new() };
         transfer.not_queued(step, Cause::Unreachable)
+    }
+
+    /// Whether the caller is told as soon as this callback is kept.
+    pub(crate) fn promises(&self, callback: CallbackId) -> bool {
+        self.promise.as_ref().is_some_and(|promise| promise.callback == callback)
+    }
+
+    /// The callback that the caller waits to be told of is kept, or is not.
+    pub(crate) fn callback_stored(&mut self, step: &mut Step<'_>, kept: bool) {
+        self.callback_kept(step, kept);
+        self.settle(step);
+    }
+
+    /// It is kept, and the caller can be told; or it is not, or not in time ([`Timer::Kept`]), and the next step is taken.
+    pub(super) fn callback_kept(&mut self, step: &mut Step<'_>, kept: bool) {
+        let Some(promise) = self.promise.take() else { return };
+        step.disarm(Timer::Kept);
+        if kept {
+            self.finish_transfer(step, TransferState::Callback);
+            self.announce_and_end(step, promise.prompt, EndCause::Callback);
+            return;
+        }
+        tracing::warn!(call = %step.id, callback = %promise.callback, "the callback could not be kept: the next step");
+        promise.withdraw(step);
+        self.with_transfer(step, |transfer, step| transfer.not_queued(step, Cause::Failed));
+    }
+
+    /// The transfer is over otherwise: nobody is told any more. A caller who hung up is called back all the same.
+    pub(super) fn forget_promise(&mut self, step: &mut Step<'_>, state: TransferState) {
+        let Some(promise) = self.promise.take() else { return };
+        step.disarm(Timer::Kept);
+        if state == TransferState::Cancelled {
+            promise.withdraw(step);
+        }
     }
 
     /// A transfer has come to a message: the AI takes it.
@@ -59,7 +109,7 @@ impl Call {
                 }
                 let asked = self.request_callback(step, None, number.as_deref(), at.clone(), reason.clone());
                 self.requested.callbacks += u32::from(asked.is_ok());
-                Some(asked.map_or_else(|why| Kept::Refused(why.to_owned()), Kept::Callback))
+                Some(asked.map_or_else(|why| Kept::Refused(why.to_owned()), |(callback, _)| Kept::Callback(callback)))
             }
             Event::Message { text } => {
                 if self.requested.messages >= MOST_MESSAGES {
@@ -82,7 +132,7 @@ impl Call {
         id
     }
 
-    /// The caller, or whomever they name, is to be called back; or why they cannot be.
+    /// The caller, or whomever they name, is to be called back, and whether they waited for that already; or why they cannot be.
     fn request_callback(
         &self,
         step: &mut Step<'_>,
@@ -90,7 +140,7 @@ impl Call {
         number: Option<&str>,
         at: Option<String>,
         reason: Option<String>,
-    ) -> Result<CallbackId, &'static str> {
+    ) -> Result<(CallbackId, bool), &'static str> {
         let written = number.or(self.about.from.as_deref()).ok_or("the caller's number is withheld")?;
         let config = Arc::clone(step.config);
         let plain: String = written.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
@@ -123,8 +173,19 @@ impl Call {
         let (new, list) = (asked.id, asked.list.clone());
         let kept = step.shared.directory.request_callback(asked, config.callbacks.bounds());
         let callback = kept.ok_or("as many callers as can be wait to be called back")?;
-        step.publish(Happening::CallbackRequested { callback, list, number, at, reason, again: callback != new });
-        Ok(callback)
+        let again = callback != new;
+        step.publish(Happening::CallbackRequested { callback, list, number, at, reason, again });
+        Ok((callback, again))
+    }
+}
+
+impl Promise {
+    /// Nobody was told, so nobody is called; who waited in the list before goes on waiting.
+    fn withdraw(&self, step: &mut Step<'_>) {
+        if !self.again {
+            // Whoever is calling them already may go on.
+            let _ = step.shared.directory.finish_callback(self.callback, Some("not_kept".to_owned()), step.now);
+        }
     }
 }
 

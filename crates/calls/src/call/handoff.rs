@@ -67,7 +67,7 @@ impl Call {
             self.caller_rings(step);
         }
         let player = self.new_player();
-        let (transfer, acts) = Transfer::begin(step, id, source, spec, ai, player);
+        let (transfer, acts) = Transfer::begin(step, id, source, spec, ai, copilot, player);
         self.transfer = Some(transfer);
         self.stage = Stage::Transferring;
         self.carry_out(step, acts);
@@ -194,11 +194,19 @@ impl Call {
             }
         };
         let context = self.facts.learned();
-        if let policy::Whisper::Context { keys, .. } = &spec.whisper {
-            let clips = spoken::clips(&context, keys, &step.config.media.clips);
-            if let Some(transfer) = &mut self.transfer {
-                transfer.will_say(leg, clips);
+        match spec.whisper.clone() {
+            policy::Whisper::Context { keys, .. } => {
+                let clips = spoken::clips(&context, &keys, &step.config.media.clips);
+                if let Some(transfer) = &mut self.transfer {
+                    transfer.will_say(leg, clips);
+                }
             }
+            policy::Whisper::Clip { lasting, .. } if self.remembered.is_some() => {
+                if let Some(transfer) = &mut self.transfer {
+                    transfer.will_quote(leg, lasting);
+                }
+            }
+            _ => {}
         }
         // The whole context is on the agent's screen before the INVITE leaves.
         let (dialled, target_text) = (target, target.to_string());
@@ -283,11 +291,14 @@ impl Call {
             return;
         }
         let held = self.hold_music(step, None);
-        let stays = self.transfer.as_ref().is_some_and(|transfer| transfer.spec.release_ai == ReleaseAi::Stay);
+        let stays = self.transfer.as_ref().is_some_and(|transfer| transfer.release_ai() == ReleaseAi::Stay);
         let leaving = self.ai.take_if(|_| !stays);
         let agent = self.transfer.as_ref().and_then(|transfer| transfer.agent(leg));
         self.human_has_caller(step, leg, agent);
         self.stage = Stage::WithHuman { held };
+        // What was said to whoever waits is not said on.
+        self.announcement = None;
+        step.disarm(Timer::Announcement);
         self.replan(step);
         step.shared.directory.taken(leg, self.about.from.as_deref(), step.now.monotonic);
         let winner = self.transfer.as_ref().and_then(|transfer| transfer.winner(leg));
@@ -348,6 +359,7 @@ impl Call {
         state: TransferState,
     ) -> Option<(TransferId, crate::Time)> {
         let mut transfer = self.transfer.take()?;
+        self.forget_promise(step, state);
         let losers = transfer.finish(step, state);
         let id = transfer.id();
         let started = transfer.record.started;

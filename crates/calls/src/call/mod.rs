@@ -101,6 +101,9 @@ pub(crate) struct Call {
     /// The last plan sent, and its generation.
     plan: Plan,
     generation: u64,
+    /// What of the caller's words is kept for a human.
+    #[serde(default)]
+    remembered: Option<audio::Remembered>,
     players: u32,
     /// Whose handoff is being measured at the caller's port.
     measuring: Option<MeasureId>,
@@ -123,6 +126,9 @@ pub(crate) struct Call {
     /// Callbacks and messages that the AI asked for.
     #[serde(default)]
     requested: callback::Asked,
+    /// The callback that the caller is told of once it is kept.
+    #[serde(default)]
+    promise: Option<callback::Promise>,
     /// Why we call the caller, where they did not call us.
     #[serde(default)]
     placed: Option<placing::Placed>,
@@ -217,6 +223,7 @@ impl Call {
             announcement: None,
             plan: Plan::new(),
             generation: 0,
+            remembered: None,
             players: 0,
             measuring: None,
             measurements: Vec::new(),
@@ -231,6 +238,7 @@ impl Call {
             commands: 0,
             keyed: SmallVec::new(),
             requested: callback::Asked::default(),
+            promise: None,
             placed: None,
             end: None,
             about,
@@ -318,6 +326,7 @@ impl Call {
             Timer::CallerRing => self.caller_not_reached(step, policy::Cause::NoAnswer, None),
             Timer::MaxDuration => self.end(step, EndCause::MaxDuration, "us", None),
             Timer::Announcement => self.announced(step),
+            Timer::Kept => self.callback_kept(step, false),
             Timer::Measure => self.stop_measuring(step),
             Timer::Wait(id) => {
                 if !self.asker_waited(step, id) {

@@ -124,7 +124,7 @@ impl Call {
     /// What an agent hears who waits for the caller.
     pub(super) fn waits_for_caller(&self, leg: LegId) -> Option<Playing> {
         let back = self.back().filter(|back| back.waits == Some(leg) && !self.is_reached())?;
-        Some(Playing { number: back.ringing, first: SmallVec::new(), then: Then::Ringback })
+        Some(Playing { number: back.ringing, first: SmallVec::new(), words: None, then: Then::Ringback })
     }
 
     /// The agent has taken the call: now the caller.

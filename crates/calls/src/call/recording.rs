@@ -30,7 +30,7 @@ pub(super) struct Recording {
     wanted: bool,
     pub(super) record: Option<RecordingRecord>,
     over: bool,
-    paused: bool,
+    pub(super) paused: bool,
     tapped: Taps,
     heard: Heard,
 }
@@ -332,7 +332,7 @@ mod tests {
     fn playing(number: u32, then: Then) -> Playing {
         let first =
             if then == Then::Silence { SmallVec::from_iter(["incoming-handoff".into()]) } else { SmallVec::new() };
-        Playing { number, first, then }
+        Playing { number, first, words: None, then }
     }
 
     fn seat(port: PortId, part: Part) -> Seat {

@@ -66,7 +66,7 @@ impl Call {
         let direct = matches!(to, To::Uri(_));
         let options = TransferOptions {
             // Whoever asked hears of the outcome before they leave.
-            release_ai: Some(ReleaseAi::AtBridge),
+            release_ai: (party == Party::Ai).then_some(ReleaseAi::AtBridge),
             // A phone's transfer rings the other phone, and what is left of it comes back to the phone.
             mode: (direct && party == Party::Human).then_some(Mode::Cold),
             on_failure: (party == Party::Human).then(|| OnFailure::always(Vec::new())),

@@ -57,7 +57,7 @@ impl Call {
         }
         let greeting = step.config.mailboxes.get(&**mailbox).and_then(|mailbox| mailbox.greeting.clone());
         let first = greeting.into_iter().chain([BEEP.into()]).collect();
-        let playing = Playing { number: self.new_player(), first, then: Then::Silence };
+        let playing = Playing { number: self.new_player(), first, words: None, then: Then::Silence };
         self.stage = Stage::Voicemail { playing, mailbox: Arc::clone(mailbox) };
         // The greeting begins in the command that takes the music away; only then may anybody leave.
         self.replan(step);

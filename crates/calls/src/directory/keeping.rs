@@ -74,12 +74,15 @@ impl Directory {
         Some((id, stored))
     }
 
-    /// It is kept, or lost.
-    pub(crate) fn stored(&mut self, id: StoreId, kept: bool) {
-        match self.keeping.awaited.remove(&id) {
-            Some(Subject::Message) | None => {}
-            Some(subject) if !kept => drop(self.keeping.lost.insert(subject)),
-            Some(_) => {}
+    /// It is kept, or lost; the callback that it was.
+    pub(crate) fn stored(&mut self, id: StoreId, kept: bool) -> Option<CallbackId> {
+        let subject = self.keeping.awaited.remove(&id)?;
+        if !kept && subject != Subject::Message {
+            self.keeping.lost.insert(subject);
+        }
+        match subject {
+            Subject::Callback(callback) => Some(callback),
+            Subject::Agent(_) | Subject::Message => None,
         }
     }
 

@@ -4,8 +4,9 @@ use super::{Act, Acts, Attempt, Side, Transfer};
 use crate::{
     AmdRecord, AttemptRecord, Happening, TransferState, WhisperedBy, spoken,
     step::{Step, Timer},
-    whisper::{self, Tell, Whisper},
+    whisper::{self, Quote, Tell, Whisper},
 };
+use core::time::Duration;
 use policy::{Cause, Detect, Mode, Place, Ring};
 use signaling::LegId;
 use smallvec::{SmallVec, smallvec};
@@ -154,6 +155,7 @@ impl Transfer {
             agent,
             tries: 1,
             said: Vec::new(),
+            words: None,
             whisper: None,
         });
         self.note_attempt(step, number, target, name, format!("human-{number}"));
@@ -268,6 +270,7 @@ impl Transfer {
         let Some(attempt) = self.attempts.iter().find(|attempt| attempt.leg == leg) else { return Tell::Nothing };
         let press = || accept.and_then(|accept| spoken::press(accept.press, &step.config.media.clips));
         let briefed = |attempt: &Attempt| attempt.whisper.as_ref().is_some_and(Whisper::is_briefed);
+        let mut words = None;
         let (by, clips): (_, SmallVec<[Arc<str>; 2]>) = match &self.spec.whisper {
             policy::Whisper::None => return Tell::Nothing,
             policy::Whisper::Prompt(prompt) => (WhisperedBy::Prompt, smallvec![Arc::clone(prompt)]),
@@ -277,17 +280,23 @@ impl Transfer {
             policy::Whisper::Context { prompt: None, .. } => {
                 (WhisperedBy::Context, attempt.said.iter().cloned().chain(press()).collect())
             }
+            policy::Whisper::Clip { prompt, .. } => {
+                let after = usize::from(prompt.is_some());
+                words = attempt.words.map(|lasting| Quote { lasting, after });
+                let by = if words.is_some() { WhisperedBy::Clip } else { WhisperedBy::Prompt };
+                (by, prompt.clone().or_else(press).into_iter().collect())
+            }
             // It has one voice: who answers first is told.
             policy::Whisper::Ai(_) if self.ai && !self.attempts.iter().any(briefed) => return Tell::Ai,
             policy::Whisper::Ai(_) => (WhisperedBy::Prompt, press().into_iter().collect()),
         };
-        if clips.is_empty() {
+        if clips.is_empty() && words.is_none() {
             return Tell::Nothing;
         }
         let said = clips.iter().map(ToString::to_string).collect();
         let (transfer, attempt) = (self.record.id, attempt.number);
         step.publish(Happening::WhisperStarted { transfer, attempt, by, said, task: None });
-        Tell::Clips(clips)
+        Tell::Clips(clips, words)
     }
 
     /// The AI has nobody else to speak to any more: it is told to tell the human who waits for that.
@@ -324,6 +333,13 @@ impl Transfer {
     pub(crate) fn will_say(&mut self, leg: LegId, clips: Vec<Arc<str>>) {
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == leg) {
             attempt.said = clips;
+        }
+    }
+
+    /// What the caller said last is kept, for whoever answers `leg`.
+    pub(crate) fn will_quote(&mut self, leg: LegId, lasting: Duration) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.leg == leg) {
+            attempt.words = Some(lasting);
         }
     }
 

@@ -119,6 +119,68 @@ fn whom_nobody_answers_is_told_that_they_will_be_called_and_stands_in_the_list()
     assert_eq!(world.count("callback.requested"), 1);
 }
 
+/// The caller was told before the disk had it, and a crash in between forgot them.
+#[test]
+fn a_caller_is_told_when_the_disk_has_it_and_not_before() {
+    let mut world = desk();
+    let caller = world.caller;
+    world.unkept = Some(Vec::new());
+    world.transfer("frontdesk");
+    world.secs(20);
+    world.ms(500);
+    assert!(world.hears_music() && world.count("callback.requested") == 1);
+    let [id] = world.unkept.take().unwrap()[..] else { panic!("one thing is to be kept") };
+    world.give(Input::Stored { id, kept: true });
+    let media_relay::Source::Play(play) = world.caller_hears() else { panic!("{:?}", world.caller_hears()) };
+    assert_eq!(&*play.first[0], "will-call");
+    world.prompt_over(caller);
+    world.secs(3);
+    assert_eq!(ended(&world), EndCause::Callback);
+    assert_eq!(list(&mut world)[0].state, CallbackState::Open);
+}
+
+#[test]
+fn what_the_disk_does_not_take_or_not_in_time_is_not_promised_and_the_next_step_is_taken() {
+    for slow in [false, true] {
+        let mut world = desk();
+        (world.no_ledger, world.unkept) = (true, slow.then(Vec::new));
+        world.transfer("frontdesk");
+        world.secs(20);
+        world.secs(2);
+        assert!(world.hears_leg(world.caller, world.leg("bot@")), "{slow}: the AI has them again");
+        assert_eq!(world.failures()[1].0, Cause::Failed, "{slow}: {:?}", world.failures());
+        let withdrawn = list(&mut world).remove(0);
+        let (state, outcome) = (withdrawn.state, withdrawn.outcome.as_deref());
+        assert_eq!((state, outcome), (CallbackState::Done, Some("not_kept")), "{slow}: nobody calls whom nobody told");
+        for id in world.unkept.take().unwrap_or_default() {
+            world.give(Input::Stored { id, kept: true });
+        }
+        assert_eq!(world.state(), calls::CallState::WithAi, "{slow}: a disk that comes too late changes nothing");
+    }
+}
+
+#[test]
+fn a_caller_who_hangs_up_while_the_disk_writes_is_called_back_all_the_same_and_one_who_is_taken_back_is_not() {
+    for cancelled in [false, true] {
+        let mut world = desk();
+        world.unkept = Some(Vec::new());
+        let transfer = world.transfer("frontdesk");
+        world.secs(20);
+        let caller = world.caller;
+        if cancelled {
+            world.reply(Request::CancelTransfer { transfer }).unwrap();
+        } else {
+            world.hang_up(caller);
+        }
+        for id in world.unkept.take().unwrap() {
+            world.give(Input::Stored { id, kept: true });
+        }
+        world.secs(3);
+        let state = if cancelled { CallbackState::Done } else { CallbackState::Open };
+        assert_eq!(list(&mut world)[0].state, state, "cancelled: {cancelled}");
+    }
+}
+
 #[test]
 fn a_rule_decides_it_and_a_caller_who_waits_may_choose_it() {
     let mut world = desk();

@@ -267,3 +267,31 @@ fn a_co_pilot_that_leaves_changes_nothing_and_one_in_a_further_transfer_waits() 
     world.event(json!({"type": "summary", "text": "late"}));
     assert_eq!(world.count("copilot.event"), 0, "there is no co-pilot any more");
 }
+
+/// The human handed the caller on, and the AI that had stayed as their co-pilot left with them.
+#[test]
+fn a_co_pilot_stays_with_the_next_human_unless_somebody_says_otherwise() {
+    for (mode, release, stays) in [
+        (None, None, true),
+        (Some(Mode::Cold), None, true),
+        (None, Some(ReleaseAi::AtBridge), false),
+        (Some(Mode::Cold), Some(ReleaseAi::AtOnce), false),
+    ] {
+        let (mut world, first) = with_copilot();
+        let (caller, ai) = (world.caller, world.leg("bot@"));
+        world.transfer_as(TransferBody { mode, release_ai: release, ..TransferBody::to("second") }).unwrap();
+        assert!(world.legs[&first].ended, "{mode:?} {release:?}");
+        let second = world.dialled("200@");
+        world.answer(second);
+        world.secs(1);
+        if world.count("transfer.bridged") < 2 {
+            world.prompt_over(second);
+        }
+        assert!(world.hears_leg(caller, second), "{mode:?} {release:?}");
+        assert_eq!(world.legs[&ai].ended, !stays, "{mode:?} {release:?}");
+        assert_eq!(world.count("copilot.started"), 1 + usize::from(stays), "{mode:?} {release:?}");
+        if stays {
+            assert!(matches!(world.hears(ai), Source::Mix(both) if both.len() == 2), "it hears both");
+        }
+    }
+}

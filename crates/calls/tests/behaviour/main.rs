@@ -6,6 +6,7 @@
 )]
 
 mod ai_lost;
+mod announcements;
 mod api;
 mod callbacks;
 mod caller_leaves;

@@ -1,11 +1,11 @@
 //! What a human is told before the bridge: by recorded words, and by the AI itself.
 
-use crate::world::{RULES, World, config};
+use crate::world::{RULES, World, config, holding};
 use calls::{Config, Happening, TransferBody, WhisperedBy};
-use media_relay::Source;
+use media_relay::{Source, Words};
 use policy::Whisper;
 use serde_json::json;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 fn whispering(whisper: Whisper, to: &str) -> (World, signaling::LegId) {
     let clips = ["said/billing-dispute", "said/angry", "said/press-1"];
@@ -110,4 +110,68 @@ fn where_no_ai_is_left_a_whisper_of_its_names_the_key_at_most() {
         assert_eq!(all, said);
         assert_eq!(world.hears_leg(world.caller, human), to == "frontdesk");
     }
+}
+
+const SIX: Duration = Duration::from_secs(6);
+
+/// A caller and the AI, where the front desk hears what the caller said last.
+fn quoting(config: Config) -> World {
+    let desk = "dial: \"sip:100@192.0.2.40\"";
+    let rules = RULES.replacen(desk, &format!("{desk}, whisper: {{ clip: 6s, prompt: incoming-handoff }}"), 1);
+    let mut world = World::with(config, &rules, 7);
+    world.connect();
+    world
+}
+
+#[test]
+fn what_the_caller_said_last_is_told_to_the_human_alone_in_their_own_voice() {
+    let mut world = quoting(config());
+    let (caller, port) = (world.caller, world.legs[&world.caller].port.unwrap());
+    assert_eq!(world.remembered[&port], (Some(SIX), true));
+    world.transfer("frontdesk");
+    assert_eq!(world.remembered[&port], (Some(SIX), false), "what they say while they wait is not why they called");
+    world.ms(500);
+    world.ai_quiet();
+    let human = world.dialled("100@");
+    world.answer(human);
+    assert_eq!(started(&world), [(WhisperedBy::Clip, vec!["incoming-handoff".to_owned()], None)]);
+    let Source::Play(play) = world.hears(human) else { panic!("{:?}", world.hears(human)) };
+    assert_eq!(play.words, Some(Words { of: port, lasting: SIX, after: 1 }));
+    assert!(world.hears_music());
+    world.prompt_over(human);
+    assert!(world.hears_leg(caller, human) && world.hears_leg(human, caller));
+    assert_eq!(world.remembered[&port], (Some(SIX), true), "for the next human");
+    world.transfer("second");
+    world.refuse(world.dialled("200@"), 486);
+    assert_eq!(world.remembered[&port], (Some(SIX), false), "the AI is called again");
+    world.answer(world.dialled("bot@"));
+    assert_eq!(world.remembered[&port], (Some(SIX), true), "it has them again");
+}
+
+#[test]
+fn what_is_to_stay_out_of_the_recording_and_the_music_of_a_caller_who_holds_us_is_not_kept() {
+    let recording = calls::Recording { when: calls::RecordingWhen::Answer, ..calls::Recording::default() };
+    let mut world = quoting(Config { recording, ..config() });
+    let (caller, port, call) = (world.caller, world.legs[&world.caller].port.unwrap(), world.call);
+    holding(&mut world, caller, true);
+    assert_eq!(world.remembered[&port], (Some(SIX), false));
+    holding(&mut world, caller, false);
+    assert_eq!(world.remembered[&port], (Some(SIX), true));
+    let pause = |action| calls::Request::Recording { call, action };
+    world.reply(pause(calls::RecordingAction::Pause { lasting: None })).unwrap();
+    assert_eq!(world.remembered[&port], (Some(SIX), false));
+    world.reply(pause(calls::RecordingAction::Resume)).unwrap();
+    assert_eq!(world.remembered[&port], (Some(SIX), true));
+}
+
+#[test]
+fn nothing_is_kept_where_no_rule_whispers_it_and_a_request_for_it_names_the_key_at_most() {
+    let clip = Whisper::Clip { lasting: SIX, prompt: None };
+    let (mut world, human) = whispering(clip, "closer");
+    assert!(world.remembered.is_empty());
+    world.ai_quiet();
+    world.answer(human);
+    assert_eq!(started(&world), [(WhisperedBy::Prompt, vec!["said/press-1".to_owned()], None)]);
+    let Source::Play(play) = world.hears(human) else { panic!("{:?}", world.hears(human)) };
+    assert_eq!(play.words, None);
 }

@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) measures: Vec<media_relay::MeasureId>,
     pub(crate) resolves: Vec<(calls::ResolveId, Wanted)>,
     pub(crate) watches: BTreeMap<PortId, Option<Duration>>,
+    /// What is kept of what is said, and whether now.
+    pub(crate) remembered: BTreeMap<PortId, (Option<Duration>, bool)>,
     opening: Vec<LegId>,
     described: BTreeSet<PortId>,
     /// What was agreed last for each port.
@@ -112,6 +114,8 @@ pub(crate) struct World {
     pub(crate) no_ledger: bool,
     /// Ports at which a machine is listened for.
     pub(crate) detecting: BTreeMap<PortId, media_relay::Detection>,
+    /// The disk takes its time: what was to be kept and is not yet.
+    pub(crate) unkept: Option<Vec<calls::StoreId>>,
     /// Ports that are tapped.
     pub(crate) taps: BTreeMap<PortId, media_relay::Tap>,
     pub(crate) message_taps: BTreeMap<PortId, media_relay::Tap>,
@@ -192,6 +196,7 @@ impl World {
             measures: Vec::new(),
             resolves: Vec::new(),
             watches: BTreeMap::new(),
+            remembered: BTreeMap::new(),
             opening: Vec::new(),
             described: BTreeSet::new(),
             streams: BTreeMap::new(),
@@ -207,6 +212,7 @@ impl World {
             stored: Vec::new(),
             no_ledger: false,
             detecting: BTreeMap::new(),
+            unkept: None,
             taps: BTreeMap::new(),
             message_taps: BTreeMap::new(),
             account: None,
@@ -456,7 +462,10 @@ impl World {
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
             Output::Store { id, what } => {
                 self.stored.push(*what);
-                self.inbox.push_back(Input::Stored { id, kept: !self.no_ledger });
+                match &mut self.unkept {
+                    Some(unkept) => unkept.push(id),
+                    None => self.inbox.push_back(Input::Stored { id, kept: !self.no_ledger }),
+                }
             }
             Output::Record(order) => self.orders.push(order),
             Output::Observe(_) => {}
@@ -534,6 +543,9 @@ impl World {
             }
             C::Detect { port, detection: None } => {
                 self.detecting.remove(&port);
+            }
+            C::Remember { port, lasting, listening } => {
+                self.remembered.insert(port, (lasting, listening));
             }
             C::Tap { port, tap } => {
                 // A message's tap is told by its number.

@@ -214,7 +214,7 @@ shapes! {
         release_ai: Option<String>,
         /// `"none"`, or `{"within": "20s", "press": "#"}`: before the AI falls silent all three talk with one another.
         introduce: Option<Value>,
-        /// `"none"`, `{"prompt": NAME}`, `{"context": [KEY]}` or `{"ai": TASK}`: what the human alone hears first.
+        /// `"none"`, `{"prompt": NAME}`, `{"context": [KEY]}`, `{"clip": "5s"}` or `{"ai": TASK}`: what the human alone hears first.
         whisper: Option<Value>,
         /// `"none"`, or `{"press": "1", "within": "10s"}`.
         accept: Option<Value>,

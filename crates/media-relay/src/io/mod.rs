@@ -366,6 +366,7 @@ impl Relay {
             | Command::Watch { port, .. }
             | Command::Detect { port, .. }
             | Command::Tap { port, .. }
+            | Command::Remember { port, .. }
             | Command::Close { port } => match self.open.get(port) {
                 Some(open) => Some(open.worker),
                 None => return Ok(()),

@@ -64,6 +64,7 @@ impl Order {
                 | Command::Describe { .. }
                 | Command::Watch { .. }
                 | Command::Detect { .. }
+                | Command::Remember { .. }
                 | Command::Close { .. } => false,
                 Command::Adopt { .. }
                 | Command::SendDtmf { .. }

@@ -10,11 +10,11 @@ fn clip(value: i16, samples: usize) -> Clip {
 }
 
 fn play(first: &[&str], then: Then) -> Play {
-    Play { id: PlayId(1), first: first.iter().map(|name| Arc::from(*name)).collect(), then }
+    Play { id: PlayId(1), first: first.iter().map(|name| Arc::from(*name)).collect(), words: None, then }
 }
 
 fn player(play: &Play, library: &Library) -> Player {
-    Player::new(play, library, &Arc::new(clip(0, 1)), None, &mut StdRng::seed_from_u64(1))
+    Player::new(play, None, library, &Arc::new(clip(0, 1)), None, &mut StdRng::seed_from_u64(1))
 }
 
 fn heard(player: &mut Player, samples: usize) -> Vec<i16> {
@@ -133,7 +133,8 @@ fn music_goes_on_where_the_caller_left_off_and_only_if_it_is_the_same() {
     let after = |name: &str, left_off: &Player| {
         let play = play(&[], Then::Loop(name.into()));
         let left_off = left_off.lasting().cloned();
-        let mut player = Player::new(&play, &library, &Arc::new(clip(0, 1)), left_off, &mut StdRng::seed_from_u64(1));
+        let mut player =
+            Player::new(&play, None, &library, &Arc::new(clip(0, 1)), left_off, &mut StdRng::seed_from_u64(1));
         heard(&mut player, 160)
     };
     assert_eq!(after("music", &before)[100], 5100);

@@ -236,7 +236,7 @@ fn music_interrupted_goes_on_where_it_stopped() {
 fn say_this_once_then_that_music_and_tell_when() {
     let mut house = House::new();
     let caller = house.party(1, Codec::Pcmu);
-    let play = Play { id: PlayId(9), first: vec!["hello".into()], then: Then::Ringback };
+    let play = Play { id: PlayId(9), first: vec!["hello".into()], words: None, then: Then::Ringback };
     house.plan(&[(caller.port, Source::Play(play))]);
     house.advance(ms(970));
     assert!(house.events().iter().all(|event| !matches!(event, Event::PlayDone { .. })));
@@ -250,7 +250,7 @@ fn say_this_once_then_that_music_and_tell_when() {
 fn a_play_of_unknown_clips_is_silence_and_over_at_once() {
     let mut house = House::new();
     let caller = house.party(1, Codec::Pcmu);
-    let play = Play { id: PlayId(9), first: vec!["unknown".into()], then: Then::Silence };
+    let play = Play { id: PlayId(9), first: vec!["unknown".into()], words: None, then: Then::Silence };
     house.plan(&[(caller.port, Source::Play(play))]);
     house.advance(ms(25));
     assert!(house.events().contains(&Event::PlayDone { port: caller.port, play: PlayId(9), clips: 1 }));

@@ -256,7 +256,7 @@ pub(crate) fn stream(remote: SocketAddr, codec: Codec) -> Stream {
 }
 
 pub(crate) fn music(id: u64) -> Source {
-    Source::Play(Play { id: PlayId(id), first: vec![], then: Then::Loop("music".into()) })
+    Source::Play(Play { id: PlayId(id), first: vec![], words: None, then: Then::Loop("music".into()) })
 }
 
 pub(crate) fn tone(samples: u32, hz: f32, amplitude: f32) -> Vec<i16> {

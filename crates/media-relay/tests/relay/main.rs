@@ -18,3 +18,4 @@ mod srtp;
 mod stalls;
 mod taps;
 mod telephone_events;
+mod words;

@@ -60,6 +60,31 @@ fn pair(nat: Latching) -> (House, Party, Secure) {
     (house, plain, speaker)
 }
 
+#[test]
+fn what_an_encrypted_caller_said_last_is_told_to_a_plain_listener() {
+    let (mut house, plain, mut speaker) = pair(Latching::Sdp);
+    let port = speaker.party.port;
+    let second = std::time::Duration::from_secs(1);
+    house.command(Command::Remember { port, lasting: Some(second), listening: true });
+    let mut said: Vec<u8> = Vec::new();
+    for _ in 0..100 {
+        said.extend_from_slice(&speaker.party.clone().packet()[12..]);
+        speaker.speak(&mut house);
+        house.advance(ms(20));
+    }
+    let before = house.heard_by(plain.port).len();
+    let words = Some(media_relay::Words { of: port, lasting: second, after: 0 });
+    let play = media_relay::Play { id: media_relay::PlayId(1), first: vec![], words, then: media_relay::Then::Silence };
+    house.plan(&[(plain.port, Source::Play(play)), (port, Source::Silence)]);
+    house.advance(second);
+    let told: Vec<u8> =
+        house.heard_by(plain.port)[before..].iter().flat_map(|sent| sent.rtp().payload.to_vec()).collect();
+    let words = |bytes: &[u8]| bytes.iter().map(|word| Codec::Pcmu.decode(*word)).collect::<Vec<_>>();
+    let last = said.len() - 8_000;
+    // But for the edges, which come up and go down.
+    assert_eq!(words(&told[100..7_800]), words(&said[last + 100..last + 7_800]));
+}
+
 fn foreign(sequence: u16, ssrc: u32) -> Vec<u8> {
     raw(0, false, sequence, u32::from(sequence) * 160, ssrc, &[0x66; 170])
 }

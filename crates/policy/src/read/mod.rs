@@ -21,11 +21,11 @@ use crate::{
     event::EventError,
     hours::Hours,
     number::NumberList,
-    rule::Rule,
+    rule::{Rule, RuleVerb},
     ruleset::{Environment, Loaded, MAX_TRANSFERS, RuleSet, SourceFile, SourceKind, To},
     test_run::Test,
     text::{Fields, Key, LARGEST_FILE, Node, Problems, Span, from_json, parse},
-    transfer::{Destination, TransferOptions},
+    transfer::{Destination, TransferOptions, Whisper},
 };
 use core::time::Duration;
 use serde_json::Value;
@@ -279,7 +279,9 @@ impl<'e> Reader<'e> {
     }
 
     fn finish(self) -> RuleSet {
+        let words = self.words();
         RuleSet {
+            words,
             ids: self.rules.iter().map(|rule| Arc::clone(&rule.id)).collect(),
             rules: self.rules,
             leaves: self.leaves,
@@ -294,6 +296,18 @@ impl<'e> Reader<'e> {
             tests: self.tests,
             prompts: self.prompts,
         }
+    }
+
+    /// Whispers of the caller's own words: on which lines, and how much. A destination may be reached from every line.
+    fn words(&self) -> Vec<(Option<Arc<[Arc<str>]>>, Duration)> {
+        let of = |options: &TransferOptions| options.whisper.as_ref().and_then(Whisper::words);
+        let everywhere = self.destinations.values().map(|it| &it.options).chain([&self.defaults]);
+        let everywhere = everywhere.filter_map(of).max().map(|lasting| (None, lasting));
+        let by_rules = self.rules.iter().filter_map(|rule| match &rule.verb {
+            Some(RuleVerb::Transfer { options, .. }) => Some((rule.lines.clone(), of(options)?)),
+            _ => None,
+        });
+        everywhere.into_iter().chain(by_rules).collect()
     }
 
     /// A name of the configuration: unknown ones are mistakes where the configuration is known.

@@ -7,7 +7,7 @@ use crate::{
         ACCEPT_WITHIN, Accept, CallerHears, Cause, ColdBy, Detect, Hold, INTRODUCE_WITHIN, Introduce, Mode, OnFailure,
         ReleaseAi, SayIf, Start, Step, TransferOptions, Whisper,
     },
-    whisper::{LONGEST_TASK, MOST_WHISPERED},
+    whisper::{CLIP, LONGEST_TASK, MOST_WHISPERED},
 };
 use core::time::Duration;
 use std::sync::Arc;
@@ -85,13 +85,29 @@ impl Reader<'_> {
             return Some(Whisper::None);
         }
         if node.as_scalar().is_some() {
-            node.wrong(problems, "`{ prompt: NAME }`, `{ context: [KEY, ...] }`, `{ ai: brief }` or `none`", None);
+            node.wrong(
+                problems,
+                "`{ prompt: NAME }`, `{ context: [KEY, ...] }`, `{ clip: 5s }`, `{ ai: brief }` or `none`",
+                None,
+            );
             return None;
         }
         let mut fields = Fields::new(node, "key", problems)?;
-        if let Some((at, _)) = fields.take_entry("clip") {
-            problems.later(at.span, "a whisper by the caller's own words");
-            return None;
+        if let Some(clip) = fields.take("clip", problems) {
+            for other in ["context", "ai"] {
+                if let Some((at, _)) = fields.take_entry(other) {
+                    let help = "leave one of them away";
+                    problems.error_with(
+                        at.span,
+                        format!("either the caller's own words are heard, or `{other}`"),
+                        help,
+                    );
+                }
+            }
+            let lasting = clip.duration(problems, *CLIP.start(), *CLIP.end());
+            let prompt = fields.take("prompt", problems).and_then(|it| self.prompt(it, problems));
+            fields.finish(problems);
+            return lasting.map(|lasting| Whisper::Clip { lasting, prompt });
         }
         let keys = fields.take("context", problems).map(|it| context_keys(it, problems));
         let whisper = match fields.take("ai", problems) {

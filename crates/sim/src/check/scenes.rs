@@ -87,6 +87,7 @@ impl Telling {
         match what {
             Happening::AiConnected { .. } => {
                 (scene.who, scene.copilot, scene.briefed) = (Who::Ai, false, None);
+                self.leaves = false;
             }
             Happening::TransferStarted { .. } => {
                 self.attempts.clear();
