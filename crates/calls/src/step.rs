@@ -57,6 +57,8 @@ pub(crate) enum Timer {
     RecordingPause,
     /// When a caller who was asked whether they agree to be recorded has had time to press a key.
     Consent,
+    /// When somebody whom we called has heard nothing for as long as one may.
+    Attended,
     /// When a mailbox's greeting should have ended long ago, then when a message is as long as it may be.
     Voicemail,
     /// When a caller who leaves a message has been silent long enough.

@@ -134,6 +134,12 @@ fn unknown(w: &mut World<'_>, legs: &mut Legs, mut request: Request) {
         return;
     }
     let gated = w.cx.gates.covers(source);
+    // A trunk speaks of calls that we have forgotten: its BYE has crossed ours, and each copy of it. It is told so (12.2.2), or it would be
+    // banned for it.
+    if gated && (request.to_tag().is_some() || request.method == Method::Cancel) {
+        answer_bare(w, &request.message, request.flow, request.reply_to, &Response::tagged(481, "0"));
+        return;
+    }
     if !(phone || gated) || request.to_tag().is_some() || !registrar::may_begin(request.method) {
         return stranger(w, &request.message, request.flow, request.reply_to);
     }

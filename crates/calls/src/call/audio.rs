@@ -1,6 +1,6 @@
 //! After each step: who hears what, and what each port watches for, follow from the state.
 
-use super::{Call, Stage};
+use super::{Call, Stage, voicemail::LONGEST_GREETING};
 use crate::{
     Happening, Party,
     leg::{Leg, Watch},
@@ -33,6 +33,7 @@ impl Call {
     /// Sends the audio plan and the watches, where they changed.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) {
         self.replan(step);
+        self.guard_prompts(step);
         self.record(step);
         self.record_message(step);
         self.remember(step);
@@ -299,6 +300,26 @@ impl Call {
         // Of a queue that drained while more was on its way to it, the end is still to come.
         if announcing.is_some_and(|playing| playing.number == number && playing.first.len() <= clips) {
             self.announced(step);
+        }
+    }
+
+    /// What is said to a caller who holds us stands still, as everything does that they would hear, and goes on when they are back. Until then
+    /// nothing takes it for said: its guard does not run. Who never comes back leaves with their session (`dead_on_hold`, RFC 4028).
+    fn guard_prompts(&self, step: &mut Step<'_>) {
+        let (guard, longest) = match self.stage {
+            Stage::Voicemail { .. } if self.message.is_none() => (Timer::Voicemail, LONGEST_GREETING),
+            Stage::Connecting | Stage::WithAi | Stage::Reconnecting { .. }
+                if self.announcement.is_some() && step.timers.deadline(Timer::Consent).is_none() =>
+            {
+                (Timer::Announcement, LONGEST_ANNOUNCEMENT)
+            }
+            _ => return,
+        };
+        let held = self.leg(self.caller).is_some_and(|caller| caller.holds);
+        match (held, step.timers.deadline(guard).is_some()) {
+            (true, true) => step.disarm(guard),
+            (false, false) => step.arm(guard, longest),
+            _ => {}
         }
     }
 

@@ -335,6 +335,7 @@ impl Call {
             }
             Timer::RecordingPause => self.resume_recording(step),
             Timer::Consent => self.consent_over(step),
+            Timer::Attended => self.attend(step),
             Timer::Voicemail => self.voicemail_timeout(step),
             Timer::VoicemailQuiet => self.message_over(step, crate::MessageEnd::Silence),
             Timer::Ending => self.give_up_ending(step),

@@ -10,7 +10,8 @@
 //! ```
 //! Until they answer nothing is decided: events are folded, and nobody may transfer a call that has no caller. An AI that is lost
 //! before they have been given to it is looked for by its profile's `on_ai_failure`, step by step; where that ends, their phone
-//! stops ringing: nobody is called for silence. Timers: [`Timer::CallerRing`], [`Timer::AiAnswer`].
+//! stops ringing: nobody is called for silence. Where it is not there a second after their answer, they hear music. Timers:
+//! [`Timer::CallerRing`], [`Timer::AiAnswer`], [`Timer::Attended`].
 
 use super::{About, Call, Stage, placing::Placed, placing::Why};
 use crate::{
@@ -25,6 +26,8 @@ use signaling::LegId;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
+/// How long somebody whom we called may hear nothing, once nothing but the AI is missing: then they hear that they are waited for.
+const LONGEST_DEAD_AIR: Duration = Duration::from_secs(1);
 /// Requests that wait for the answer of one person.
 const MOST_WAITERS: usize = 4;
 
@@ -165,9 +168,13 @@ impl Call {
         person.given = true;
         match person.then.clone() {
             Then::Ai if self.ai_is_up() => self.with_ai(step),
-            // It is on its way.
-            Then::Ai if self.ai.is_some() => {}
-            Then::Ai => self.dial_ai(step, None, &[]),
+            Then::Ai => {
+                step.arm(Timer::Attended, LONGEST_DEAD_AIR);
+                // Perhaps it is on its way.
+                if self.ai.is_none() {
+                    self.dial_ai(step, None, &[]);
+                }
+            }
             Then::Destination(name) => {
                 let to = To::Name(name.as_str().into());
                 let spec = step.rules.transfer(&to, &TransferOptions::default());
@@ -177,6 +184,14 @@ impl Call {
                     self.dial_ai(step, None, &[]);
                 }
             }
+        }
+    }
+
+    /// [`Timer::Attended`]: they took the call, and the AI is still not there. Whoever hears nothing hangs up.
+    pub(super) fn attend(&mut self, step: &mut Step<'_>) {
+        if self.stage == Stage::Connecting && self.is_to_person() && self.caller_answered() {
+            let playing = self.hold_music(step, None);
+            self.stage = Stage::Reconnecting { playing };
         }
     }
 

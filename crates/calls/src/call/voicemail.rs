@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// The beep, which every library has.
 const BEEP: &str = "beep";
 /// A greeting that does not report its end by then has ended.
-const LONGEST_GREETING: Duration = Duration::from_secs(120);
+pub(super) const LONGEST_GREETING: Duration = Duration::from_secs(120);
 /// Messages of one call that its record tells of.
 const MOST_TOLD: usize = 16;
 

@@ -208,7 +208,7 @@ impl Directory {
     }
 
     /// An agent is to watch over a call from a phone of their own, which keeps callers from them as a call of their own does. Not
-    /// while they are rung or talk. A further leg of the same call rings another of their phones.
+    /// while they are rung or talk, to callers of ours or to others. A further leg of the same call rings another of their phones.
     pub(crate) fn supervises(&mut self, name: &str, leg: LegId, call: CallKey, now: Monotonic) -> Result<(), Cause> {
         let Some(at) = self.names.get(name).copied() else { return Ok(()) };
         let agent = &mut self.agents[at];
@@ -217,7 +217,7 @@ impl Directory {
             self.legs.insert(leg, at);
             return Ok(());
         }
-        if !agent.holds.is_empty() {
+        if !agent.holds.is_empty() || agent.elsewhere > 0 {
             return Err(Cause::Busy);
         }
         self.hold(at, leg, call, HoldState::Own, now);

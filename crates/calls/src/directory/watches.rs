@@ -2,7 +2,7 @@
 
 use super::{
     AgentConfig, Directory,
-    dialog_info::{Dialogs, Heard},
+    dialog_info::{Dialogs, Heard, Unread},
 };
 use crate::{
     Config, Output, ResolveId,
@@ -21,6 +21,8 @@ use std::{collections::VecDeque, sync::Arc};
 const OURS: u64 = 1 << 61;
 /// How long after a first failure it is tried again; doubled after each.
 const RETRY: Duration = Duration::from_secs(10);
+/// More often it is not doubled: the longest wait is half an hour anyway.
+const MOST_DOUBLINGS: u32 = 8;
 
 /// Agents whose switchboard tells of their calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,15 @@ struct Watched {
     dialogs: Dialogs,
     /// A document that could not be read was told in the log.
     told: bool,
+    /// Tries in a row that nobody answered.
+    unanswered: u32,
+}
+
+impl Watched {
+    fn hear(&mut self, body: &[u8]) -> Result<Heard, Unread> {
+        self.unanswered = 0;
+        self.dialogs.hear(body)
+    }
 }
 
 impl Watches {
@@ -63,7 +74,15 @@ impl Watches {
         let Some(wanted) = dial::wanted(target) else { return };
         self.timers.set(self.watched.len(), now);
         let (target, watch) = (Arc::clone(target), watch.clone());
-        self.watched.push(Watched { agent, target, wanted, watch, dialogs: Dialogs::default(), told: false });
+        self.watched.push(Watched {
+            agent,
+            target,
+            wanted,
+            watch,
+            dialogs: Dialogs::default(),
+            told: false,
+            unanswered: 0,
+        });
     }
 
     pub(super) fn poll_output(&mut self) -> Option<Output> {
@@ -108,7 +127,7 @@ impl Watches {
             accept: "application/dialog-info+xml",
             expires: watched.watch.expires,
             credentials: watched.watch.credentials.clone(),
-            retry: RETRY,
+            retry: RETRY.saturating_mul(1 << watched.unanswered.min(MOST_DOUBLINGS)),
         };
         self.command(OutsideCommand::Subscribe { id: OutsideId(at as u64 | OURS), order: Box::new(order) });
     }
@@ -122,7 +141,7 @@ impl Watches {
         let watched = self.watched.get_mut(at)?;
         let agent = watched.agent;
         match event {
-            OutsideEvent::Notified { body } => match watched.dialogs.hear(body) {
+            OutsideEvent::Notified { body } => match watched.hear(body) {
                 Ok(Heard::Up(up)) => Some((agent, Some(up))),
                 Ok(Heard::Old) => None,
                 Ok(Heard::Gap(up)) => {
@@ -144,6 +163,7 @@ impl Watches {
                 tracing::warn!(%target, ?by, status, retry_s, "an agent's switchboard does not tell of their calls");
                 // It may be somewhere else by then.
                 if matches!(by, EndedBy::Timeout | EndedBy::Transport | EndedBy::Unsent) {
+                    watched.unanswered = watched.unanswered.saturating_add(1);
                     self.command(OutsideCommand::Unsubscribe { id: OutsideId(at as u64 | OURS) });
                     self.timers.set(at, now + *retry_in);
                 }
@@ -284,6 +304,29 @@ mod tests {
         assert_eq!(desk.poll_timeout(), Some(at(20)));
         desk.ask(&config(), at(20));
         assert!(subscribed(&mut desk).is_some());
+    }
+
+    /// It was looked for anew each time as if it had never been: every ten seconds, for ever.
+    #[test]
+    fn a_switchboard_that_stays_silent_is_asked_ever_more_seldom_until_it_tells_something() {
+        let (mut desk, id) = desk(1, false);
+        let mut now = 0;
+        let mut silent = |desk: &mut Directory| {
+            let retry_in = Duration::from_secs(20);
+            now += 20;
+            desk.outside(
+                at(now),
+                id,
+                &OutsideEvent::SubscriptionFailed { by: EndedBy::Timeout, status: None, retry_in },
+            );
+            desk.poll_output();
+            desk.outside(at(now), id, &OutsideEvent::Unsubscribed);
+            desk.ask(&config(), at(now + 20));
+            subscribed(desk).map(|(_, order)| order.retry.as_secs())
+        };
+        assert_eq!([1, 2, 3].map(|_| silent(&mut desk)), [20, 40, 80].map(Some));
+        told(&mut desk, id, 0, "full", &[]);
+        assert_eq!(silent(&mut desk), Some(20));
     }
 
     #[test]

@@ -443,6 +443,26 @@ fn an_ai_that_is_lost_while_they_are_told_something_is_looked_for_and_has_them_a
     assert!(world.hears_leg(caller, backup) && world.hears_leg(backup, caller));
 }
 
+/// An AI that was lost while their phone rang left them in silence for as long as the next one rang: ten seconds of dead air.
+#[test]
+fn pain_4_whoever_took_our_call_and_waits_for_the_ai_hears_music_after_a_second() {
+    let mut world = world();
+    let caller = ringing(&mut world);
+    world.end_leg(world.dialled("bot@"), EndedBy::Peer, None);
+    let backup = world.dialled("backup@");
+    world.answer(caller);
+    assert_eq!(*world.caller_hears(), Source::Silence, "most AIs are there at once");
+    world.ms(999);
+    assert_eq!(*world.caller_hears(), Source::Silence);
+    world.ms(1);
+    assert!(world.hears_music());
+    world.answer(backup);
+    assert!(world.hears_leg(caller, backup) && world.hears_leg(backup, caller));
+    // Who is with their AI is with their AI.
+    world.secs(5);
+    assert_eq!(world.state(), CallState::WithAi);
+}
+
 #[test]
 fn they_are_asked_whether_they_agree_to_be_recorded_and_recorded_from_then_on() {
     let mut settings = settings();

@@ -317,6 +317,55 @@ fn a_caller_who_refuses_or_says_nothing_is_never_recorded_and_that_is_marked() {
     assert_eq!(orders(&world), ["start", "0:caller 1:ai-1"]);
 }
 
+/// Two minutes after a caller had put us on hold in the middle of the question, the AI was dialled and the question taken for asked, although
+/// they had heard half of it.
+#[test]
+fn a_caller_who_holds_us_while_they_are_asked_hears_the_rest_when_they_are_back() {
+    use crate::world::holding;
+    use media_relay::Source;
+    let mut world = asked();
+    let caller = world.caller;
+    world.secs(1);
+    holding(&mut world, caller, true);
+    assert_eq!(*world.caller_hears(), Source::Nothing, "who holds us hears nothing");
+    world.secs(600);
+    assert!(!world.is_dialled("bot@"), "what they did not hear has not been said");
+    holding(&mut world, caller, false);
+    let goes_on = matches!(world.caller_hears(), Source::Play(play) if &*play.first[0] == "may-we-record");
+    assert!(goes_on);
+    // A relay that never says that it is over holds nobody up for ever, and has its whole time for the rest.
+    world.secs(119);
+    assert!(!world.is_dialled("bot@"));
+    world.prompt_over(caller);
+    world.press(caller, '1');
+    assert_eq!((world.is_dialled("bot@"), consent(&world)), (true, Some(true)));
+
+    let mut world = asked();
+    let caller = world.caller;
+    holding(&mut world, caller, true);
+    world.secs(600);
+    holding(&mut world, caller, false);
+    world.secs(121);
+    world.secs(5);
+    assert!(world.is_dialled("bot@"));
+}
+
+/// A caller may hold us from their first INVITE on: a switchboard that has not found the other party yet (RFC 3725).
+#[test]
+fn a_caller_who_holds_us_from_the_beginning_is_asked_when_they_come() {
+    let consent = ConsentPrompt { prompt: "may-we-record".into(), yes: None, no: None, wait: Duration::from_secs(5) };
+    let recording = Recording { when: RecordingWhen::Consent, consent: Some(consent), ..Recording::default() };
+    let mut world = World::with(Config { recording, ..config() }, RULES, 7);
+    let held: &'static str = Box::leak(format!("{}a=sendonly\r\n", crate::world::SDP).into_boxed_str());
+    world.caller_comes(Some(held));
+    world.secs(600);
+    assert!(!world.is_dialled("bot@"));
+    let caller = world.caller;
+    crate::world::holding(&mut world, caller, false);
+    world.prompt_over(caller);
+    assert!(world.is_dialled("bot@"));
+}
+
 #[test]
 fn an_event_is_an_answer_too_and_nobody_is_asked_who_is_not_to_be_recorded() {
     let mut world = asked();

@@ -105,6 +105,23 @@ fn the_greeting_waits_for_the_ais_last_words_and_the_message_for_the_beep() {
     assert_eq!((cdr.cause, cdr.voicemails[0].kept, cdr.voicemails[0].spoken_ms), (EndCause::CallerHungUp, true, 3_000));
 }
 
+/// Two minutes after a caller had put us on hold in the greeting their message began, without a beep, and there was nothing in it.
+#[test]
+fn a_caller_who_holds_us_in_the_greeting_hears_the_rest_and_the_beep_before_their_message() {
+    let mut world = world();
+    world.transfer("message");
+    world.ai_quiet();
+    world.ms(500);
+    let caller = world.caller;
+    crate::world::holding(&mut world, caller, true);
+    world.secs(600);
+    assert!(orders(&world).is_empty(), "nobody has heard the beep");
+    crate::world::holding(&mut world, caller, false);
+    assert_eq!(played(&world), ["leave-a-message", "beep"]);
+    world.prompt_over(world.caller);
+    assert_eq!(orders(&world), ["message for default"]);
+}
+
 #[test]
 fn silence_the_limit_and_a_key_end_a_message_and_the_call() {
     let silent = |world: &mut World| {

@@ -117,6 +117,21 @@ fn an_address_that_another_trunk_allows_needs_no_password_and_is_not_this_trunk(
     assert_eq!(gates(&mut world), [None]);
 }
 
+/// Two BYEs that had crossed ours banned a trunk with its password for ten minutes: nobody answered them, and each copy was an offence.
+#[test]
+fn rfc3261_12_2_2_what_a_trunk_says_of_a_call_that_is_forgotten_is_answered_and_no_offence() {
+    let mut world = gated();
+    for number in 1..40 {
+        let bye = request("BYE", "").replace("z9hG4bK-BYE", &format!("z9hG4bK-{number}"));
+        let bye = bye.replace("<sip:line@192.0.2.1>", "<sip:line@192.0.2.1>;tag=gone");
+        assert_eq!(status(&world.say_from(pbx(), &bye)[0]), 481, "{bye}");
+        world.pass(std::time::Duration::from_millis(500));
+    }
+    assert_eq!(status(&world.say_from(pbx(), &request("CANCEL", ""))[0]), 481);
+    challenge_of(&world.say_from(pbx(), &invite(99, "")));
+    assert_eq!(world.cores[0].1.gauges(), signaling::Gauges::default(), "and nothing is remembered");
+}
+
 #[test]
 fn everything_else_from_before_a_gate_is_a_strangers() {
     let mut world = gated();
