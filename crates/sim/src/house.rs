@@ -13,9 +13,9 @@ use calls::{Cdr, Input, Opened, Output, Problem, PublicEvent, Reply, Request, Re
 use clock::{Monotonic, Now};
 use media_relay::{Age, Channel, Library, PortId, Slot, Wire, Worker};
 use outside::Outside;
-use signaling::{Flow, Transport, locate::Target};
+use signaling::{Flow, OutsideCommand, OutsideId, Transport, locate::Target};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -45,6 +45,10 @@ pub(crate) struct House {
     pub(crate) cdrs: Vec<Cdr>,
     /// The answer to the last request.
     answer: Option<Result<Reply, Problem>>,
+    /// When each request was answered, as often as it was.
+    pub(crate) answers: Vec<(Monotonic, RequestId)>,
+    /// Subscriptions that are kept for as long as the daemon lives.
+    subscriptions: BTreeSet<OutsideId>,
     pub(crate) outside: Outside,
     pub(crate) panicked: u32,
     /// Calls and legs that were written down and taken up again.
@@ -166,6 +170,8 @@ impl House {
             published: Vec::new(),
             cdrs: Vec::new(),
             answer: None,
+            answers: Vec::new(),
+            subscriptions: BTreeSet::new(),
             outside: Outside::new(whole, seed ^ 5),
             panicked: 0,
             taken_up: (0, 0),
@@ -207,6 +213,11 @@ impl House {
             paper.digit(port_at(to), digit);
         }
         self.settle(now);
+    }
+
+    /// How many requests there were.
+    pub(crate) const fn asked(&self) -> u64 {
+        self.next_request
     }
 
     /// Asks through the control API; the answer, when there is one at once.
@@ -293,7 +304,10 @@ impl House {
             Relay::Paper(paper) => paper.ports(),
         };
         let tapes = self.outside.tapes();
-        Left { signaling: self.signaling.gauges(), calls: self.calls.gauges(), ports, tapes }
+        let mut signaling = self.signaling.gauges();
+        // Each is renewed in good time, or asked for again.
+        signaling.timers = signaling.timers.saturating_sub(self.subscriptions.len());
+        Left { signaling, calls: self.calls.gauges(), ports, tapes }
     }
 
     /// How much each table holds.
@@ -359,7 +373,14 @@ impl House {
             Output::Signaling(command) => {
                 self.signaling.handle_input(now, signaling::Input::Command(command));
             }
-            Output::Outside(command) => self.signaling.handle_input(now, signaling::Input::Outside(command)),
+            Output::Outside(command) => {
+                match &command {
+                    OutsideCommand::Subscribe { id, .. } => drop(self.subscriptions.insert(*id)),
+                    OutsideCommand::Unsubscribe { id } => drop(self.subscriptions.remove(id)),
+                    _ => {}
+                }
+                self.signaling.handle_input(now, signaling::Input::Outside(command));
+            }
             Output::Media(command) => self.media_command(now, command),
             Output::OpenPort { id, call } => {
                 self.ports += 1;
@@ -378,8 +399,12 @@ impl House {
                 let target = |&address: &SocketAddr| Target { transport: Transport::Udp, address, name: None };
                 self.resolving.push_back((at, id, self.resolves_to.iter().map(target).collect()));
             }
-            Output::Reply { id, reply } if id.0 == self.next_request => self.answer = Some(*reply),
-            Output::Reply { .. } => {}
+            Output::Reply { id, reply } => {
+                self.answers.push((now.monotonic, id));
+                if id.0 == self.next_request {
+                    self.answer = Some(*reply);
+                }
+            }
             Output::Publish(event) => self.published.push((now.monotonic, event)),
             Output::Cdr(cdr) => self.cdrs.push(*cdr),
             Output::Observe(calls::Observation::Panicked { .. }) => self.panicked += 1,

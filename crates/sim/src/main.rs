@@ -28,7 +28,8 @@ struct Arguments {
     /// The network: calm, rough, bursts, far or storm.
     #[arg(long, default_value = "rough", value_parser = weather)]
     weather: Weather,
-    /// What happens: plain (RFC 3261 alone), rich (with its extensions, REFER and Replaces) or whole (all that a caller can meet).
+    /// What happens: plain (RFC 3261 alone), rich (with its extensions, REFER and Replaces), whole (all that a caller can meet) or wide (with
+    /// calls that are placed, agents who talk elsewhere, and a trunk that shows a password).
     #[arg(long, default_value = "whole", value_parser = traffic)]
     traffic: Traffic,
     /// One seed in so many is run again with its calls written down and taken up at moments by chance; 0: none is.

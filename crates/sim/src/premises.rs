@@ -2,7 +2,10 @@
 
 mod whole;
 
-use crate::scenario::Traffic;
+use crate::{
+    agent::{PASSWORD, USERNAME},
+    scenario::{Scenario, Traffic},
+};
 use calls::{AfterHuman, AiFailureStep, AiProfile, Config, Route, Trunk};
 use media_relay::{Clip, Codec, Library};
 use policy::{Environment, RuleSet, SourceFile};
@@ -27,7 +30,7 @@ pub(crate) const PARTIES: [(&str, &str); 9] = [
 
 /// Who lives in a world.
 pub(crate) fn parties(traffic: Traffic) -> &'static [(&'static str, &'static str)] {
-    if traffic == Traffic::Whole { &PARTIES } else { &PARTIES[..6] }
+    if traffic.is_whole() { &PARTIES } else { &PARTIES[..6] }
 }
 
 /// Where nobody lives.
@@ -84,7 +87,7 @@ pub struct Clips {
 }
 
 /// Under which configurations and rules a world of the whole traffic may stand.
-pub(crate) use whole::{CONFIGS, RULE_SETS};
+pub(crate) use whole::{CAMPAIGN, CONFIGS, RULE_SETS};
 
 impl Premises {
     /// Reads the rules and makes the clips.
@@ -118,14 +121,20 @@ impl Premises {
 
     /// The configuration that a scenario means by this number.
     pub(crate) fn config(&self, traffic: Traffic, number: usize) -> Arc<Config> {
-        let configs = if traffic == Traffic::Whole { &self.whole.configs } else { &self.configs };
+        let configs = if traffic.is_whole() { &self.whole.configs } else { &self.configs };
         Arc::clone(&configs[number % configs.len()])
+    }
+
+    /// The same for what a scenario has beyond that.
+    pub(crate) fn config_of(&self, traffic: Traffic, scenario: &Scenario) -> Arc<Config> {
+        let config = self.config(traffic, scenario.config);
+        if traffic == Traffic::Wide { whole::widened(&config, scenario) } else { config }
     }
 
     /// The rules that a scenario means by this number.
     pub(crate) fn rules(&self, traffic: Traffic, number: usize) -> Arc<RuleSet> {
         let rules = &self.whole.rules;
-        if traffic == Traffic::Whole { Arc::clone(&rules[number % rules.len()]) } else { Arc::clone(&self.rules) }
+        if traffic.is_whole() { Arc::clone(&rules[number % rules.len()]) } else { Arc::clone(&self.rules) }
     }
 }
 
@@ -171,8 +180,20 @@ fn config(after_human: &AfterHuman, ai_lost_announcement: Option<&str>) -> Confi
     config
 }
 
-/// Everybody of this world may call. Sessions last for long, for a minute, or no longer than the standard lets them.
-pub(crate) fn signaling(timers: usize) -> signaling::Config {
+/// Everybody of this world may call; the trunk for a password alone, where that is said. Sessions last for long, for a minute, or no longer
+/// than the standard lets them.
+pub(crate) fn signaling(timers: usize, gated: bool) -> signaling::Config {
+    let networks = |all: &[&str]| all.iter().map(|text| text.parse().expect("a network")).collect();
+    let gate = signaling::Gate {
+        name: "carrier".to_owned(),
+        networks: networks(&["10.0.0.10/32"]),
+        realm: "tandem".to_owned(),
+        username: USERNAME.to_owned(),
+        password: PASSWORD.to_owned(),
+        digests: signaling::Digests::Both,
+    };
+    // Copies of what is wrong are wrong as well.
+    let abuse = signaling::Abuse { failures: 1_000, ..signaling::Abuse::default() };
     let timer = |expires, min| signaling::SessionTimer {
         enabled: true,
         expires: Duration::from_secs(expires),
@@ -181,7 +202,9 @@ pub(crate) fn signaling(timers: usize) -> signaling::Config {
     signaling::Config {
         session_timer: [timer(1_800, 90), timer(60, 40), timer(90, 90)][timers % 3],
         listeners: vec![address(HOUSE).into()],
-        allowed: vec!["10.0.0.0/24".parse().expect("a network")],
+        allowed: networks(if gated { &["10.0.0.16/28", "10.0.0.32/28"] } else { &["10.0.0.0/24"] }),
+        gates: if gated { vec![gate] } else { Vec::new() },
+        abuse,
         ..signaling::Config::default()
     }
 }

@@ -3,6 +3,7 @@
 
 mod rich;
 mod whole;
+mod wide;
 
 use crate::{
     agent::{Act, Manner},
@@ -24,11 +25,20 @@ pub enum Traffic {
     /// All that, and everything that a caller can meet: queues, mailboxes, callbacks, messages, whispers, introductions, co-pilots,
     /// supervisors, recordings, consent.
     Whole,
+    /// All that, and calls that are placed for whoever asks, agents whose phones tell of their other calls, and a trunk that shows a
+    /// password.
+    Wide,
 }
 
 impl Traffic {
     /// All of them.
-    pub const ALL: [(Self, &str); 3] = [(Self::Plain, "plain"), (Self::Rich, "rich"), (Self::Whole, "whole")];
+    pub const ALL: [(Self, &str); 4] =
+        [(Self::Plain, "plain"), (Self::Rich, "rich"), (Self::Whole, "whole"), (Self::Wide, "wide")];
+
+    /// With everything that a caller can meet.
+    pub(crate) const fn is_whole(self) -> bool {
+        matches!(self, Self::Whole | Self::Wide)
+    }
 }
 
 #[derive(Debug)]
@@ -45,6 +55,31 @@ pub(crate) struct Scenario {
     pub(crate) timers: usize,
     /// How a party's first calls are taken; the others by chance.
     pub(crate) manners: Vec<(&'static str, Manner)>,
+    /// Calls that are asked for through the control API.
+    pub(crate) errands: Vec<Errand>,
+    /// The trunk must show a password for each call that it brings.
+    pub(crate) gated: bool,
+    /// Agents' phones are asked to tell which calls they have.
+    pub(crate) watched: bool,
+    /// Whoever asks for a transfer or a call waits for its outcome.
+    pub(crate) waits: bool,
+}
+
+/// A call that somebody asks for.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    /// When; all but the first are repetitions, with the same idempotency key.
+    pub(crate) asked: Vec<Duration>,
+    /// Who is called; nobody else is called by this number.
+    pub(crate) number: &'static str,
+    /// The destination that gets them; none: an AI.
+    pub(crate) connect: Option<&'static str>,
+    /// The AI is dialled while their phone rings.
+    pub(crate) predial: Option<bool>,
+    pub(crate) campaign: bool,
+    pub(crate) ring_timeout: Duration,
+    /// What happens in the call, until it has begun.
+    pub(crate) plan: Option<CallPlan>,
 }
 
 /// One call.
@@ -94,6 +129,8 @@ pub(crate) enum Deed {
     Cut(&'static str, Duration),
     /// Another phone asks to take the place of a leg (RFC 3891), over already or not.
     Replace(Whose),
+    /// The agent whose phone is at the party of that name is on a call of their own, or no longer.
+    Elsewhere(&'static str, bool),
 }
 
 /// Whose leg is to be replaced, and by whom: the caller's side by itself, a human by the third phone.
@@ -182,13 +219,28 @@ impl Scenario {
         let named: &[&[&str]] = &[&[], &[PARTIES[5].1], &[PARTIES[5].1], &[NOBODY, PARTIES[5].1]];
         let named = chance.pick(named);
         let calls = (0..calls).map(|_| CallPlan::of(chance)).collect();
-        let mut scenario =
-            Self { weather, config, rules: 0, named, calls, placed: Vec::new(), timers: 0, manners: Vec::new() };
+        let mut scenario = Self {
+            weather,
+            config,
+            rules: 0,
+            named,
+            calls,
+            placed: Vec::new(),
+            timers: 0,
+            manners: Vec::new(),
+            errands: Vec::new(),
+            gated: false,
+            watched: false,
+            waits: false,
+        };
         if traffic != Traffic::Plain {
             scenario.enrich(&mut chance.branch());
         }
-        if traffic == Traffic::Whole {
+        if traffic.is_whole() {
             scenario.complete(&mut chance.branch());
+        }
+        if traffic == Traffic::Wide {
+            scenario.widen(&mut chance.branch());
         }
         scenario
     }

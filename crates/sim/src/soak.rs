@@ -127,7 +127,7 @@ impl Bath {
         let house = House::new(
             Plan {
                 address: address(HOUSE),
-                signaling: signaling(1),
+                signaling: signaling(1, false),
                 calls: premises.config(Traffic::Whole, 7),
                 rules: premises.rules(Traffic::Whole, 0),
                 library: std::sync::Arc::clone(&premises.library),

@@ -91,8 +91,25 @@ pub fn taken_up(before: &Outcome, premises: &Premises, options: Options) -> Opti
     let after = run(before.seed, premises, Options { written_down: true, ..options });
     (after.hash != before.hash).then(|| Violation {
         checker: "a snapshot changes nothing",
-        what: format!("another run: {} datagrams, and {}", before.evidence.wire.len(), after.evidence.wire.len()),
+        what: format!(
+            "another run: {} datagrams, and {}; {}",
+            before.evidence.wire.len(),
+            after.evidence.wire.len(),
+            difference(&before.ladder(), &after.ladder())
+        ),
     })
+}
+
+/// Where two stories part.
+fn difference(before: &str, after: &str) -> String {
+    let mut lines = before.lines().map(Some).chain([None]).zip(after.lines().map(Some).chain([None]));
+    match lines.find(|(before, after)| before != after) {
+        Some((before, after)) => {
+            let line = |line: Option<&str>| line.unwrap_or("the end").trim().to_owned();
+            format!("first `{}`, and `{}`", line(before), line(after))
+        }
+        None => "the same in short".to_owned(),
+    }
 }
 
 struct World {
@@ -132,6 +149,8 @@ struct Line {
 enum Step {
     Place,
     Do(Deed),
+    /// A call is asked for.
+    Ask(usize),
     /// What the daemon has is written down and taken up again.
     WriteDown,
     /// A party hangs up a leg.
@@ -150,12 +169,12 @@ impl World {
         let house = House::new(
             Plan {
                 address: address(HOUSE),
-                signaling: signaling(scenario.timers),
-                calls: premises.config(traffic, scenario.config),
+                signaling: signaling(scenario.timers, scenario.gated),
+                calls: premises.config_of(traffic, &scenario),
                 rules: premises.rules(traffic, scenario.rules),
                 library: std::sync::Arc::clone(&premises.library),
                 sampled: options.sampled,
-                whole: traffic == Traffic::Whole,
+                whole: traffic.is_whole(),
                 resolves_to: scenario.named.iter().copied().map(address).collect(),
                 seed: chance.word(),
             },
@@ -164,7 +183,7 @@ impl World {
         let parties = parties(traffic);
         let shared = Rc::new(RefCell::new(premises.words.clone()));
         let words = |at: usize| match traffic {
-            Traffic::Whole => Words::Shared(Rc::clone(&shared)),
+            Traffic::Whole | Traffic::Wide => Words::Shared(Rc::clone(&shared)),
             Traffic::Plain | Traffic::Rich => {
                 let each = premises.words.len() / parties.len();
                 Words::Own(premises.words[at * each..(at + 1) * each].to_vec())
@@ -177,8 +196,11 @@ impl World {
         let mut agents: Vec<Agent> = agents.collect();
         for agent in &mut agents {
             agent.rich = traffic != Traffic::Plain;
-            if traffic == Traffic::Whole && agent.name == "trunk" {
+            if traffic.is_whole() && agent.name == "trunk" {
                 (agent.refers, agent.challenges) = (true, Some(30));
+            }
+            if scenario.watched && ["anna", "ben"].contains(&agent.name) {
+                agent.may_be_watched();
             }
             let mine = scenario.manners.iter().filter(|(name, _)| *name == agent.name);
             agent.manners.extend(mine.map(|(_, manner)| manner.clone()));
@@ -187,6 +209,13 @@ impl World {
         let mut planned = BTreeMap::new();
         for (call, plan) in scenario.calls.iter().enumerate() {
             planned.insert((now.monotonic + plan.starts, u32::try_from(call).unwrap_or(0)), (call, Step::Place));
+        }
+        let mut plans = 1_000;
+        for (no, errand) in scenario.errands.iter().enumerate() {
+            for at in &errand.asked {
+                plans += 1;
+                planned.insert((now.monotonic + *at, plans), (0, Step::Ask(no)));
+            }
         }
         if options.written_down {
             let mut chance = chance.branch();
@@ -205,7 +234,7 @@ impl World {
             traffic,
             sampled: options.sampled,
             hung_up: BTreeSet::new(),
-            plans: 1_000,
+            plans,
             scenario,
             planned,
             happened: BTreeMap::new(),
@@ -225,7 +254,9 @@ impl World {
                 self.rested = true;
                 return;
             };
-            if self.planned.is_empty() && at > self.last_datagram + REST + longest_way(self.scenario.weather) {
+            // What is only written down keeps no world alive.
+            let planned = self.planned.values().any(|(_, step)| !matches!(step, Step::WriteDown));
+            if !planned && at > self.last_datagram + REST + longest_way(self.scenario.weather) {
                 self.rested = true;
                 return;
             }
@@ -254,6 +285,7 @@ impl World {
             match step {
                 Step::Place => self.place(call),
                 Step::Do(deed) => self.act(call, deed),
+                Step::Ask(errand) => self.ask_for_call(errand),
                 Step::WriteDown => self.house.write_down_and_take_up(self.now),
                 Step::Leave { agent, leg } => {
                     self.agents[agent].act(at, leg, Act::HangUp);
@@ -394,10 +426,12 @@ impl World {
 
     /// The daemon begins a call of its own.
     fn is_placed(&mut self, id: CallId, number: Option<String>) {
-        if self.scenario.placed.is_empty() {
-            return;
-        }
-        let plan = self.scenario.placed.remove(0);
+        let errand = self.scenario.errands.iter_mut().find(|errand| number.as_deref() == Some(errand.number));
+        let plan = match errand.and_then(|errand| errand.plan.take()) {
+            Some(plan) => plan,
+            None if self.scenario.placed.is_empty() => return,
+            None => self.scenario.placed.remove(0),
+        };
         self.scenario.calls.push(plan);
         self.calls.push(Line { leg: None, id: Some(id), calls: number });
         self.happens(self.calls.len() - 1, When::Placed, "placed");
@@ -406,7 +440,15 @@ impl World {
     /// A call comes to the trunk: for whoever waits to be called back, perhaps.
     fn caller_is_called(&mut self, leg: usize) {
         let invite = &self.agents[0].legs[leg];
-        let uri = invite.uri().to_owned();
+        let (uri, call_id) = (invite.uri().to_owned(), &invite.call_id);
+        // Another INVITE of the same call, or another branch of a fork.
+        let same = |line: &&mut Line| line.leg.is_some_and(|leg| self.agents[0].legs[leg].call_id == *call_id);
+        if let Some(line) = self.calls.iter_mut().find(same) {
+            if line.leg.is_some_and(|leg| self.agents[0].legs[leg].state == State::Over) {
+                line.leg = Some(leg);
+            }
+            return;
+        }
         let called = |line: &&mut Line| line.calls.as_deref().is_some_and(|number| uri.contains(number));
         let live = |line: &&mut Line| line.leg.is_none_or(|leg| self.agents[0].legs[leg].state == State::Over);
         if let Some(line) = self.calls.iter_mut().rev().filter(called).find(live) {
@@ -428,6 +470,12 @@ impl World {
             Deed::Ask(ask) => self.ask(call, ask),
             Deed::Spoil(what, times) => self.network.spoil(what, times),
             Deed::Replace(whose) => self.replace(call, whose),
+            Deed::Elsewhere(name, on) => {
+                if let Some(at) = self.agents.iter().position(|agent| agent.name == name) {
+                    self.agents[at].elsewhere(self.now.monotonic, on);
+                    self.drain_agent(at);
+                }
+            }
             Deed::Cut(name, lasting) => {
                 if let Some(agent) = self.agents.iter().find(|agent| agent.name == name) {
                     let from = self.now.monotonic;

@@ -46,7 +46,7 @@ impl Agent {
     pub(super) fn give_up(&mut self, number: u32) {
         self.finish(number);
         let Some(client) = self.clients.get(&number) else { return };
-        let Some(leg) = client.leg else { return };
+        let Some(leg) = client.leg else { return self.told(number, 408) };
         match client.request.method.as_str() {
             // Nobody is there.
             "INVITE" if self.legs[leg].state != State::Up => self.over(leg),
@@ -74,7 +74,13 @@ impl Agent {
         });
         let Some((&number, client)) = found else { return };
         let (leg, method, done) = (client.leg, client.request.method.clone(), client.done);
-        let Some(leg) = leg else { return };
+        let Some(leg) = leg else {
+            if response.status >= 200 {
+                self.finish(number);
+                self.told(number, response.status);
+            }
+            return;
+        };
         if response.status < 200 {
             if method == "INVITE" {
                 self.timers.cancel(Timer::Repeat(number));
@@ -186,8 +192,13 @@ impl Agent {
                 self.bye(leg);
             }
         } else if self.legs[leg].state != State::Up {
-            let longer = response.status == 422 && self.legs[leg].cancel == Cancel::No;
-            if !(longer && self.ask_for_longer(leg, response)) {
+            let wanted = self.legs[leg].cancel == Cancel::No;
+            let again = match response.status {
+                422 if wanted => self.ask_for_longer(leg, response),
+                407 if wanted => self.show_password(leg, response),
+                _ => false,
+            };
+            if !again {
                 self.over(leg);
             }
         }

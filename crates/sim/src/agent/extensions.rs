@@ -357,26 +357,34 @@ impl Agent {
             return false;
         };
         self.legs[leg].manner.habits.interval = Some(least);
+        let least = least.to_string();
+        self.call_again(leg, &[("Session-Expires", &least), ("Min-SE", &least)]);
+        true
+    }
+
+    /// The INVITE of a call that was refused goes out again, with these headers.
+    pub(super) fn call_again(&mut self, leg: usize, with: &[(&str, &str)]) {
         let via = self.via();
         let it = &mut self.legs[leg];
         it.cseq += 1;
         let mut invite = it.invite.message.clone();
+        // What was shown once opens nothing again.
+        let once = ["Content-Length", "Proxy-Authorization"];
+        let replaced = |name: &str| once.contains(&name) || with.iter().any(|(new, _)| *new == name);
+        invite.headers.retain(|(name, _)| !replaced(name));
         for (name, value) in &mut invite.headers {
             match name.as_str() {
                 "Via" => value.clone_from(&via),
                 "CSeq" => *value = format!("{} INVITE", it.cseq),
-                "Session-Expires" => *value = least.to_string(),
                 _ => {}
             }
         }
-        invite.headers.push(header("Min-SE", &least.to_string()));
-        invite.headers.retain(|(name, _)| name != "Content-Length");
+        invite.headers.extend(with.iter().map(|(name, value)| header(name, value)));
         let invite = read(&invite);
         it.invite = Rc::clone(&invite);
         (it.state, it.their_tag) = (State::Calling, String::new());
         let peer = it.peer;
         self.start_client(Some(leg), peer, invite);
-        true
     }
 
     // ---- 491

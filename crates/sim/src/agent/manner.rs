@@ -57,6 +57,8 @@ pub(crate) struct Manner {
     /// A second branch of a fork answers too, so long after the INVITE.
     pub(crate) fork: Option<Duration>,
     pub(crate) habits: Habits,
+    /// Shows another password than ours where it is asked for one.
+    pub(crate) wrong_password: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

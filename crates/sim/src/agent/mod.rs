@@ -14,10 +14,12 @@ mod manner;
 mod media;
 mod referred;
 mod server;
+mod watched;
 
 pub(crate) use extensions::{AfterRefer, Habits};
 pub(crate) use manner::{Act, Manner};
-pub(crate) use referred::{PASSWORD, USERNAME};
+pub(crate) use referred::{PASSWORD, USERNAME, answers};
+pub(crate) use watched::OWN;
 
 use crate::{
     chance::Chance,
@@ -74,6 +76,8 @@ enum Timer {
     Glare(usize),
     /// When whoever sent a REFER is told more.
     News(usize),
+    /// When a subscription is ended by whoever tells.
+    Watched,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -188,6 +192,8 @@ pub(crate) struct Agent {
     numbers: u32,
     /// BYEs of this party that were answered by 200.
     pub(crate) byes_answered: usize,
+    /// It is asked which calls it has.
+    pub(crate) watched: watched::Watched,
 }
 
 impl Leg {
@@ -225,6 +231,7 @@ impl Agent {
             out: VecDeque::new(),
             numbers: 0,
             byes_answered: 0,
+            watched: watched::Watched::default(),
         }
     }
 
@@ -257,6 +264,7 @@ impl Agent {
                 Timer::Expire(leg) => self.session_expired(leg),
                 Timer::Glare(leg) => self.try_again(leg),
                 Timer::News(leg) => self.tell_news(leg),
+                Timer::Watched => self.watched_enough(),
             }
         }
     }
@@ -450,6 +458,7 @@ impl Agent {
         }
         self.note(leg, Note::Answered);
         self.speak(leg);
+        self.tell_watcher();
     }
 
     fn over(&mut self, leg: usize) {
@@ -459,6 +468,7 @@ impl Agent {
         let it = &mut self.legs[leg];
         it.state = State::Over;
         it.over_at.get_or_insert(self.now);
+        self.tell_watcher();
     }
 
     fn script(&mut self, leg: usize, at: usize) {

@@ -1,5 +1,5 @@
 //! A trunk that is asked by REFER to call the caller away (RFC 3515; pains, row 1): it refuses, says nothing, says failure, or does it. And
-//! one that wants to know who calls through it (RFC 3261 section 22.2).
+//! one that wants to know who calls through it, and shows a password of its own where it is asked for one (RFC 3261 section 22.2).
 
 use super::{Agent, State, Timer, extensions::header, read};
 use crate::trace::Read;
@@ -77,7 +77,8 @@ impl Agent {
     pub(super) fn is_challenged(&mut self, at: usize, from: SocketAddr, request: &Rc<Read>) -> bool {
         let Some(chance) = self.challenges.filter(|_| self.name == "trunk") else { return false };
         let shown = request.message.header("Authorization");
-        let lawful = shown.is_some_and(|shown| answers(shown, request));
+        let of_ours = |shown: &str| field(shown, "realm").as_deref() == Some(REALM) && answers(shown, request);
+        let lawful = shown.is_some_and(of_ours);
         if lawful || shown.is_none() && !self.chance.percent(chance) {
             return false;
         }
@@ -91,20 +92,51 @@ impl Agent {
     }
 }
 
-/// Whether the credentials are those that may call, for this request (RFC 7616 section 3.4).
-fn answers(shown: &str, request: &Read) -> bool {
-    let value = |name: &str| {
-        let fields = shown.strip_prefix("Digest ")?.split(',');
-        let mut pairs = fields.filter_map(|field| field.trim().split_once('='));
-        pairs.find(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"').to_owned())
-    };
-    let text = |name| value(name).unwrap_or_default();
-    let hash = |text: String| Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let whose = hash(format!("{USERNAME}:{REALM}:{PASSWORD}"));
+impl Agent {
+    /// Calls again with a password, where one was asked for by a digest that this party knows. False: it does not, or has shown it already.
+    pub(super) fn show_password(&mut self, leg: usize, response: &Read) -> bool {
+        let it = &self.legs[leg];
+        let before = it.invite.message.header("Proxy-Authorization").is_some();
+        let mut asked = response.message.values("Proxy-Authenticate");
+        let Some(asked) = asked.find(|it| field(it, "algorithm").as_deref() == Some("MD5")).filter(|_| !before) else {
+            return false;
+        };
+        let text = |name| field(asked, name).unwrap_or_default();
+        let (realm, nonce) = (text("realm"), text("nonce"));
+        let password = if it.manner.wrong_password { "budgie" } else { PASSWORD };
+        let uri = it.invite.message.uri().unwrap_or_default().to_owned();
+        let cnonce = self.name("n");
+        let whose = hash(format!("{USERNAME}:{realm}:{password}"));
+        let what = hash(format!("INVITE:{uri}"));
+        let answer = hash(format!("{whose}:{nonce}:00000001:{cnonce}:auth:{what}"));
+        let shown = format!(
+            "Digest username=\"{USERNAME}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{answer}\", \
+             algorithm=MD5, cnonce=\"{cnonce}\", qop=auth, nc=00000001"
+        );
+        self.call_again(leg, &[("Proxy-Authorization", &shown)]);
+        true
+    }
+}
+
+/// Whether a request shows the password that opens this realm (RFC 7616 section 3.4).
+pub(crate) fn answers(shown: &str, request: &Read) -> bool {
+    let text = |name| field(shown, name).unwrap_or_default();
+    let whose = hash(format!("{USERNAME}:{}:{PASSWORD}", text("realm")));
     let what = hash(format!("{}:{}", request.method, text("uri")));
-    let expected = match value("qop") {
+    let expected = match field(shown, "qop") {
         Some(qop) => format!("{whose}:{}:{}:{}:{qop}:{what}", text("nonce"), text("nc"), text("cnonce")),
         None => format!("{whose}:{}:{what}", text("nonce")),
     };
     text("username") == USERNAME && text("response") == hash(expected)
+}
+
+/// A parameter of a challenge, or of what answers one.
+fn field(header: &str, name: &str) -> Option<String> {
+    let fields = header.strip_prefix("Digest ")?.split(',');
+    let mut pairs = fields.filter_map(|field| field.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"').to_owned())
+}
+
+fn hash(text: String) -> String {
+    Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }

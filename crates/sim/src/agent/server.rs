@@ -44,6 +44,7 @@ impl Agent {
         match (request.method.as_str(), request.to_tag.is_empty()) {
             ("INVITE", true) => self.invited(at, from, request),
             ("CANCEL", _) => self.cancel_came(at, from, request),
+            ("SUBSCRIBE", _) if self.watched.may_be() => self.subscribe_came(at, from, request),
             (_, true) => self.respond(at, from, request, if request.is("OPTIONS") { 200 } else { 405 }, None),
             _ => self.within(at, from, request),
         }
@@ -175,6 +176,7 @@ impl Agent {
             return false;
         }
         self.note(leg, Note::Invited);
+        self.tell_watcher();
         true
     }
 

@@ -1,6 +1,6 @@
 //! Calls as wholes: that they end, what is written of them, and what is left.
 
-use super::Awaited;
+use super::{Awaited, stranded::is_placed};
 use crate::{Evidence, house::Left, trace::Way};
 use calls::{CallId, Happening, Party};
 use clock::Monotonic;
@@ -102,8 +102,7 @@ pub(super) fn the_cdr_says_what_the_wire_says(evidence: &Evidence) -> Vec<String
         let answers =
             |it: &crate::Wire| it.message.answers("INVITE", 200, 300) && it.message.call_id == cdr.sip_call_id;
         // Whom we called answered us.
-        let answered =
-            if cdr.callback.is_some() { evidence.reached().any(answers) } else { evidence.sent().any(answers) };
+        let answered = if is_placed(cdr) { evidence.reached().any(answers) } else { evidence.sent().any(answers) };
         if answered != cdr.answered.is_some() {
             wrong.push(format!("{call}: the caller was answered: {answered}; the record says {:?}", cdr.answered));
         }

@@ -31,12 +31,15 @@ pub(super) fn every_2xx_is_acknowledged(evidence: &Evidence) -> Vec<String> {
 pub(super) fn every_2xx_is_ended(evidence: &Evidence) -> Vec<String> {
     let mut byes: HashSet<(&str, &str)> = HashSet::new();
     let mut dialogs: BTreeMap<(&str, &str), &Read> = BTreeMap::new();
-    for (_, it) in evidence.seen() {
+    let mut awaited = Awaited::default();
+    for (sent, it) in evidence.seen() {
         let read = &*it.message;
+        // One that comes when its INVITE is long given up finds nobody; its sender ends it when no ACK comes.
+        let expected = awaited.see(sent, it) || sent;
         if read.is("BYE") {
             byes.extend([(read.call_id.as_str(), read.to_tag.as_str()), (&read.call_id, &read.from_tag)]);
         }
-        if read.answers("INVITE", 200, 300) {
+        if expected && read.answers("INVITE", 200, 300) {
             dialogs.entry((&read.call_id, &read.to_tag)).or_insert(read);
         }
     }

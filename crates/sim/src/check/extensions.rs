@@ -114,9 +114,12 @@ pub(super) fn reliable_responses_are_acknowledged(evidence: &Evidence) -> Vec<St
 /// (RFC 4028 section 10).
 pub(super) fn no_session_outlives_its_interval(evidence: &Evidence) -> Vec<String> {
     struct Session {
+        since: Monotonic,
         until: Monotonic,
         /// When we have to have asked for more.
         refresh_by: Option<Monotonic>,
+        /// Our 2xx that agreed on it has no ACK yet: until then there is nothing to refresh, and without one it ends (13.3.1.4).
+        unacked: bool,
     }
     let mut wrong = Vec::new();
     // By Call-ID and the peer's tag.
@@ -136,7 +139,12 @@ pub(super) fn no_session_outlives_its_interval(evidence: &Evidence) -> Vec<Strin
                 sessions.remove(&(call, peer));
                 continue;
             }
-            if let Some(by) = session.refresh_by {
+            if !sent && read.is("ACK") && std::mem::take(&mut session.unacked) {
+                // At the next of its tries.
+                let late = it.at + session.until.since(session.since) / 8 + Duration::from_secs(1);
+                session.refresh_by = session.refresh_by.map(|by| by.max(late));
+            }
+            if let Some(by) = session.refresh_by.filter(|_| !session.unacked) {
                 if it.at > by {
                     wrong.push(format!(
                         "{} ms: nobody asked for more of {call} by {} ms",
@@ -169,7 +177,9 @@ pub(super) fn no_session_outlives_its_interval(evidence: &Evidence) -> Vec<Strin
                 let interval = Duration::from_secs(seconds).max(Duration::from_secs(30));
                 let by_sender = !value.contains("refresher=uas");
                 let refresh_by = (by_sender == ours).then(|| it.at + interval / 2 + Duration::from_secs(1));
-                sessions.insert((call, peer), Session { until: it.at + interval, refresh_by });
+                let unacked = sent && read.cseq_method == "INVITE";
+                let (since, until) = (it.at, it.at + interval);
+                sessions.insert((call, peer), Session { since, until, refresh_by, unacked });
             }
             None => drop(sessions.remove(&(call, peer))),
         }

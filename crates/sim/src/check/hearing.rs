@@ -1,6 +1,6 @@
 //! Who hears whom (design, section 5), from what the relay sent and what the control API was told meanwhile.
 
-use super::scenes::{Scene, Stories, Who, during, stories};
+use super::scenes::{Scene, Stories, Who, during, stories, touching};
 use crate::{
     Evidence, Role, Seat,
     house::{Sound, Voiced},
@@ -50,7 +50,7 @@ fn hears(evidence: &Evidence, stories: &Stories, voiced: &Voiced, listener: &Sea
         return None;
     }
     // Of real packets with several words in them nothing can be said: together they sound like another.
-    if evidence.sampled && hears_several(stories, voiced, listener) {
+    if evidence.sampled && hears_several(evidence, stories, voiced, listener) {
         return None;
     }
     let Some(speaker) = evidence.seats.iter().find(|seat| seat.word == word) else {
@@ -68,13 +68,19 @@ fn hears(evidence: &Evidence, stories: &Stories, voiced: &Voiced, listener: &Sea
 }
 
 /// Whether a listener may have been sent several words at once.
-fn hears_several(stories: &Stories, voiced: &Voiced, listener: &Seat) -> bool {
-    let story = listener.call.and_then(|call| stories.get(&call)).map(Vec::as_slice).unwrap_or_default();
+fn hears_several(evidence: &Evidence, stories: &Stories, voiced: &Voiced, listener: &Seat) -> bool {
+    // In the call that they came with, and in that which they were joined to.
+    let joined = evidence.told.iter().find_map(|(_, event)| match &event.what {
+        Happening::CallJoined { into, .. } if event.call == listener.call => Some(*into),
+        _ => None,
+    });
+    let of = |call: CallId| stories.get(&call).map(Vec::as_slice).unwrap_or_default();
     let several =
         |scene: &Scene| scene.copilot || !scene.supervisors.is_empty() || matches!(scene.who, Who::Introduction(_));
-    // The packet of the very change, too.
+    // The packet of the very change, too, and that of a scene which was over after one.
     let change = std::time::Duration::from_millis(20);
-    during(story, voiced.from - change, voiced.until + change).any(several)
+    let (from, until) = (voiced.from - change, voiced.until + change);
+    listener.call.into_iter().chain(joined).any(|call| touching(of(call), from, until).any(|(scene, _)| several(scene)))
 }
 
 fn lawful(scene: &Scene, listener: &Seat, speaker: &Seat, stand_ins: &[String]) -> bool {

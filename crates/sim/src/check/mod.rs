@@ -1,6 +1,7 @@
 //! The judges. They stand outside: they see datagrams, public events, records and what is left at the end, never a core's insides, and
 //! they read SIP with code of their own.
 
+mod asked;
 mod calls;
 mod dialogs;
 mod extensions;
@@ -70,12 +71,20 @@ pub const CHECKERS: [(&str, Checker); 30] = [
     ("the world comes to rest", calls::the_world_comes_to_rest),
 ];
 
+/// And of what only worlds of the wide traffic have.
+const WIDE: [(&str, Checker); 4] = [
+    ("every question is answered once", asked::every_question_is_answered_once),
+    ("nobody is called twice", asked::nobody_is_called_twice),
+    ("nobody comes in without the password", asked::nobody_comes_in_without_the_password),
+    ("whoever talks elsewhere is left alone", asked::whoever_talks_elsewhere_is_left_alone),
+];
+
 /// Everything that is wrong.
 pub fn judge(evidence: &Evidence) -> Vec<Violation> {
     let found = |&(checker, check): &(&'static str, Checker)| {
         check(evidence).into_iter().map(move |what| Violation { checker, what })
     };
-    CHECKERS.iter().flat_map(found).collect()
+    CHECKERS.iter().chain(&WIDE).flat_map(found).collect()
 }
 
 impl Evidence {

@@ -1,6 +1,10 @@
 //! Agents, supervisors, and callers who wait to be called back: nobody is held for longer than they are needed, and nothing of them is lost.
 
-use super::stranded::is_closed_by;
+use super::{
+    asked::{PHONES, tells_of_a_call},
+    scenes::host_of,
+    stranded::is_closed_by,
+};
 use crate::Evidence;
 use calls::{CallId, CallbackState, Happening, Presence};
 use clock::Monotonic;
@@ -12,7 +16,7 @@ use std::{
 pub(super) fn no_agent_is_left_reserved(evidence: &Evidence) -> Vec<String> {
     let mut wrong = Vec::new();
     for agent in &evidence.agents {
-        let says_so = agent.presence == Presence::Busy;
+        let says_so = agent.presence == Presence::Busy || tells_of_a_call(evidence, &host_of(&agent.id));
         let held = matches!(agent.state, policy::AgentState::Ringing)
             || matches!(agent.state, policy::AgentState::Busy) && !says_so;
         if held || agent.calls_now > 0 || agent.after_call.is_some() {
@@ -27,7 +31,6 @@ pub(super) fn no_agent_is_left_reserved(evidence: &Evidence) -> Vec<String> {
 
 /// Agents' phones: no second INVITE before the first call is over, as far as the daemon can know.
 pub(super) fn no_agent_is_rung_twice(evidence: &Evidence) -> Vec<String> {
-    const PHONES: [&str; 2] = ["10.0.0.33", "10.0.0.34"];
     let mut wrong = Vec::new();
     // By phone and Call-ID: since when, and whether anything came back.
     let mut known: HashSet<&str> = HashSet::new();

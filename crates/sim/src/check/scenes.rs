@@ -153,10 +153,21 @@ impl Telling {
 
 /// The scenes that lie strictly within a stretch of time. What is sent in the moment of a change may belong to either side of it.
 pub(super) fn during(story: &[(Monotonic, Scene)], from: Monotonic, until: Monotonic) -> impl Iterator<Item = &Scene> {
+    touching(story, from, until)
+        .filter(|(_, lasting)| lasting.is_none_or(|lasting| lasting > UNHEARD))
+        .map(|(scene, _)| scene)
+}
+
+/// The scenes of which a part lies within a stretch of time, however short they are, and how long they last.
+pub(super) fn touching(
+    story: &[(Monotonic, Scene)],
+    from: Monotonic,
+    until: Monotonic,
+) -> impl Iterator<Item = (&Scene, Option<Duration>)> {
     story.iter().enumerate().filter_map(move |(at, (since, scene))| {
         let end = story.get(at + 1).map(|(end, _)| *end);
-        let lasts = end.is_none_or(|end| end > from && end.since(*since) > UNHEARD);
-        (*since < until && lasts).then_some(scene)
+        let within = *since < until && end.is_none_or(|end| end > from);
+        within.then_some((scene, end.map(|end| end.since(*since))))
     })
 }
 

@@ -8,6 +8,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// The longest window without anything to be heard.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How long the question for consent takes, and the time to think of an answer.
+const QUESTION: Duration = Duration::from_millis(900 + 3_000);
 /// Where packets are real, ringing has its pauses.
 const LONGEST_PAUSE: Duration = Duration::from_millis(4_100);
 
@@ -46,11 +48,16 @@ pub(super) fn whoever_waits_hears_something(evidence: &Evidence) -> Vec<String> 
     wrong
 }
 
-/// When somebody was first looked for who could take the caller.
+/// When somebody was first looked for who could take the caller, and a caller who was asked before that has had their time to think.
 fn begins(evidence: &Evidence, call: CallId) -> Option<Monotonic> {
     let names = ["ai.connected", "ai.lost", "transfer.started"];
-    let mut told = evidence.told.iter().filter(|(_, event)| event.call == Some(call));
-    told.find(|(_, event)| names.contains(&event.what.name())).map(|(at, _)| *at)
+    let told = || evidence.told.iter().filter(|(_, event)| event.call == Some(call));
+    let begins = told().find(|(_, event)| names.contains(&event.what.name())).map(|(at, _)| *at)?;
+    let asked = told().find_map(|(at, event)| match &event.what {
+        Happening::AnnouncementStarted { prompt } if prompt == "consent" => Some(*at + QUESTION),
+        _ => None,
+    });
+    Some(asked.map_or(begins, |thought| thought.max(begins)))
 }
 
 /// Calls whose caller holds us at times, or is another than at the beginning.

@@ -50,10 +50,10 @@ fn unfounded(evidence: &Evidence, cdr: &Cdr) -> Option<String> {
             let requested = told.iter().position(|what| what.name() == "callback.requested");
             let said = told.iter().rposition(|what| what.name() == "announcement.started");
             // Whom we have not reached yet cannot be told.
-            let unheard = cdr.callback.is_some() && cdr.answered.is_none();
+            let unheard = is_placed(cdr) && cdr.answered.is_none();
             requested.is_some_and(|requested| unheard || said.is_some_and(|said| requested < said))
         }
-        EndCause::NotReached => cdr.callback.is_some() && cdr.answered.is_none(),
+        EndCause::NotReached => is_placed(cdr) && cdr.answered.is_none(),
         EndCause::Command => evidence.hung_up.contains(&cdr.call),
         EndCause::Rule => {
             told.iter().any(|what| matches!(what, Happening::PolicyDecided { does, .. } if does == "end"))
@@ -66,6 +66,11 @@ fn unfounded(evidence: &Evidence, cdr: &Cdr) -> Option<String> {
         EndCause::MaxDuration | EndCause::Shutdown | EndCause::InternalError => false,
     };
     (!founded).then(|| format!("ended by {:?}, of which nothing was seen", cdr.cause))
+}
+
+/// Whether the daemon called, and was not called.
+pub(super) fn is_placed(cdr: &Cdr) -> bool {
+    cdr.direction == policy::Direction::Outbound
 }
 
 /// BYE or CANCEL of the caller's came.
@@ -81,6 +86,7 @@ pub(super) fn nobody_waits_for_nothing(evidence: &Evidence) -> Vec<String> {
     let mut wrong = Vec::new();
     let end = evidence.wire.last().map_or(evidence.start, |it| it.at);
     for (call, story) in stories(evidence) {
+        let held = held(evidence, call, end);
         let told: Vec<_> = evidence.told.iter().filter(|(_, event)| event.call == Some(call)).collect();
         for (scene, since, until) in stretches(&story, end) {
             if scene.who != Who::Nobody || !scene.alive {
@@ -92,7 +98,9 @@ pub(super) fn nobody_waits_for_nothing(evidence: &Evidence) -> Vec<String> {
             for (at, name) in steps {
                 telling |= last.1 == "whisper.started";
                 let longest = if telling { LONGEST_TELLING } else { LONGEST_WAIT };
-                if at.since(last.0) > longest {
+                // Whoever puts us on hold does not wait for us.
+                let apart = |(from, until): &(Monotonic, Monotonic)| (*until).min(at).since((*from).max(last.0));
+                if at.since(last.0) > longest + held.iter().map(apart).sum::<Duration>() {
                     let (from, until) = (evidence.ms(last.0), evidence.ms(at));
                     wrong.push(format!("{call}: nothing from {from} to {until} ms, last {:?}", last.1));
                 }
@@ -101,6 +109,22 @@ pub(super) fn nobody_waits_for_nothing(evidence: &Evidence) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// When the caller held us.
+fn held(evidence: &Evidence, call: CallId, end: Monotonic) -> Vec<(Monotonic, Monotonic)> {
+    let (mut all, mut since) = (Vec::new(), None);
+    for (at, event) in evidence.told.iter().filter(|(_, event)| event.call == Some(call)) {
+        match &event.what {
+            Happening::LegHold { leg, holds: true } if leg == "caller" => since = Some(*at),
+            Happening::LegHold { leg, holds: false } if leg == "caller" => {
+                all.extend(since.take().map(|since| (since, *at)))
+            }
+            _ => {}
+        }
+    }
+    all.extend(since.map(|since| (since, end)));
+    all
 }
 
 /// Whether it brings a caller who waits any further.

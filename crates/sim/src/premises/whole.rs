@@ -2,10 +2,13 @@
 //! caller can meet.
 
 use super::{AfterHuman, PARTIES, address};
-use crate::agent::{PASSWORD, USERNAME};
+use crate::{
+    agent::{PASSWORD, USERNAME},
+    scenario::Scenario,
+};
 use calls::{
-    AgentConfig, Agents, Callbacks, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Mailbox, Recording,
-    RecordingChannels, RecordingWhen, TrunkCredentials,
+    AgentConfig, Agents, Callbacks, Campaign, CodeAct, Config, ConsentPrompt, DialogWatch, FeatureCode, FeatureCodes,
+    Mailbox, Pace, Recording, RecordingChannels, RecordingWhen, TrunkCredentials,
 };
 use media_relay::Library;
 use policy::{Environment, RuleSet, SourceFile};
@@ -25,6 +28,8 @@ pub(super) const TOLD: [(&str, i16, usize); 6] = [
 
 /// How many configurations there are.
 pub(crate) const CONFIGS: u64 = 16;
+/// To which some of the calls belong that are placed.
+pub(crate) const CAMPAIGN: &str = "recall";
 /// How many sets of rules.
 pub(crate) const RULE_SETS: u64 = 2;
 
@@ -205,6 +210,22 @@ fn config(number: u64, clips: &Arc<BTreeSet<String>>) -> Config {
         carrier.credentials = (number & 1 == 0).then_some(TrunkCredentials { realm: None, username, password });
     }
     config
+}
+
+/// A configuration with calls that are placed, and with what else a scenario wants.
+pub(super) fn widened(config: &Config, scenario: &Scenario) -> Arc<Config> {
+    let mut config = config.clone();
+    config.outbound.from = Some("+4930900".to_owned());
+    let campaign = Campaign { pace: Pace { at_once: 1, ..Pace::default() }, ..Campaign::default() };
+    config.outbound.campaigns = [(CAMPAIGN.to_owned(), campaign)].into();
+    if let Some(carrier) = config.trunks.get_mut("carrier") {
+        carrier.gated = scenario.gated;
+    }
+    for (_, agent) in config.agents.people.iter_mut().filter(|_| scenario.watched) {
+        let expires = Duration::from_secs(3_600);
+        agent.dialogs = Some(DialogWatch { expires, credentials: None, busy_unless_told: false });
+    }
+    Arc::new(config)
 }
 
 fn mailbox(greeting: Option<&str>) -> Mailbox {

@@ -73,6 +73,9 @@ const POSTS: [&str; 16] = [
     r#"{"type":"transcript","speaker":"caller","text":"hello"}"#,
 ];
 
+pub(super) const NOTICE: &str = POSTS[6];
+pub(super) const GOODBYE: &str = POSTS[7];
+
 const MODES: [SuperviseMode; 3] = [SuperviseMode::Listen, SuperviseMode::Whisper, SuperviseMode::Barge];
 
 const WORDS: Voice = Voice::Talks;
@@ -181,7 +184,7 @@ impl CallPlan {
     }
 
     /// One thing more that happens.
-    fn meets(&mut self, chance: &mut Chance) {
+    pub(super) fn meets(&mut self, chance: &mut Chance) {
         let moment = match chance.below(2) {
             0 => chance.pick(&MOMENTS),
             _ => chance.pick(&MORE_MOMENTS),

@@ -1,11 +1,18 @@
 //! What is asked of the daemon through its control API.
 
 use super::World;
-use crate::scenario::{Ask, Back};
+use crate::{
+    premises::CAMPAIGN,
+    scenario::{Ask, Back},
+};
 use calls::{
-    AgentBody, CallbackAction, CallbackId, ClaimBody, DialBody, DoneBody, Happening, Request, SuperviseBody,
+    AgentBody, CallbackAction, CallbackId, ClaimBody, DialBody, DoneBody, Happening, PlaceBody, Request, SuperviseBody,
     TransferBody,
 };
+use std::time::Duration;
+
+/// How long whoever asks waits for the outcome.
+const WAIT: Duration = Duration::from_secs(20);
 
 impl World {
     pub(super) fn ask(&mut self, at: usize, ask: Ask) {
@@ -14,6 +21,22 @@ impl World {
             self.hung_up.insert(*call);
         }
         self.house.ask(self.now, request);
+        self.drain_house();
+    }
+
+    /// Somebody is to be called: for the first time, or asked for again by whoever heard no answer.
+    pub(super) fn ask_for_call(&mut self, errand: usize) {
+        let Some(errand) = self.scenario.errands.get(errand) else { return };
+        let body = PlaceBody {
+            connect: errand.connect.map(str::to_owned),
+            predial: errand.predial,
+            campaign: errand.campaign.then(|| CAMPAIGN.to_owned()),
+            ring_timeout: Some(errand.ring_timeout),
+            ..PlaceBody::to(format!("tel:{}", errand.number))
+        };
+        let idempotency_key = Some(errand.number.to_owned());
+        let wait = self.scenario.waits.then_some(WAIT);
+        self.house.ask(self.now, Request::Place { body: Box::new(body), idempotency_key, wait });
         self.drain_house();
     }
 
@@ -26,7 +49,8 @@ impl World {
                 _ => None,
             })
         };
-        let transferred = |body| Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait: None };
+        let wait = self.scenario.waits.then_some(WAIT);
+        let transferred = |body| Request::Transfer { call, body: Box::new(body), idempotency_key: None, wait };
         Some(match ask {
             Ask::Transfer { to, cold } => {
                 let mode = Some(if cold { policy::Mode::Cold } else { policy::Mode::Warm });
@@ -52,7 +76,7 @@ impl World {
                 Request::Context { call, context }
             }
             Ask::Supervise { to, mode } => {
-                let ring_timeout = Some(std::time::Duration::from_secs(9));
+                let ring_timeout = Some(Duration::from_secs(9));
                 Request::Supervise { call, body: SuperviseBody { to: to.to_owned(), mode, ring_timeout } }
             }
             Ask::Mode(mode) => Request::ChangeSupervisor { call, supervisor: self.supervisor(at)?, mode },

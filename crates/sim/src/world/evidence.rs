@@ -57,6 +57,14 @@ pub struct Evidence {
     pub rested: bool,
     /// Calls placed.
     pub placed: usize,
+    /// Requests to the control API, and the number of each as often as it was answered.
+    pub asked: u64,
+    /// Answers.
+    pub answers: Vec<u64>,
+    /// Numbers of those whom the daemon was to call.
+    pub persons: Vec<&'static str>,
+    /// The trunk must show a password.
+    pub gated: bool,
 }
 
 /// What a party is in a call.
@@ -128,6 +136,9 @@ impl World {
         for cdr in &self.house.cdrs {
             self.hash.bytes(self.start, &serde_json::to_vec(cdr).unwrap_or_default());
         }
+        for (at, id) in &self.house.answers {
+            self.hash.bytes(*at, &id.0.to_be_bytes());
+        }
         let left = self.house.left();
         let (mut agents, mut queues, mut callbacks) = (Vec::new(), Vec::new(), Vec::new());
         for request in [Request::Agents, Request::Queues, Request::Callbacks { state: None, list: None }] {
@@ -161,6 +172,10 @@ impl World {
             queues,
             callbacks,
             kept: self.house.outside.kept(),
+            asked: self.house.asked(),
+            answers: self.house.answers.iter().map(|(_, id)| id.0).collect(),
+            persons: self.scenario.errands.iter().map(|errand| errand.number).collect(),
+            gated: self.scenario.gated,
         };
         (evidence, self.hash.value())
     }
