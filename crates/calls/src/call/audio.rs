@@ -308,9 +308,8 @@ impl Call {
     fn guard_prompts(&self, step: &mut Step<'_>) {
         let (guard, longest) = match self.stage {
             Stage::Voicemail { .. } if self.message.is_none() => (Timer::Voicemail, LONGEST_GREETING),
-            Stage::Connecting | Stage::WithAi | Stage::Reconnecting { .. }
-                if self.announcement.is_some() && step.timers.deadline(Timer::Consent).is_none() =>
-            {
+            Stage::Voicemail { .. } | Stage::Announcing { .. } | Stage::Ending => return,
+            _ if self.announcement.is_some() && step.timers.deadline(Timer::Consent).is_none() => {
                 (Timer::Announcement, LONGEST_ANNOUNCEMENT)
             }
             _ => return,
