@@ -156,7 +156,7 @@ impl Memory {
 }
 
 fn samples_in(time: Duration, rate: u32) -> usize {
-    usize::try_from(time.as_millis() * u128::from(rate) / 1000).unwrap_or(0)
+    usize::try_from(time.as_millis() * u128::from(rate) / 1000).unwrap_or(usize::MAX)
 }
 
 impl Port {
