@@ -51,6 +51,14 @@ const WRONGS: &[Wrong] = &[
     ("callbacks are kept as they are",          |it| it.kept.clear()),
     ("callbacks are kept as they are",          |it| it.callbacks.clear()),
     ("callbacks are kept as they are",          |it| it.callbacks[0].tries += 1),
+    ("every question is answered once",         |it| it.answers.extend_from_within(..)),
+    ("every question is answered once",         |it| it.answers.clear()),
+    ("nobody is called twice",                  call_twice),
+    ("nobody is called twice",                  |it| it.cdrs.extend_from_within(..)),
+    ("nobody comes in without the password",    |it| knock(it, |read| read.message.headers.retain(|(name, _)| name != "Proxy-Authorization"))),
+    ("nobody comes in without the password",    |it| knock(it, |read| set(read, "Proxy-Authorization", "Digest username=\"tandem\""))),
+    ("nobody comes in without the password",    |it| it.wire.iter_mut().for_each(|wire| if wire.message.status == 180 { Rc::make_mut(&mut wire.message).status = 407 })),
+    ("whoever talks elsewhere is left alone",   talk_elsewhere),
     ("nobody is left alone",                    |it| it.seats.iter_mut().for_each(|seat| seat.over = None)),
     ("everybody is gone within 200 ms",         |it| delay(it, "BYE", Duration::from_millis(300))),
     ("everybody is gone within 200 ms",         |it| delay(it, "INVITE", Duration::from_secs(600))),
@@ -116,7 +124,7 @@ fn good() -> Evidence {
 type Needed = (&'static str, Traffic, fn(&Evidence) -> bool);
 
 /// What a run must have in it for a checker of more than the plain traffic to have anything to check.
-const MUST_HAVE: [Needed; 13] = [
+const MUST_HAVE: [Needed; 16] = [
     ("reliable responses are in order", Traffic::Rich, |it| {
         let offered = |wire: &Wire| wire.message.answers("INVITE", 180, 181) && wire.message.has_session();
         it.wire.iter().any(|wire| sent(wire, it.house) && offered(wire)) && it.cdrs[0].answered.is_some()
@@ -138,6 +146,16 @@ const MUST_HAVE: [Needed; 13] = [
     ("supervisors come and go", Traffic::Whole, |it| told(it, "supervisor.joined") > 0),
     ("callbacks are kept as they are", Traffic::Whole, |it| {
         told(it, "callback.requested") > 0 && told(it, "callback.changed") > 0
+    }),
+    ("nobody is called twice", Traffic::Wide, |it| called(it).is_some()),
+    ("nobody comes in without the password", Traffic::Wide, |it| {
+        let rings = |wire: &Wire| sent(wire, it.house) && wire.message.status == 180;
+        it.gated && it.wire.iter().any(rings) && it.cdrs.iter().all(|cdr| cdr.answered.is_some())
+    }),
+    ("whoever talks elsewhere is left alone", Traffic::Wide, |it| {
+        let Some((_, invite)) = rung(it) else { return false };
+        let tells = |wire: &Wire| wire.message.is("NOTIFY") && wire.from.ip() == invite.to.ip();
+        it.wire.iter().any(|wire| tells(wire) && wire.at + Duration::from_secs(1) < invite.at)
     }),
 ];
 
@@ -164,6 +182,45 @@ fn ring_twice(evidence: &mut Evidence) {
     let read = Rc::make_mut(&mut other.message);
     (read.branch, read.call_id) = ("z9hG4bKother".to_owned(), "another".to_owned());
     evidence.wire.insert(at + 1, other);
+}
+
+/// The INVITE to somebody who is called and has answered.
+fn called(evidence: &Evidence) -> Option<Wire> {
+    let theirs = |wire: &&Wire| {
+        let uri = wire.message.message.uri().unwrap_or_default();
+        sent(wire, evidence.house)
+            && wire.message.is("INVITE")
+            && evidence.persons.iter().any(|person| uri.contains(person))
+    };
+    let up = |wire: &&Wire| {
+        let answers = |it: &Wire| it.message.answers("INVITE", 200, 300) && it.message.call_id == wire.message.call_id;
+        evidence.wire.iter().any(|it| it.way == Way::Arrived && answers(it))
+    };
+    evidence.wire.iter().filter(theirs).find(up).cloned()
+}
+
+fn call_twice(evidence: &mut Evidence) {
+    let mut other = called(evidence).unwrap();
+    let read = Rc::make_mut(&mut other.message);
+    (read.branch, read.call_id) = ("z9hG4bKother".to_owned(), "another".to_owned());
+    evidence.wire.push(other);
+}
+
+/// Changes every INVITE that came from the trunk.
+fn knock(evidence: &mut Evidence, how: fn(&mut Read)) {
+    let knocks = |wire: &&mut Wire| wire.message.is("INVITE") && wire.from.to_string() == "10.0.0.10:5060";
+    for wire in evidence.wire.iter_mut().filter(knocks) {
+        how(Rc::make_mut(&mut wire.message));
+    }
+}
+
+/// Agents' phones say from the beginning that they have a call of their own.
+fn talk_elsewhere(evidence: &mut Evidence) {
+    for wire in evidence.wire.iter_mut().filter(|wire| wire.message.is("NOTIFY")) {
+        let body = &mut Rc::make_mut(&mut wire.message).message.body;
+        *body =
+            "<dialog-info state=\"full\"><dialog id=\"own\"><state>confirmed</state></dialog></dialog-info>".to_owned();
+    }
 }
 
 fn hear_nothing_while_waiting(evidence: &mut Evidence) {

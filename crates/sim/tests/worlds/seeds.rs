@@ -56,6 +56,20 @@ const FAILED_ONCE_WHOLE: [(u64, Weather); 15] = [
     (53_515, Weather::ROUGH),
 ];
 
+/// And of the wide.
+const FAILED_ONCE_WIDE: [(u64, Weather); 5] = [
+    // A trunk with a password was left without an answer to its BYE that had crossed ours, and each copy counted towards its ban.
+    (452, Weather::ROUGH),
+    // An agent on a call of their own was rung to watch over one.
+    (453, Weather::ROUGH),
+    // A silent switchboard was asked every ten seconds, for ever.
+    (485, Weather::ROUGH),
+    // Whoever took our call heard nothing for as long as the second AI rang.
+    (770, Weather::ROUGH),
+    // A 200 that came twenty seconds after its INVITE was given up: the checker wanted its BYE from us.
+    (165, Weather::BURSTS),
+];
+
 fn options(weather: Weather, seed: u64) -> Options {
     Options { weather, sampled: seed.is_multiple_of(8), traffic: Traffic::Rich, written_down: false }
 }
@@ -66,6 +80,10 @@ fn plain(weather: Weather, seed: u64) -> Options {
 
 fn whole(weather: Weather, seed: u64) -> Options {
     Options { traffic: Traffic::Whole, ..options(weather, seed) }
+}
+
+fn wide(weather: Weather, seed: u64) -> Options {
+    Options { traffic: Traffic::Wide, ..options(weather, seed) }
 }
 
 fn assert_lawful(premises: &Premises, seed: u64, options: Options) -> Evidence {
@@ -82,6 +100,7 @@ fn two_hundred_seeds_under_loss_copies_and_reordering() {
         assert_lawful(&premises, seed, options(Weather::ROUGH, seed));
         assert_lawful(&premises, seed, plain(Weather::ROUGH, seed));
         assert_lawful(&premises, seed, whole(Weather::ROUGH, seed));
+        assert_lawful(&premises, seed, wide(Weather::ROUGH, seed));
     }
 }
 
@@ -92,6 +111,7 @@ fn in_every_other_weather_too() {
         for seed in 1_001..=1_060 {
             assert_lawful(&premises, seed, options(weather, seed));
             assert_lawful(&premises, seed, whole(weather, seed));
+            assert_lawful(&premises, seed, wide(weather, seed));
         }
     }
 }
@@ -107,6 +127,9 @@ fn seeds_that_failed_once_do_not_fail_again() {
     }
     for (seed, weather) in FAILED_ONCE_WHOLE {
         assert_lawful(&premises, seed, whole(weather, seed));
+    }
+    for (seed, weather) in FAILED_ONCE_WIDE {
+        assert_lawful(&premises, seed, wide(weather, seed));
     }
 }
 
@@ -268,6 +291,52 @@ fn the_whole_worlds_reach_everything_that_a_caller_can_meet() {
     for line in ["<REFER 0", ">REFER 202", ">REFER 603", ">REFER 405", ">NOTIFY 0", ">INVITE 401"] {
         assert!(lines.contains(line), "{line} never happened: {lines:?}");
     }
+}
+
+/// And of what is wider than that.
+#[test]
+fn the_wide_worlds_reach_whom_they_call_and_who_tells_and_asks() {
+    let premises = Premises::new();
+    let (mut told, mut lines, mut causes): (BTreeSet<&str>, BTreeSet<String>, BTreeSet<_>) = Default::default();
+    let (mut called, mut reached, mut connected, mut elsewhere) = (0, 0, 0, 0);
+    for seed in 1..=200 {
+        let evidence = run(seed, &premises, wide(Weather::ROUGH, seed)).evidence;
+        for cdr in
+            evidence.cdrs.iter().filter(|cdr| cdr.from.as_deref().is_some_and(|it| evidence.persons.contains(&it)))
+        {
+            causes.insert(cdr.cause);
+            called += 1;
+            reached += usize::from(cdr.answered.is_some());
+            connected +=
+                usize::from(cdr.legs.iter().any(|leg| leg.party != calls::Party::Caller && leg.answered.is_some()));
+        }
+        told.extend(evidence.told.iter().map(|(_, event)| event.what.name()));
+        elsewhere += evidence.told.iter().filter(|(_, event)| is_on_a_call(&event.what)).count();
+        for it in evidence.wire.iter().filter(|it| it.way == Way::Arrived) {
+            let line = if it.message.status == 0 { &it.message.method } else { &it.message.cseq_method };
+            let toward = if it.to == evidence.house { ">" } else { "<" };
+            lines.insert(format!("{toward}{line} {}", it.message.status));
+        }
+    }
+    assert!(told.contains("call.ringing"), "{told:?}");
+    let expected =
+        ["<SUBSCRIBE 0", ">SUBSCRIBE 200", ">SUBSCRIBE 489", ">NOTIFY 0", "<NOTIFY 200", "<INVITE 407", "<INVITE 200"];
+    for line in expected {
+        assert!(lines.contains(line), "{line} never happened: {lines:?}");
+    }
+    use calls::EndCause::{AiLost, CallerHungUp, NotReached};
+    for cause in [AiLost, CallerHungUp, NotReached] {
+        assert!(causes.contains(&cause), "no call to a person ended by {cause:?}: {causes:?}");
+    }
+    assert!(
+        called > 100 && reached > 50 && connected > 50,
+        "{called} called, {reached} reached, {connected} connected"
+    );
+    assert!(elsewhere > 20, "{elsewhere} times an agent talked elsewhere");
+}
+
+fn is_on_a_call(what: &calls::Happening) -> bool {
+    matches!(what, calls::Happening::AgentState { reason, .. } if reason == "on_a_call")
 }
 
 /// Half a minute of calls, and nothing more than after the warm-up is in any table. `make soak` is the long one.
