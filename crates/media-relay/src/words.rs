@@ -67,7 +67,7 @@ impl Memory {
         let from = (epoch, packet.timestamp);
         match codec {
             Codec::Pcmu | Codec::Pcma => {
-                self.hear(from, codec, loud, units, payload.iter().map(|it| codec.decode(*it)))
+                self.hear(from, codec, loud, units, payload.iter().map(|it| codec.decode(*it)));
             }
             Codec::L16At8k | Codec::L16At16k => {
                 let (pairs, _) = payload.as_chunks::<2>();

@@ -153,6 +153,9 @@ impl fmt::Display for UnknownDestination {
 
 impl std::error::Error for UnknownDestination {}
 
+/// How much of what a caller says may be told to a human, and on which lines (`None`: on every one).
+pub(crate) type Quotable = (Option<Arc<[Arc<str>]>>, Duration);
+
 /// The rules in force: immutable, shared by every call.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
@@ -172,7 +175,7 @@ pub struct RuleSet {
     pub(crate) tests: Vec<Test>,
     pub(crate) prompts: BTreeSet<Arc<str>>,
     /// How much of what callers say may be told to humans: on which lines (`None`: on every one), and how much.
-    pub(crate) words: Vec<(Option<Arc<[Arc<str>]>>, Duration)>,
+    pub(crate) words: Vec<Quotable>,
 }
 
 /// How many transfers rules may begin in a call where the file does not say.

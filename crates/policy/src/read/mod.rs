@@ -22,7 +22,7 @@ use crate::{
     hours::Hours,
     number::NumberList,
     rule::{Rule, RuleVerb},
-    ruleset::{Environment, Loaded, MAX_TRANSFERS, RuleSet, SourceFile, SourceKind, To},
+    ruleset::{Environment, Loaded, MAX_TRANSFERS, Quotable, RuleSet, SourceFile, SourceKind, To},
     test_run::Test,
     text::{Fields, Key, LARGEST_FILE, Node, Problems, Span, from_json, parse},
     transfer::{Destination, TransferOptions, Whisper},
@@ -299,7 +299,7 @@ impl<'e> Reader<'e> {
     }
 
     /// Whispers of the caller's own words: on which lines, and how much. A destination may be reached from every line.
-    fn words(&self) -> Vec<(Option<Arc<[Arc<str>]>>, Duration)> {
+    fn words(&self) -> Vec<Quotable> {
         let of = |options: &TransferOptions| options.whisper.as_ref().and_then(Whisper::words);
         let everywhere = self.destinations.values().map(|it| &it.options).chain([&self.defaults]);
         let everywhere = everywhere.filter_map(of).max().map(|lasting| (None, lasting));
