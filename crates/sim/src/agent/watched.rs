@@ -155,7 +155,7 @@ impl Agent {
     pub(super) fn watched_enough(&mut self) {
         match &self.watched.subscription {
             Some(it) if it.waits_for.is_some() => {
-                self.timers.set(Timer::Watched, self.now + Duration::from_millis(300))
+                self.timers.set(Timer::Watched, self.now + Duration::from_millis(300));
             }
             Some(_) => {
                 self.notify("terminated;reason=deactivated");

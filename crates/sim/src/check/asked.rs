@@ -100,11 +100,14 @@ pub(super) fn whoever_talks_elsewhere_is_left_alone(evidence: &Evidence) -> Vec<
         let known = told.entry(host.clone()).or_default();
         if !sent && read.is("NOTIFY") {
             known.hear(read, it.at);
-        } else if sent && read.is("INVITE") && read.to_tag.is_empty() && rung.insert(&read.call_id) {
-            if let Some(since) = known.since.filter(|since| it.at > *since + ON_ITS_WAY) {
-                let (at, since) = (evidence.ms(it.at), evidence.ms(since));
-                wrong.push(format!("{host} is rung at {at} ms and has said since {since} ms that they talk"));
-            }
+        } else if sent
+            && read.is("INVITE")
+            && read.to_tag.is_empty()
+            && rung.insert(&read.call_id)
+            && let Some(since) = known.since.filter(|since| it.at > *since + ON_ITS_WAY)
+        {
+            let (at, since) = (evidence.ms(it.at), evidence.ms(since));
+            wrong.push(format!("{host} is rung at {at} ms and has said since {since} ms that they talk"));
         }
     }
     wrong

@@ -118,7 +118,7 @@ fn held(evidence: &Evidence, call: CallId, end: Monotonic) -> Vec<(Monotonic, Mo
         match &event.what {
             Happening::LegHold { leg, holds: true } if leg == "caller" => since = Some(*at),
             Happening::LegHold { leg, holds: false } if leg == "caller" => {
-                all.extend(since.take().map(|since| (since, *at)))
+                all.extend(since.take().map(|since| (since, *at)));
             }
             _ => {}
         }
