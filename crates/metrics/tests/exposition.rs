@@ -173,6 +173,7 @@ fn fed() -> Metrics {
     metrics.supervisors_total.inc(["listen", "joined"]);
     metrics.outbound_calls_total.inc(["dues", "answered"]);
     metrics.outbound_refused_total.inc(["dues", "closed"]);
+    metrics.amd_results_total.inc(["human", "machine"]);
     metrics.queue_wait_seconds.observe(["fraud", "connected"], second);
     metrics.sip_message("INVITE", Direction::In, None);
     metrics.trunk_up.set(["carrier-a"], 1);
