@@ -67,7 +67,7 @@ fn where_recordings_are_uploaded_to_is_checked_and_its_secret_never_shown() {
         ("to: \"s3://Calls\"", "is no name of a bucket"),
         ("to: \"s3://calls/a/../b\"", "cannot stand before names"),
         ("to: \"file://mnt/archive\"", "like `file:///mnt/archive`"),
-        ("to: \"file:///mnt\", access_key_id: me, secret_access_key: x", "neither an endpoint nor keys"),
+        ("to: \"file:///mnt\", access_key_id: me, secret_access_key: x", "no endpoint, no authorities and no keys"),
         ("to: \"s3://calls\", access_key_id: me", "needs a secret access key"),
         ("to: \"s3://calls\", secret_access_key: x", "without its `access_key_id`"),
         ("to: \"s3://calls\", access_key_id: me, secret_access_key: x, secret_access_key_file: s3", "are both given"),
