@@ -276,6 +276,7 @@ impl Bath {
         }
         self.bridged += self.house.cdrs.drain(..).filter(|cdr| cdr.bridged.is_some()).count() as u64;
         self.house.voices.clear();
+        self.house.answers.clear();
     }
 
     /// What is asked for because of what happened.

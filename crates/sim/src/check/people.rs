@@ -1,6 +1,7 @@
 //! Agents, supervisors, and callers who wait to be called back: nobody is held for longer than they are needed, and nothing of them is lost.
 
 use super::{
+    Awaited,
     asked::{PHONES, tells_of_a_call},
     scenes::host_of,
     stranded::is_closed_by,
@@ -66,8 +67,13 @@ pub(super) fn supervisors_come_and_go(evidence: &Evidence) -> Vec<String> {
     let mut there: BTreeMap<(CallId, &str), Monotonic> = BTreeMap::new();
     // The legs of each supervisor: those that were dialled while the name was new.
     let mut legs: HashMap<(CallId, String), Vec<&str>> = HashMap::new();
+    // When each leg was answered by a 2xx that found its INVITE.
+    let (mut awaited, mut up) = (Awaited::default(), HashMap::new());
     for (sent, it) in evidence.seen() {
         let read = &it.message;
+        if awaited.see(sent, it) && read.answers("INVITE", 200, 300) {
+            up.entry(read.call_id.as_str()).or_insert(it.at);
+        }
         let call = read.message.header("X-Tandem-Call-Id").and_then(|id| id.parse().ok());
         if let (true, true, Some(call)) = (sent, read.is("INVITE") && read.to_tag.is_empty(), call)
             && read.message.header("X-Tandem-Supervise").is_some()
@@ -94,7 +100,9 @@ pub(super) fn supervisors_come_and_go(evidence: &Evidence) -> Vec<String> {
                 there.retain(|(its, _), _| *its != call);
                 let mine = legs.iter().filter(|((its, _), _)| *its == call).flat_map(|(_, legs)| legs);
                 for leg in mine.filter(|leg| !answered_late(evidence, leg, *at)) {
-                    if !is_closed_by(evidence, leg, *at + Duration::from_millis(200)) && was_up(evidence, leg, *at) {
+                    if !is_closed_by(evidence, leg, *at + Duration::from_millis(200))
+                        && up.get(leg).is_some_and(|up| up < at)
+                    {
                         wrong.push(format!("{call}: the supervisor's {leg} goes on after the call"));
                     }
                 }
@@ -104,10 +112,6 @@ pub(super) fn supervisors_come_and_go(evidence: &Evidence) -> Vec<String> {
     }
     wrong.extend(there.keys().map(|(call, supervisor)| format!("{call}: {supervisor} is still there")));
     wrong
-}
-
-fn was_up(evidence: &Evidence, call_id: &str, at: Monotonic) -> bool {
-    evidence.reached().any(|it| it.at < at && it.message.call_id == call_id && it.message.answers("INVITE", 200, 300))
 }
 
 fn answered_late(evidence: &Evidence, call_id: &str, at: Monotonic) -> bool {

@@ -29,7 +29,7 @@ const FAILED_ONCE_PLAIN: [(u64, Weather); 3] = [
 ];
 
 /// And of the whole: what these found is told by tests of the cores.
-const FAILED_ONCE_WHOLE: [(u64, Weather); 15] = [
+const FAILED_ONCE_WHOLE: [(u64, Weather); 16] = [
     // The BYE of an AI that answered and hung up at once overtook its 200: silence until nobody could bear it any more.
     (509, Weather::FAR),
     // A co-pilot stayed when its human joined the caller to somebody else, and heard a stranger.
@@ -54,6 +54,8 @@ const FAILED_ONCE_WHOLE: [(u64, Weather); 15] = [
     // A session whose 2xx nobody acknowledged is ended, not refreshed: the checker wanted both.
     (1_622, Weather::STORM),
     (53_515, Weather::ROUGH),
+    // A fork of a call was taken for another call's caller by the checker.
+    (56_843, Weather::ROUGH),
 ];
 
 /// And of the wide.
