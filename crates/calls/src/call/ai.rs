@@ -178,6 +178,7 @@ impl Call {
     pub(super) fn with_ai(&mut self, step: &mut Step<'_>) {
         self.stage = Stage::WithAi;
         self.refuge = super::Refuge::default();
+        self.after_human = false;
         self.facts.note(step.now, &CallFact::StintStarted);
         self.tell_intent(step);
         let stint = self.facts.view(step.now).stint;
@@ -339,7 +340,6 @@ impl Call {
     pub(super) fn handed_back(&mut self, step: &mut Step<'_>, reason: &str, body: HandbackBody) {
         let HandbackBody { disposition, note, to_ai } = body;
         let reason = reason.to_owned();
-        self.after_human = false;
         let (by, since) = self.last_human.take().unwrap_or_else(|| (String::new(), step.time()));
         let human_ms = step.time().ms_since(since);
         let mut told = vec![

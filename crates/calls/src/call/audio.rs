@@ -62,7 +62,7 @@ impl Call {
     /// Keeps what the caller says where some rule may have a human told of it: while they talk with somebody, and not what the recording
     /// is to leave out.
     fn remember(&mut self, step: &mut Step<'_>) {
-        let lasting = step.rules.whispered_words(&self.about.line);
+        let lasting = step.rules.whispered_words(&self.about.line).filter(|_| !self.goes_straight());
         if lasting.is_none() && self.remembered.is_none() {
             return;
         }

@@ -9,6 +9,19 @@ use policy::{OnFailure, To, TransferOptions, Whisper};
 /// How long the other side may ring: a proxy gives up at about that time, too (RFC 3261 section 16.6, timer C).
 const RINGING: Duration = Duration::from_secs(180);
 
+/// As the user of a `sip:` URI (RFC 3261 section 25.1): whatever was dialled names nobody's host.
+fn user(called: &str) -> String {
+    let mut user = String::with_capacity(called.len());
+    for byte in called.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            user.push(char::from(byte));
+        } else {
+            user.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    user
+}
+
 impl Call {
     /// Whether this call is one of them.
     pub(super) fn goes_straight(&self) -> bool {
@@ -45,7 +58,7 @@ impl Call {
             return format!("tel:{called}");
         }
         let trunk = self.about.bypass.first().and_then(|name| step.config.trunks.get(name));
-        format!("sip:{called}@{}", trunk.map(crate::trunks::authority).unwrap_or_default())
+        format!("sip:{}@{}", user(called), trunk.map(crate::trunks::authority).unwrap_or_default())
     }
 
     /// What a caller is refused with when nobody is left: what the last way said, where they called it themselves.

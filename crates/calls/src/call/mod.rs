@@ -73,7 +73,7 @@ pub(crate) struct Call {
     human: Option<LegId>,
     /// Who that is, or was: an agent's name or an address, and since when.
     last_human: Option<(String, Time)>,
-    /// The caller is, or was, where `after_human` sends them.
+    /// The caller is, or was, where `after_human` sends them, since an AI last had them.
     after_human: bool,
     transfer: Option<Box<Transfer>>,
     /// The human who asked for the transfer by REFER, and waits for its outcome.

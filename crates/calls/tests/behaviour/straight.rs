@@ -79,6 +79,14 @@ fn the_answer_of_whoever_is_called_is_the_callers_own() {
 }
 
 #[test]
+fn rfc3261_25_1_what_is_dialled_names_nobodys_host() {
+    let mut config = straight();
+    config.routes[1].called = "front*".into();
+    let world = calling(config, "sip:front%40evil.example%3E@192.0.2.1");
+    assert!(world.is_dialled("sip:front%40evil.example%3E@192.0.2.10"), "{:?}", world.legs);
+}
+
+#[test]
 fn whoever_gives_up_cancels_what_they_called() {
     let mut world = calling(straight(), "sip:+4989901234@192.0.2.1");
     let called = world.dialled("tel:+4989901234");
@@ -164,5 +172,14 @@ fn stranded_nobody_where_the_profile_sends_the_caller_is_nobody_and_the_ai_has_t
     world.hang_up(human);
     // `night` is closed; its list says `second`, who is busy; then the AI.
     world.refuse(world.dialled("200@"), 603);
-    assert!(world.is_dialled("bot@"), "{:?}", world.story());
+    let ai = world.dialled("bot@");
+    // With the AI everything begins anew: after the next human they are sent there again.
+    world.answer(ai);
+    world.transfer("plain");
+    world.secs(5);
+    let human = world.dialled("100@192.0.2.40");
+    world.answer(human);
+    world.hang_up(human);
+    assert!(!world.legs[&world.caller].ended, "{:?}", world.story());
+    assert!(world.is_dialled("200@"));
 }
