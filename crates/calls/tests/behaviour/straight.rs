@@ -23,8 +23,8 @@ fn straight() -> Config {
     config
 }
 
-/// A rule that would take every call at its start.
-const EAGER: &str = "  - id: eager\n    when: { line: straight }\n    transfer: closer\n";
+/// A rule that would take every such call from whoever has answered.
+const EAGER: &str = "  - id: eager\n    when: { line: straight }\n    while: human\n    transfer: closer\n";
 
 fn calling(config: Config, uri: &'static str) -> World {
     let mut world = World::with(config, &format!("{RULES}{EAGER}"), 7);
