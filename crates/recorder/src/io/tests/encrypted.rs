@@ -296,7 +296,8 @@ fn a_key_that_is_none_is_refused_by_what_it_is_and_never_repeated() {
     use age::secrecy::ExposeSecret as _;
     let identity = Identity::generate();
     let (secret, public) = (identity.to_string().expose_secret().to_owned(), identity.to_public().to_string());
-    let damaged = public.replace(public.chars().nth(20).unwrap(), "2");
+    // One character of the data and no other: the prefix would make it something else, and the same character no damage.
+    let damaged = format!("{}{}{}", &public[..20], if &public[20..21] == "q" { "p" } else { "q" }, &public[21..]);
     for (text, expected) in [
         (&*secret, RecipientError::Private),
         (&secret.to_lowercase(), RecipientError::Private),
