@@ -3,6 +3,7 @@
 //! Each figure says what it is and how it was taken. Run it on a quiet machine; ratios are of things measured in one run.
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod floor;
 mod handoff;
 mod setup;
 mod soak;
@@ -62,6 +63,7 @@ async fn main() -> Result<()> {
     }
     if wanted("calls") {
         figures.push(signaling_cpu().await?);
+        figures.push(floor::bare_forwarder().await?);
     }
     if wanted("memory") {
         figures.push(memory_per_call().await?);
@@ -134,7 +136,7 @@ async fn signaling_cpu() -> Result<Value> {
     let daemon = Daemon::start(&Files { configuration, rules }).await?;
     let _answerer = answerer(ai, &[]);
     let calls = RATE * u32::try_from((WARM + COUNTED).as_secs() + 5)?;
-    let running = call(&daemon, caller, "caller.xml", calls, RATE, 0);
+    let running = call(daemon.sip(), caller, "caller.xml", calls, RATE, 0);
     let ended = || -> Result<f64> {
         let (status, metrics) = http(&daemon.control(), "GET", "/metrics", "")?;
         ensure!(status == 200, "metrics answered {status}");
@@ -166,10 +168,10 @@ async fn memory_per_call() -> Result<Value> {
     let daemon = Daemon::start(&standard(ai_port, ai_port)).await?;
     let _answerer = answerer(ai, &["-rtp_echo"]);
     // One call first, so that what is made once is not counted as a call's.
-    let warm = call(&daemon, caller, "caller.xml", 1, 1, 100).finished(Duration::from_secs(20)).await;
+    let warm = call(daemon.sip(), caller, "caller.xml", 1, 1, 100).finished(Duration::from_secs(20)).await;
     ensure!(warm.status.success(), "the first call failed:\n{}", last_lines(&warm.printed));
     let before = daemon.usage()?;
-    let held = call(&daemon, caller, "caller-rtp.xml", CALLS, 100, 15_000);
+    let held = call(daemon.sip(), caller, "caller-rtp.xml", CALLS, 100, 15_000);
     until_calls(&daemon, CALLS as usize).await?;
     let during = daemon.usage()?;
     let finished = held.finished(Duration::from_secs(60)).await;
@@ -196,7 +198,7 @@ async fn decision_to_invite() -> Result<Value> {
         + "rules:\n  - id: at-once\n    when: { event: transfer_requested }\n    transfer: frontdesk\n";
     let daemon = Daemon::start(&Files { configuration, rules }).await?;
     let _answerer = answerer(ai, &["-rtp_echo"]);
-    let held = call(&daemon, caller, "caller.xml", CALLS, 100, 60_000);
+    let held = call(daemon.sip(), caller, "caller.xml", CALLS, 100, 60_000);
     until_calls(&daemon, CALLS as usize).await?;
     let calls = calls(&daemon.control())?;
     let mut taken = Vec::with_capacity(TIMES);
@@ -235,9 +237,9 @@ fn answerer(address: Ipv4Addr, extra: &[&str]) -> Tool {
 }
 
 /// SIPp as a trunk with callers.
-fn call(daemon: &Daemon, address: Ipv4Addr, scenario: &str, calls: u32, rate: u32, hold_ms: u32) -> Tool {
+fn call(target: SocketAddr, address: Ipv4Addr, scenario: &str, calls: u32, rate: u32, hold_ms: u32) -> Tool {
     let ip = address.to_string();
-    let target = daemon.sip().to_string();
+    let target = target.to_string();
     let (calls, rate, hold) = (calls.to_string(), rate.to_string(), hold_ms.to_string());
     Tool::sipp(
         scenario,

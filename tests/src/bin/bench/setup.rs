@@ -4,6 +4,7 @@ use super::{answerer, call, figure, last_lines, receive, timed, until_calls};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
+    fs,
     io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     time::{Duration, SystemTime},
@@ -26,13 +27,14 @@ pub(super) async fn beside_held_calls() -> Result<[Value; 2]> {
     println!("measuring set-up beside held calls ...");
     let (caller, ai, probed) = (own_address(), own_address(), own_address());
     let daemon = Daemon::start(&files(ai, probed)).await?;
+    go_first()?;
     let (_answerer, _probed) = (answerer(ai, &[]), answerer(probed, &[]));
     let probe = Probe::new(&daemon).await?;
     probe.times(PROBES / 10)?;
     let empty = p99(probe.times(PROBES)?.answered);
     let before = daemon.usage()?.resident;
     let _sinks = sinks(&[caller, ai])?;
-    let _held = call(&daemon, caller, "caller.xml", HELD, 150, 600_000);
+    let _held = call(daemon.sip(), caller, "caller.xml", HELD, 150, 600_000);
     until_calls(&daemon, HELD as usize).await?;
     let resident = daemon.usage()?.resident.saturating_sub(before) as f64 / 1024.0 / f64::from(HELD);
     let beside = p99(probe.times(PROBES)?.answered);
@@ -95,6 +97,17 @@ pub(super) async fn beside_handshakes() -> Result<Value> {
         "ms",
         "from a UDP INVITE to its 100 by kernel receive time, p99 of 1000 beside 200 TLS handshakes/s; goal 5 or less",
     ))
+}
+
+/// Whoever measures, and the SIPp that it starts from now on, goes before the daemon: on two cores that send 200,000 packets a second, what is
+/// measured would else be how long a caller and an AI of our own wait for their turn.
+fn go_first() -> Result<()> {
+    use rustix::process::{Pid, setpriority_process};
+    for task in fs::read_dir("/proc/self/task")?.filter_map(Result::ok) {
+        let thread = task.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+        setpriority_process(thread, -10).context("a nice value of -10 needs root")?;
+    }
+    Ok(())
 }
 
 /// Sockets at the ports that SIPp names for media, but for the first, which it opens itself: a network that refuses each packet of
