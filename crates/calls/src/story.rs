@@ -50,6 +50,11 @@ impl Story {
         }
     }
 
+    /// Attempts of the transfers that are over. Humans' legs are numbered on from here: no two legs of a call have one name.
+    pub(crate) fn attempts(&self) -> usize {
+        self.transfers.iter().map(|transfer| transfer.attempts.len()).sum()
+    }
+
     pub(crate) fn transfer(&self, id: TransferId) -> Option<&TransferRecord> {
         self.transfers.iter().find(|transfer| transfer.id == id)
     }

@@ -214,7 +214,8 @@ impl Call {
         let target = target_text;
         step.publish(Happening::AgentOffered { transfer: id, attempt, destination, target, agent, context });
         let wait = self.transfer.as_ref().and_then(|transfer| transfer.spec.context_wait);
-        self.dial_human_by(step, leg, dialled, &format!("human-{attempt}"), route, ways);
+        let name = self.transfer.as_ref().and_then(|transfer| transfer.leg_name(leg)).unwrap_or_default();
+        self.dial_human_by(step, leg, dialled, &name, route, ways);
         let wait = wait.unwrap_or(step.config.context_wait);
         if let Some(it) = self.leg_mut(leg).filter(|_| !wait.is_zero()) {
             it.unshown = true;

@@ -167,8 +167,8 @@ impl Call {
         }
         let moved = self.transfer.as_mut().and_then(|transfer| transfer.moved(step, leg, new));
         match moved {
-            Some((target, attempt, try_number)) => {
-                self.dial_human_by(step, new, &target, &format!("human-{attempt}.{try_number}"), route, ways);
+            Some((target, name)) => {
+                self.dial_human_by(step, new, &target, &name, route, ways);
                 true
             }
             None => {

@@ -158,7 +158,8 @@ impl Transfer {
             words: None,
             whisper: None,
         });
-        self.note_attempt(step, number, target, name, format!("human-{number}"));
+        let of_the_call = step.story.attempts().saturating_add(self.record.attempts.len() + 1);
+        self.note_attempt(step, number, target, name, format!("human-{of_the_call}"));
         step.arm(Timer::Ring(leg), self.spec.ring_timeout);
         acts.push(Act::Dial { leg, target: Arc::clone(target), phone, attempt: number });
     }
@@ -419,18 +420,25 @@ impl Transfer {
         acts
     }
 
-    /// The attempt goes on by another leg, through another trunk: its target, its number and which try this is.
-    pub(crate) fn moved(&mut self, step: &mut Step<'_>, old: LegId, new: LegId) -> Option<(Arc<str>, u32, u32)> {
+    /// The attempt goes on by another leg, through another trunk: its target, and what the leg is called.
+    pub(crate) fn moved(&mut self, step: &mut Step<'_>, old: LegId, new: LegId) -> Option<(Arc<str>, String)> {
         let attempt = self.attempts.iter_mut().find(|attempt| attempt.leg == old)?;
         attempt.leg = new;
         attempt.tries += 1;
         let (target, number, tries) = (Arc::clone(&attempt.target), attempt.number, attempt.tries);
-        if let Some(record) = self.record.attempts.iter_mut().find(|record| record.attempt == number) {
-            record.leg = format!("human-{number}.{tries}");
-        }
+        let record = self.record.attempts.iter_mut().find(|record| record.attempt == number)?;
+        let first = record.leg.split('.').next().unwrap_or_default();
+        record.leg = format!("{first}.{tries}");
+        let name = record.leg.clone();
         step.rename(Timer::Ring(old), Timer::Ring(new));
         step.shared.directory.moved(old, new);
-        Some((target, number, tries))
+        Some((target, name))
+    }
+
+    /// What the leg of an attempt is called.
+    pub(crate) fn leg_name(&self, leg: LegId) -> Option<String> {
+        let number = self.attempts.iter().find(|attempt| attempt.leg == leg)?.number;
+        self.record.attempts.iter().find(|record| record.attempt == number).map(|record| record.leg.clone())
     }
 
     /// A target says where it is to be found instead; its leg's end follows.

@@ -49,6 +49,33 @@ fn a_decline_brings_the_caller_back_to_the_muted_ai() {
     assert_eq!(world.count("ai.connected"), 2, "a new stint");
 }
 
+/// Each transfer once counted its humans from 1, and what the port of the second transfer's human had counted was written down of the
+/// first's, who had refused.
+#[test]
+fn no_two_legs_of_a_call_have_one_name_and_each_keeps_what_its_own_port_counted() {
+    let mut world = waiting("frontdesk");
+    world.refuse(world.dialled("100@"), 603);
+    back_with_the_ai(&mut world);
+    let second = world.transfer("second");
+    world.secs(5);
+    let human = world.dialled("200@");
+    world.answer(human);
+    world.prompt_over(human);
+    assert_eq!(world.transfer_record(second).attempts[0].leg, "human-2");
+    world.hang_up(world.caller);
+    let legs = &world.cdrs[0].legs;
+    let mut names: Vec<&str> = legs.iter().map(|leg| leg.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["ai-1", "caller", "human-1", "human-2"]);
+    let counted = |name: &str| {
+        let leg = legs.iter().find(|leg| leg.name == name).expect("a leg of that name");
+        leg.media.as_ref().map(|media| media.packets_received)
+    };
+    let port = |leg| world.legs[&leg].port.map(|port| u64::from(port.0));
+    assert_eq!((counted("caller"), counted("human-2")), (port(world.caller), port(human)));
+    assert_ne!(counted("human-1"), port(human), "of whoever refused nothing of theirs is told");
+}
+
 #[test]
 fn ringing_out_is_no_answer_after_ring_timeout() {
     let mut world = waiting("frontdesk");

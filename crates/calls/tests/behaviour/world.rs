@@ -569,7 +569,8 @@ impl World {
                         self.inbox.push_back(Input::Media(media_relay::Event::Measured { port, id, longest_silence }));
                     }
                 }
-                let stats = Box::default();
+                // Each port has counted its own number of packets.
+                let stats = Box::new(media_relay::Stats { packets_received: port.0.into(), ..Default::default() });
                 self.inbox.push_back(Input::Media(media_relay::Event::Closed { port, stats }));
             }
             _ => {}
