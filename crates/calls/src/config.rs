@@ -556,6 +556,21 @@ impl Default for Media {
     }
 }
 
+impl Media {
+    /// What whoever waits hears when `music` is asked for. A name that nothing has would be silence, which a caller takes for a call that
+    /// is dead: then it is the music for all, and where that is not there either, ringing. Where no clip is known, every name is taken.
+    pub(crate) fn hold(&self, music: &Arc<str>) -> policy::Hold {
+        let known = |name: &str| self.clips.is_empty() || self.clips.contains(name);
+        if known(music) {
+            policy::Hold::Music(Arc::clone(music))
+        } else if known(&self.hold_music) {
+            policy::Hold::Music(self.hold_music.as_str().into())
+        } else {
+            policy::Hold::Ringback
+        }
+    }
+}
+
 /// Bounds. What happens at each is said beside it.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -57,6 +57,15 @@ pub(crate) enum Then {
     Ringback,
 }
 
+impl From<policy::Hold> for Then {
+    fn from(hold: policy::Hold) -> Self {
+        match hold {
+            policy::Hold::Music(name) => Self::Loop(name),
+            policy::Hold::Ringback => Self::Ringback,
+        }
+    }
+}
+
 /// Where the call is, as far as ears are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scene {

@@ -7,7 +7,7 @@ mod refer;
 
 use crate::{
     Happening, IntroductionEnd, Observation, QueueOutcome, Source, Time, TransferId, TransferRecord, TransferState,
-    plan::{Playing, Then},
+    plan::Playing,
     redirect::Redirections,
     step::{Step, Timer},
     whisper::Whisper,
@@ -183,7 +183,11 @@ impl Transfer {
             handoff_silence_ms: None,
         };
         step.publish(Happening::TransferStarted { transfer: id, to: spec.to.to_string(), mode: spec.mode, source });
-        let first = Manner { start: spec.start, drain_max: spec.drain_max, hears: spec.caller_hears.clone() };
+        let mut hears = spec.caller_hears.clone();
+        if let policy::Hold::Music(music) = &hears.then {
+            hears.then = step.config.media.hold(music);
+        }
+        let first = Manner { start: spec.start, drain_max: spec.drain_max, hears };
         let until = step.now.monotonic + first.drain_max;
         let mut transfer = Box::new(Self {
             record,
@@ -314,10 +318,7 @@ impl Transfer {
         let Side::Waiting { announced } = self.side else { return None };
         let hears = &self.first.hears;
         let first = hears.say.iter().filter(|_| announced).cloned().collect();
-        let then = match &hears.then {
-            policy::Hold::Music(name) => Then::Loop(Arc::clone(name)),
-            policy::Hold::Ringback => Then::Ringback,
-        };
+        let then = hears.then.clone().into();
         match self.queue.as_ref().and_then(Queueing::says) {
             Some((number, first)) => Some(Playing { number: self.player + number, first, words: None, then }),
             None => Some(Playing { number: self.player, first, words: None, then }),

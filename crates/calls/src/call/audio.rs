@@ -378,7 +378,7 @@ impl Call {
             number: self.new_player(),
             first: announcement.map(Arc::from).into_iter().collect(),
             words: None,
-            then: Then::Loop(step.config.media.hold_music.as_str().into()),
+            then: step.config.media.hold(&step.config.media.hold_music.as_str().into()).into(),
         }
     }
 

@@ -26,6 +26,7 @@ mod decide;
 mod end;
 mod handoff;
 mod join;
+mod named;
 mod outbound;
 mod placing;
 mod queue;

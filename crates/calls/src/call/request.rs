@@ -125,6 +125,7 @@ impl Call {
         if let To::Uri(uri) = &to {
             self.check_reach(step, uri)?;
         }
+        super::named::check(body, &spec, step.rules, &step.config.media)?;
         if let Some(ContextBody::Values(values)) = &body.context {
             self.merge_context(step, values.clone())?;
             spec.context = None;

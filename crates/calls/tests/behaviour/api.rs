@@ -1,6 +1,6 @@
 //! Requests: answers, refusals that say why, idempotency, waiting for an outcome.
 
-use crate::world::World;
+use crate::world::{RULES, World, config};
 use calls::{CallState, Problem, Reply, Request, TransferBody, TransferState};
 use serde_json::json;
 use std::time::Duration;
@@ -27,6 +27,34 @@ fn a_second_transfer_gets_409_and_the_running_ones_id() {
     assert_eq!((problem.status, problem.transfer.as_deref()), (409, Some(&running)));
     let by_rule = world.event(json!([{"type": "no_match"}, {"type": "no_match"}, {"type": "no_match"}]));
     assert!(by_rule.results.iter().all(|result| result.decision.is_none()), "rules of the AI rest in a transfer");
+}
+
+/// Each of these was taken: the human was told nothing, callers waited in silence, the list after a failure was passed over.
+#[test]
+fn what_a_request_names_in_vain_is_refused_before_anybody_is_rung() {
+    let mut config = config();
+    config.media.clips = std::sync::Arc::new(["music/default", "hello"].map(str::to_owned).into());
+    let mut world = World::with(config, RULES, 7);
+    world.connect();
+    for (more, field, near) in [
+        (json!({ "whisper": { "prompt": "helo" } }), "whisper.prompt", "did you mean `hello`?"),
+        (json!({ "whisper": { "context": ["intent"], "prompt": "x" } }), "whisper.prompt", "`x`"),
+        (json!({ "caller_hears": { "say": "nothing" } }), "caller_hears.say", "`nothing`"),
+        (json!({ "caller_hears": { "then": "music/defalt" } }), "caller_hears.then", "did you mean `music/default`?"),
+        (json!({ "on_failure": ["secnd"] }), "on_failure", "did you mean `second`?"),
+        (json!({ "on_failure": { "busy": ["ai"], "else": ["nobody"] } }), "on_failure", "`nobody`"),
+        (json!({ "accept": { "press": "x" } }), "accept.press", "one key of a telephone"),
+    ] {
+        let mut body = json!({ "to": "frontdesk" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let problem = world.transfer_as(serde_json::from_value(body).unwrap()).unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (422, Some(field)));
+        assert!(problem.detail.as_ref().unwrap().contains(near), "{problem:?}");
+    }
+    assert!(!world.is_dialled("100@"));
+    let right = json!({ "to": "frontdesk", "whisper": { "prompt": "hello" }, "on_failure": ["second", "voicemail", "callback", "ai"],
+        "caller_hears": { "say": "hello", "then": "ringback" }, "introduce": { "within": "20s" } });
+    world.transfer_as(serde_json::from_value(right).unwrap()).unwrap();
 }
 
 /// `"ring_timeout": "99h"` was taken, and a phone would have rung until the call's own limit ended it.

@@ -328,3 +328,24 @@ fn a_caller_who_leaves_before_the_screen_has_the_context_rings_nobody() {
     world.all_gone(ended);
     assert!(!world.is_dialled("100@"));
 }
+
+/// Whoever waited heard silence where rules named music that was not there, and took the call for dead.
+#[test]
+fn music_that_is_not_there_is_the_music_for_all_and_without_that_ringing() {
+    let rules = RULES.replace("then: music/default", "then: music/defalt");
+    for (there, heard) in [(&["music/default"][..], "music/default"), (&["hello"][..], "ringing")] {
+        let mut config = config();
+        config.media.clips = std::sync::Arc::new(there.iter().map(|name| (*name).to_owned()).collect());
+        let mut world = World::with(config, &rules, 7);
+        world.connect();
+        world.transfer("frontdesk");
+        world.secs(5);
+        let Source::Play(play) = world.caller_hears() else { panic!("{:?}", world.caller_hears()) };
+        let then = match &play.then {
+            media_relay::Then::Loop(name) => &**name,
+            media_relay::Then::Ringback => "ringing",
+            media_relay::Then::Silence => "silence",
+        };
+        assert_eq!(then, heard);
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 fn whispering(whisper: Whisper, to: &str) -> (World, signaling::LegId) {
-    let clips = ["said/billing-dispute", "said/angry", "said/press-1"];
+    let clips = ["music/default", "said/billing-dispute", "said/angry", "said/press-1"];
     let clips: BTreeSet<String> = clips.into_iter().map(str::to_owned).collect();
     let media = calls::Media { clips: Arc::new(clips), ..calls::Media::default() };
     let mut world = World::with(Config { media, ..config() }, RULES, 7);
