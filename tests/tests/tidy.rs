@@ -277,6 +277,67 @@ fn every_test_that_the_page_of_faults_names_exists() {
     assert_none("faults without their test", &wrong);
 }
 
+/// A metric that nobody feeds is worse than none: it says that nothing happens.
+#[test]
+fn every_metric_is_fed_by_somebody() {
+    // Conditions that are computed (`expr`) are not built yet; docs/rules.md refuses them by name.
+    let waiting = ["rule_errors_total"];
+    let declared = read("crates/metrics/src/lib.rs");
+    let kinds = ["Counter", "Counters<", "Gauge", "Gauges<", "Histogram", "Histograms<"];
+    let fields: Vec<&str> = declared
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.strip_suffix(',')?.split_once(": "))
+        .filter(|(_, kind)| {
+            kinds.iter().any(|known| kind.trim_end_matches(|c: char| c == '>' || c.is_ascii_digit()) == *known)
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(fields.len() > 40, "crates/metrics declares {} metrics", fields.len());
+    let daemon: String = ["crates/tandem/src/", "crates/control/src/"]
+        .iter()
+        .flat_map(|room| tracked("rs").into_iter().filter(move |file| file.starts_with(room)))
+        .map(|file| read(&file))
+        .collect();
+    let fed = |name: &str| daemon.contains(&format!("metrics.{name}")) || daemon.contains(&format!(".{name}."));
+    let wrong: Vec<String> = fields
+        .into_iter()
+        .filter(|name| fed(name) == waiting.contains(name))
+        .map(|name| format!("tandem_{name}"))
+        .collect();
+    assert_none("metrics that nobody feeds, or that are fed and said not to be", &wrong);
+}
+
+/// An alert on a metric that there is not never fires.
+#[test]
+fn every_metric_that_an_alert_asks_for_is_on_the_page_of_metrics() {
+    let (page, alerts) = (read("docs/metrics.md"), read("etc/prometheus/alerts.yaml"));
+    let words = alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: BTreeSet<&str> = words.filter(|it| it.starts_with("tandem_") || it.starts_with("process_")).collect();
+    assert!(named.len() > 10, "the alerts ask for {} metrics", named.len());
+    let known = |name: &str| page.contains(&format!("| `{}` |", name.trim_end_matches("_bucket")));
+    let wrong: Vec<String> = named.into_iter().filter(|name| !known(name)).map(str::to_owned).collect();
+    assert_none("alerts on metrics that there are not", &wrong);
+}
+
+/// Whoever copies a command from a page must not be answered 415.
+#[test]
+fn every_curl_of_the_pages_that_sends_a_body_says_that_it_is_json() {
+    let pages = tracked("md");
+    let mut commands = 0;
+    let mut wrong = Vec::new();
+    for page in pages {
+        let text = read(&page).replace("\\\n", " ");
+        for line in text.lines().filter(|line| line.trim_start().starts_with("curl ") && line.contains(" -d ")) {
+            commands += 1;
+            if !line.contains("-H 'Content-Type: application/json'") {
+                wrong.push(format!("{page}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(commands > 10, "the pages show {commands} commands with a body");
+    assert_none("commands that are refused as they stand", &wrong);
+}
+
 #[test]
 fn the_top_level_holds_only_what_belongs_there() {
     let entries: BTreeSet<String> =

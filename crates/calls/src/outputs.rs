@@ -358,10 +358,10 @@ pub enum Observation {
         /// Its type.
         kind: &'static str,
     },
-    /// Rules were evaluated.
-    Evaluated {
-        /// The rule that decided, if one did.
-        rule: Option<Arc<str>>,
+    /// A rule acted: it decided, or did something beside that.
+    Acted {
+        /// Its id.
+        rule: Arc<str>,
     },
     /// A transfer is over.
     Transfer {

@@ -20,6 +20,7 @@ mod openapi;
 mod patience;
 mod recordings;
 mod routes;
+mod scrapes;
 mod server;
 mod stream;
 mod supervisors;

@@ -8,20 +8,19 @@ use core::{
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::UnixStream,
     time::{Sleep, sleep},
 };
 
 /// A stream that fails when its peer takes nothing for too long.
-pub(crate) struct Patience {
-    stream: UnixStream,
+pub(crate) struct Patience<S> {
+    stream: S,
     limit: Duration,
     /// Runs while the peer takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
-    pub(crate) fn new(stream: UnixStream, limit: Duration) -> Self {
+impl<S> Patience<S> {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, stuck: None }
     }
 
@@ -36,13 +35,13 @@ impl Patience {
     }
 }
 
-impl AsyncRead for Patience {
+impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Patience {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.judge(context, written)

@@ -138,7 +138,7 @@ async fn on_the_way(
     let response = refusal_as_document(response, &method, &path, route).await;
     let status = response.status();
     shared.metrics.control_requests_total.inc([method.as_str(), route, status.as_str()]);
-    if method == Method::GET || status.is_client_error() || route.ends_with("/events") {
+    if method.is_safe() || status.is_client_error() || route.ends_with("/events") {
         tracing::debug!(%method, path, status = status.as_u16(), uid = peer.uid, pid = peer.pid, "control request");
     } else {
         tracing::info!(%method, path, status = status.as_u16(), uid = peer.uid, pid = peer.pid, "control command");

@@ -6,6 +6,7 @@ use crate::{
     engine::busy,
     patience::Patience,
     routes::{self, Shared},
+    scrapes,
 };
 use axum::{Extension, Router};
 use bytes::Bytes;
@@ -18,7 +19,8 @@ use hyper_util::{
 use metrics::Metrics;
 use std::sync::Arc;
 use tokio::{
-    net::{UnixListener, UnixStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener, UnixStream},
     sync::{Semaphore, watch},
     task::JoinSet,
     time::timeout,
@@ -37,11 +39,13 @@ pub(crate) struct Peer {
     pub(crate) pid: Option<i32>,
 }
 
-/// Serves the API on `listener` until `stop` is done; then answers what is under way and closes everything.
+/// Serves the API on `listener` until `stop` is done; then answers what is under way and closes everything. At `scraped` whoever can
+/// connect gets metrics and health, and nothing else.
 ///
 /// The socket's file, its mode and its group are the caller's business.
 pub async fn serve(
     listener: UnixListener,
+    scraped: Option<TcpListener>,
     config: Config,
     engine: Arc<dyn Engine>,
     events: Arc<Events>,
@@ -54,6 +58,9 @@ pub async fn serve(
     let shared = Arc::new(Shared::new(config, engine, events, metrics, stopped.clone()));
     let router = routes::router(Arc::clone(&shared));
     let mut connections = JoinSet::new();
+    if let Some(scraped) = scraped {
+        connections.spawn(scrapes::serve(scraped, Arc::clone(&shared), stopped.clone()));
+    }
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -72,7 +79,11 @@ pub async fn serve(
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
-                let connection = connection(stream, write_timeout, router.clone(), head_timeout, stopped.clone());
+                let cred = stream.peer_cred();
+                let peer =
+                    cred.map_or_else(|_| Peer::default(), |cred| Peer { uid: Some(cred.uid()), pid: cred.pid() });
+                let router = router.clone().layer(Extension(peer));
+                let connection = connection(stream, write_timeout, router, head_timeout, stopped.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -94,16 +105,14 @@ pub async fn serve(
     }
 }
 
-async fn connection(
-    stream: UnixStream,
+pub(crate) async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     write_timeout: Duration,
     router: Router,
     head_timeout: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let peer =
-        stream.peer_cred().map_or_else(|_| Peer::default(), |cred| Peer { uid: Some(cred.uid()), pid: cred.pid() });
-    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
@@ -121,7 +130,7 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection to the control socket broke");
+        tracing::debug!(%error, "a connection broke");
     }
 }
 

@@ -183,7 +183,7 @@ impl Metrics {
             ),
             policy_evaluation_seconds: d.histogram(
                 "tandem_policy_evaluation_seconds",
-                "Time one evaluation of the rules took.",
+                "Time one posted event took to be taken in and judged by the rules.",
                 &[5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 0.025],
             ),
             rule_matches_total: d.counters(
@@ -203,7 +203,7 @@ impl Metrics {
             ),
             transfers_total: d.counters(
                 "tandem_transfers_total",
-                "Transfers that have ended; a destination given as a URI counts as other.",
+                "Transfers that have ended; a destination given as a URI counts as uri.",
                 [
                     fixed("mode", &["cold", "warm"]),
                     names("destination", 128),

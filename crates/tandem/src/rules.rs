@@ -1,6 +1,6 @@
 //! Reading the rules' files, and what the configuration tells the policy room to check them against.
 
-use crate::config::{AfterHuman, CodeAct, Configuration, Refuge, Tracks};
+use crate::config::{AfterHuman, CodeAct, Configuration, Refuge, Spot, Tracks};
 use media_relay::io::EXTENSIONS;
 use policy::{Diagnostic, Diagnostics, Environment, Loaded, RuleSet, Severity, SourceFile};
 use std::{
@@ -40,9 +40,27 @@ pub(crate) fn load(configuration: &Configuration) -> Result<Loaded, Diagnostics>
     if strangers.is_empty() {
         loaded.warnings.extend(missing_clips(configuration));
         loaded.warnings.extend(undialled(configuration, &loaded.rules));
+        loaded.warnings.extend(unstaffed(configuration, &loaded.rules));
+        let others = configuration.rules.with_file_name("rules.d");
+        loaded.warnings.extend(crate::config::not_read(&others).map(|path| Diagnostic {
+            help: Some("only names that end in `.yaml` are".to_owned()),
+            ..warning(&path, "this file is not read".to_owned())
+        }));
         return Ok(loaded);
     }
     Err(Diagnostics(strangers))
+}
+
+/// As [`load`], and the files' own tests are run. One that fails is told and refuses nothing: a daemon that would not start again because of it
+/// would cost more calls than the rule it is about.
+pub(crate) fn load_tested(configuration: &Configuration) -> Result<Loaded, Diagnostics> {
+    let mut loaded = load(configuration)?;
+    let failed = loaded.rules.run_tests().into_iter().filter(|test| !test.passed()).map(|test| {
+        let why = format!("the test `{}` in line {} fails: `tandem check` says how", test.name, test.line);
+        warning(Path::new(&*test.file), why)
+    });
+    loaded.warnings.extend(failed);
+    Ok(loaded)
 }
 
 /// `path:line:column: message`, one line, for logs.
@@ -57,6 +75,7 @@ pub(crate) fn line(diagnostic: &Diagnostic) -> String {
 pub(crate) fn clips(configuration: &Configuration) -> BTreeSet<String> {
     let mut all: BTreeSet<String> = audio_files(&configuration.media.prompts).collect();
     all.insert("beep".to_owned());
+    all.extend(audio_files(&configuration.media.prompts.join("said")).map(|name| format!("said/{name}")));
     all.extend(audio_files(&configuration.media.music).map(|name| format!("music/{name}")));
     all.extend(configuration.media.playlists.iter().map(|list| list.name.clone()));
     all
@@ -91,17 +110,19 @@ fn unknown_refuges(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagno
     let codes = [("human", &configuration.codes.human), ("caller", &configuration.codes.caller)];
     let codes = codes.into_iter().flat_map(|(party, codes)| {
         codes.iter().filter_map(move |code| match &code.act {
-            CodeAct::Transfer(name) => Some((format!("feature_codes.{party}.\"{}\"", code.keys), name)),
+            CodeAct::Transfer(name) => Some((format!("feature_codes.{party}.{}", code.keys), name)),
             CodeAct::HandBack => None,
         })
     });
     let strangers = refuges.chain(codes).filter(|(_, name)| !rules.knows(name));
     let diagnosed = strangers.map(|(key, name)| {
-        let known = rules.destinations().map(|destination| &*destination.name);
-        let why = format!("`{key}` of the configuration names `{name}`, which is no destination here");
-        let mut diagnostic = whole_file(&configuration.rules, why);
-        diagnostic.help = policy::did_you_mean(name, known).map(|near| format!("did you mean `{near}`?"));
-        diagnostic
+        let why = match name.strip_prefix("voicemail:") {
+            Some(mailbox) => format!("`{key}`: there is no mailbox `{mailbox}`"),
+            None => format!("`{key}`: the rules have no destination `{name}`"),
+        };
+        let near = policy::did_you_mean(name, rules.destinations().map(|destination| &*destination.name));
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        Diagnostic { severity: Severity::Error, help, ..named_at(configuration, &key, name, &configuration.rules, why) }
     });
     diagnosed.collect()
 }
@@ -111,9 +132,29 @@ fn unknown_hours(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnost
     let named = configuration.outbound.campaigns.iter().filter_map(|(name, it)| Some((name, it.hours.as_ref()?)));
     let strangers = named.filter(|(_, hours)| !rules.knows_hours(hours));
     let diagnosed = strangers.map(|(name, hours)| {
-        let why =
-            format!("`campaigns.{name}.hours` of the configuration names `{hours}`, which are no opening hours here");
-        whole_file(&configuration.rules, why)
+        let key = format!("campaigns.{name}.hours");
+        let why = format!("`{key}`: the rules have no opening hours `{hours}`");
+        Diagnostic { severity: Severity::Error, ..named_at(configuration, &key, hours, &configuration.rules, why) }
+    });
+    diagnosed.collect()
+}
+
+/// Queues that nobody of the configuration can serve.
+fn unstaffed(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> {
+    let people = &configuration.agents.people;
+    let serves = |skills: &policy::Skills, agent: &calls::AgentConfig| {
+        skills.iter().all(|(skill, level)| agent.skills.get(skill).is_some_and(|has| has >= level))
+    };
+    let queues = rules.destinations().filter_map(|destination| match &destination.place {
+        policy::Place::Queue(queue) => Some((&destination.name, &queue.skills)),
+        _ => None,
+    });
+    let empty = queues.filter(|(_, skills)| !people.iter().any(|(_, agent)| serves(skills, agent)));
+    let diagnosed = empty.map(|(name, skills)| {
+        let skills: Vec<String> = skills.iter().map(|(skill, level)| format!("{skill} {level}")).collect();
+        let why = format!("no agent of the configuration has what the queue `{name}` needs: {}", skills.join(", "));
+        let help = Some("its callers get `no_agent`, unless the API gives somebody these skills".to_owned());
+        Diagnostic { help, ..warning(&configuration.rules, why) }
     });
     diagnosed.collect()
 }
@@ -135,50 +176,85 @@ fn undialled(configuration: &Configuration, rules: &RuleSet) -> Vec<Diagnostic> 
                 continue;
             };
             let message = format!("the destination `{}` leads to {target}, {why}", destination.name);
-            found.push(Diagnostic { severity: Severity::Warning, ..whole_file(&configuration.rules, message) });
+            found.push(warning(&configuration.rules, message));
         }
     }
     found
 }
 
 fn missing_clips(configuration: &Configuration) -> Vec<Diagnostic> {
-    let known = clips(configuration);
-    let mut named: Vec<(&str, &str)> = vec![("media.hold_music", &configuration.media.hold_music)];
-    named.extend(configuration.media.ai_lost.as_deref().map(|name| ("media.ai_lost_announcement", name)));
-    named.extend(configuration.profiles.iter().flat_map(|profile| &profile.on_ai_failure).filter_map(|refuge| {
-        match refuge {
-            Refuge::Announce(prompt) => Some(("on_ai_failure", &**prompt)),
-            _ => None,
+    let (known, media) = (clips(configuration), &configuration.media);
+    let mut found = Vec::new();
+    for (key, folder) in [("media.prompts", &media.prompts), ("media.music", &media.music)] {
+        if let Err(error) = fs::read_dir(folder) {
+            let why = format!("`{key}`: the folder {} cannot be read: {error}", folder.display());
+            let spot = configuration.spots.of_key(key);
+            let help = Some("nothing of it will be heard".to_owned());
+            found.push(Diagnostic {
+                help,
+                ..spot.map_or_else(|| warning(folder, why.clone()), |spot| at(spot, why.clone()))
+            });
         }
-    }));
-    let greetings = configuration.voicemail.mailboxes.iter().filter_map(|(_, mailbox)| mailbox.greeting.as_deref());
-    let asked = configuration.recording.consent.as_ref().map(|consent| ("recording.consent", consent.prompt.as_str()));
-    named.extend(asked);
-    named.extend(greetings.map(|name| ("voicemail.mailboxes", name)));
-    named.extend(configuration.media.playlists.iter().flat_map(|list| match &list.tracks {
-        Tracks::Clips(clips) => clips.iter().map(|name| ("media.playlists", name.as_str())).collect::<Vec<_>>(),
-        Tracks::Folder(_) => Vec::new(),
-    }));
-    let empty = configuration.media.playlists.iter().filter_map(|list| match &list.tracks {
-        Tracks::Folder(folder) if audio_files(folder).next().is_none() => Some(Diagnostic {
-            severity: Severity::Warning,
-            ..whole_file(folder, format!("the playlist `{}` finds no music here", list.name))
-        }),
-        _ => None,
-    });
-    named
-        .into_iter()
-        .filter(|(_, name)| !known.contains(*name))
-        .map(|(key, name)| {
-            let folder =
-                if name.starts_with("music/") { &configuration.media.music } else { &configuration.media.prompts };
-            Diagnostic {
-                severity: Severity::Warning,
-                ..whole_file(folder, format!("`{key}` names `{name}`, and there is no such file here"))
-            }
+    }
+    let mut named: Vec<(String, &str)> = vec![("media.hold_music".to_owned(), &media.hold_music)];
+    named.extend(media.ai_lost.as_deref().map(|name| ("media.ai_lost_announcement".to_owned(), name)));
+    named.extend(configuration.profiles.iter().flat_map(|profile| {
+        profile.on_ai_failure.iter().filter_map(|refuge| match refuge {
+            Refuge::Announce(prompt) => Some((format!("ai.{}.on_ai_failure", profile.name), &**prompt)),
+            _ => None,
         })
-        .chain(empty)
-        .collect()
+    }));
+    let greetings = configuration.voicemail.mailboxes.iter().filter_map(|(name, mailbox)| {
+        Some((format!("voicemail.mailboxes.{name}.greeting"), mailbox.greeting.as_deref()?))
+    });
+    let asked = configuration.recording.consent.as_ref();
+    named.extend(asked.map(|consent| ("recording.consent.prompt".to_owned(), consent.prompt.as_str())));
+    named.extend(greetings);
+    for list in &media.playlists {
+        match &list.tracks {
+            Tracks::Clips(clips) => {
+                let key = format!("media.playlists.{}.clips", list.name);
+                named.extend(clips.iter().map(|name| (key.clone(), name.as_str())));
+            }
+            Tracks::Folder(folder) if audio_files(folder).next().is_none() => {
+                found.push(warning(folder, format!("the playlist `{}` finds no music here", list.name)));
+            }
+            Tracks::Folder(_) => {}
+        }
+    }
+    for (key, name) in named.into_iter().filter(|(_, name)| !known.contains(*name)) {
+        let why = format!("`{key}`: there is no prompt or music `{name}`");
+        let near = policy::did_you_mean(name, known.iter().map(String::as_str));
+        let help = near.map_or_else(|| "nothing will be heard".to_owned(), |near| format!("did you mean `{near}`?"));
+        let folder = if name.starts_with("music/") { &media.music } else { &media.prompts };
+        found.push(Diagnostic { help: Some(help), ..named_at(configuration, &key, name, folder, why) });
+    }
+    found
+}
+
+/// A warning about what `key` of the configuration names, at its place; where that is a default, about `file`.
+fn named_at(configuration: &Configuration, key: &str, name: &str, file: &Path, why: String) -> Diagnostic {
+    match configuration.spots.find(key, name) {
+        Some(spot) => at(spot, why),
+        None => warning(file, why),
+    }
+}
+
+fn at(spot: &Spot, message: String) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        file: Arc::from(spot.file.as_str()),
+        line: spot.line,
+        column: spot.column,
+        width: spot.width,
+        source: spot.source.clone(),
+        message,
+        help: None,
+    }
+}
+
+fn warning(path: &Path, message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..whole_file(path, message) }
 }
 
 fn audio_files(folder: &Path) -> impl Iterator<Item = String> {
@@ -223,3 +299,6 @@ fn whole_file(path: &Path, message: String) -> Diagnostic {
         help: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::Path,
     process::{Command, Output},
 };
@@ -60,6 +61,51 @@ fn a_daemon_whose_sip_port_is_taken_says_so_and_leaves_nothing_behind() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains(&format!("{address} is taken by another program")), "{}", text(&output));
     assert!(!folder.path().join("control.sock").exists());
+}
+
+/// It opened the other's ledger first, and what it does to a ledger at its start it did under the other's feet.
+#[test]
+fn a_daemon_beside_another_ends_before_it_touches_anything_of_its() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _other = std::os::unix::net::UnixListener::bind(folder.path().join("control.sock")).expect("a socket");
+    let path = folder.path().join("tandem.yaml");
+    let configuration = "sip: { listeners: [\"udp:127.0.0.1:0\"] }\ncontrol: { socket: control.sock }\ncdr: { path: cdr.jsonl }\nledger: { path: ledger.db }\n";
+    fs::write(&path, configuration).expect("a file");
+    fs::write(folder.path().join("rules.yaml"), "version: 1\n").expect("a file");
+    let output = tandem(&["serve", "--config", &path.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("another daemon is listening"), "{}", text(&output));
+    assert!(!folder.path().join("ledger.db").exists() && !folder.path().join("cdr.jsonl").exists());
+}
+
+/// To the journal each line was of one level, so that no warning could be found there, with a second time before it.
+#[test]
+fn the_journal_is_told_each_lines_level_and_nobody_else_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let address = taken.local_addr().expect("an address");
+    let path = folder.path().join("tandem.yaml");
+    let configuration = format!("sip: {{ listeners: [\"udp:{address}\"] }}\ncontrol: {{ socket: control.sock }}\n");
+    fs::write(&path, configuration).expect("a file");
+    fs::write(folder.path().join("rules.yaml"), "version: 1\n").expect("a file");
+    let log = folder.path().join("log");
+    for journal in [true, false] {
+        let stderr = fs::File::create(&log).expect("a file");
+        let about = stderr.metadata().expect("of a file");
+        let stream = format!("{}:{}", about.dev(), about.ino() + u64::from(!journal));
+        let status = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(["serve", "--config", &path.display().to_string()])
+            .env("JOURNAL_STREAM", stream)
+            .env("RUNTIME_DIRECTORY", folder.path())
+            .stderr(stderr)
+            .status()
+            .expect("it starts");
+        assert!(!status.success());
+        let written = fs::read_to_string(&log).expect("a log");
+        let told = written.lines().find(|line| line.contains("the ledger is open")).expect("a line of the log");
+        assert_eq!(told.starts_with("<6>INFO  the ledger"), journal, "{told}");
+        assert_eq!(told.starts_with("20"), !journal, "{told}");
+    }
 }
 
 #[test]

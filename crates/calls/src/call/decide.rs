@@ -54,8 +54,14 @@ impl Call {
             Some(at) => step.arm_at(Timer::Policy, at.max(step.now.monotonic + core::time::Duration::from_millis(1))),
             None => step.disarm(Timer::Policy),
         }
-        let rule = evaluation.decision.as_ref().map(|decision| std::sync::Arc::clone(&decision.rule));
-        step.observe(Observation::Evaluated { rule });
+        let mut acted: Option<&std::sync::Arc<str>> = None;
+        let acts = evaluation.actions.iter().map(|action| &action.rule);
+        for rule in acts.chain(evaluation.decision.as_ref().map(|decision| &decision.rule)) {
+            // A rule that does several things has acted once; they stand one behind the other.
+            if acted.replace(rule) != Some(rule) {
+                step.observe(Observation::Acted { rule: std::sync::Arc::clone(rule) });
+            }
+        }
         let mut explanation =
             if explain || evaluation.decision.is_some() { rules.explain(&evaluation) } else { Explanation::default() };
         for action in evaluation.actions {

@@ -9,4 +9,5 @@ mod lasting;
 mod openapi;
 mod requests;
 mod rfc9457_refusals;
+mod scrapes;
 mod support;

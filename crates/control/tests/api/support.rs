@@ -20,7 +20,7 @@ use std::{
     },
 };
 use tokio::{
-    net::{UnixListener, UnixStream},
+    net::{TcpListener, UnixListener, UnixStream},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -363,6 +363,10 @@ impl Api {
     }
 
     pub(crate) fn with(config: Config, kept_events: usize) -> Self {
+        Self::scraped_at(config, kept_events, None)
+    }
+
+    pub(crate) fn scraped_at(config: Config, kept_events: usize, scraped: Option<TcpListener>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("control.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -371,6 +375,7 @@ impl Api {
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(control::serve(
             listener,
+            scraped,
             config,
             Arc::clone(&engine) as Arc<dyn Engine>,
             Arc::clone(&events),

@@ -250,6 +250,7 @@ struct Place {
 /// What advice needs to know of a rule beside the rule.
 struct Written {
     source: usize,
+    file: Arc<str>,
     span: Span,
     /// Its condition as written, without places.
     when: String,

@@ -60,14 +60,10 @@ impl Reader<'_> {
         fields.finish(problems);
         let Some(id) = id else { return };
         if let Some(first) = self.rules.iter().position(|rule| rule.id == id) {
-            let line = self.written[first].span.line;
-            let span = id_node.map_or(node.span, |it| it.span);
-            let other = if self.written[first].source == index { "" } else { "of another file, " };
-            problems.error_with(
-                span,
-                format!("the rule `{id}` is given twice"),
-                format!("first in {other}line {line}"),
-            );
+            let (first, span) = (&self.written[first], id_node.map_or(node.span, |it| it.span));
+            let file = if first.source == index { String::new() } else { format!("{}, ", first.file) };
+            let help = format!("first in {file}line {}", first.span.line);
+            problems.error_with(span, format!("the rule `{id}` is given twice"), help);
             return;
         }
         let moment = self.leaves[first_leaf..].iter().any(crate::condition::Leaf::is_moment);
@@ -86,6 +82,7 @@ impl Reader<'_> {
         });
         self.written.push(Written {
             source: index,
+            file: Arc::clone(&source.path),
             span: id_node.map_or(node.span, |it| it.span),
             when: when_node.map(|it| to_json(it).to_string()).unwrap_or_default(),
             when_span: when_node.map_or(node.span, |it| it.span),

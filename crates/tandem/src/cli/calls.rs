@@ -132,16 +132,35 @@ pub(crate) fn listing<const N: usize>(
     table(&rows, |row, line| if row == 0 { colour.dim(line) } else { line.to_owned() });
 }
 
-/// Columns as wide as their widest cell.
+/// Columns as wide as their widest cell; a row is a line, whatever a caller has said in it.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]], paint: impl Fn(usize, &str) -> String) {
+    for (at, line) in lines(rows).iter().enumerate() {
+        say(paint(at, line).as_str());
+    }
+}
+
+fn lines<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let one_line = |cell: &String| cell.split(['\n', '\t']).collect::<Vec<_>>().join(" ");
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(one_line)).collect();
     let mut widths = [0; N];
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for (at, row) in rows.iter().enumerate() {
+    let line = |row: &[String; N]| {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        say(paint(at, cells.join("  ").trim_end()).as_str());
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    /// A message of two lines broke the list in two.
+    #[test]
+    fn a_row_of_a_list_is_one_line() {
+        let rows = [["MESSAGE", "TEXT"], ["m_1", "please call\nback\tsoon"]].map(|row| row.map(str::to_owned));
+        assert_eq!(super::lines(&rows), ["MESSAGE  TEXT", "m_1      please call back soon"]);
     }
 }

@@ -107,8 +107,15 @@ fn judge(loaded: &Loaded, findings: &mut Findings) {
     findings.tests = loaded.rules.run_tests();
 }
 
+/// Files that are refused: their mistakes, and what else was noticed in them.
 fn mistakes(diagnostics: &[Diagnostic], findings: &mut Findings) {
-    findings.mistakes.extend(diagnostics.iter().map(|mistake| (rules::line(mistake), mistake.to_string())));
+    for diagnostic in diagnostics {
+        let list = match diagnostic.severity {
+            policy::Severity::Error => &mut findings.mistakes,
+            policy::Severity::Warning => &mut findings.warnings,
+        };
+        list.push((rules::line(diagnostic), diagnostic.to_string()));
+    }
 }
 
 fn show(path: &Path, findings: &Findings, failed: usize) {

@@ -263,6 +263,9 @@ fn ports(text: &str) -> Result<(u16, u16), Wrong> {
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let first = number::<u16>(first.trim(), &(1024..=65_535)).map_err(|_| wrong())?;
     let last = number::<u16>(last.trim(), &(1024..=65_535)).map_err(|_| wrong())?;
+    if last < first {
+        return Err(Wrong::new(format!("`{text}` ends before it begins")).help(format!("like `{last}-{first}`")));
+    }
     if first % 2 == 1 {
         return Err(Wrong::new(format!("`{first}` is odd; RTP takes even ports, RTCP the next"))
             .help(format!("start at {}", first.saturating_add(1))));

@@ -16,6 +16,7 @@ mod reader;
 mod recording;
 mod sections;
 mod session_timer;
+mod spots;
 mod srtp;
 mod tree;
 mod trunks;
@@ -31,6 +32,7 @@ pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
+pub use spots::{Spot, Spots};
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Answers, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns,
     FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern,
@@ -81,8 +83,8 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
     let mut syntax = Vec::new();
     let mut root: Option<Node> = None;
     for file in files(path) {
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
             Err(error) => {
                 syntax.push(Problem {
                     message: format!("cannot read `{}`: {error}", file.display()),
@@ -93,7 +95,15 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
                 continue;
             }
         };
-        let source = Source { name: file.display().to_string(), text, variable: false };
+        let name = file.display().to_string();
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                syntax.push(not_utf8(&mut sources, name, &error));
+                continue;
+            }
+        };
+        let source = Source { name, text, variable: false };
         if let Some(layer) = tree::parse(&mut sources, source, &mut syntax) {
             root = Some(match root {
                 Some(below) => tree::lay(below, layer),
@@ -111,6 +121,13 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
     }
     let notes = Notes::default();
     let places = places(path, environment);
+    syntax.extend(not_read(&path.with_file_name("conf.d")).map(|file| Problem {
+        message: format!("`{}` is not read", file.display()),
+        place: None,
+        warning: true,
+        help: Some("only names that end in `.yaml` are".to_owned()),
+    }));
+    let spots = root.as_ref().map(|root| Spots::of(root, &sources)).unwrap_or_default();
     let configuration = root.map(|root| sections::read(&root, &places, &notes));
     let mut list = syntax;
     list.extend(notes.into_list());
@@ -123,6 +140,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Pro
             let shown = |(line, block)| Warning { line, block };
             Ok(Configuration {
                 warnings: warnings.lines().zip(warnings.blocks()).map(shown).collect(),
+                spots,
                 ..configuration
             })
         }
@@ -175,6 +193,35 @@ fn runtime_folder(environment: &Environment) -> PathBuf {
     }
 }
 
+fn not_utf8(sources: &mut Sources, name: String, error: &std::string::FromUtf8Error) -> Problem {
+    let (bytes, at) = (error.as_bytes(), error.utf8_error().valid_up_to());
+    let before = String::from_utf8_lossy(&bytes[..at]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let source = Source { name, text: String::from_utf8_lossy(bytes).into_owned(), variable: false };
+    let place = Place { source: sources.add(source), line: number(line), column: number(column), length: 1 };
+    Problem {
+        message: "this is not UTF-8 text".to_owned(),
+        place: Some(place),
+        warning: false,
+        help: Some("save the file as UTF-8".to_owned()),
+    }
+}
+
+/// Files of a folder that their owner may take for layers, and that are none.
+pub(crate) fn not_read(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut found: Vec<PathBuf> = entries
+        .filter(|path| {
+            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+            ending != "yaml" && (ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml"))
+        })
+        .collect();
+    found.sort_unstable();
+    found.into_iter()
+}
+
 /// The file itself, then `conf.d/*.yaml` beside it by byte order.
 fn files(path: &Path) -> Vec<PathBuf> {
     let folder = path.with_file_name("conf.d");
@@ -206,5 +253,7 @@ fn settings(environment: &Environment, problems: &mut Vec<Problem>) -> BTreeMap<
 
 #[cfg(test)]
 mod keeping_tests;
+#[cfg(test)]
+mod slips_tests;
 #[cfg(test)]
 mod tests;

@@ -124,7 +124,8 @@ fn zone(text: &str) -> Result<String, Wrong> {
     Err(Wrong::new(format!("there is no time zone `{text}`")).help("like `Europe/Berlin` or `America/New_York`"))
 }
 
-fn one_of<'a>(
+/// A name that stands elsewhere in the configuration.
+pub(super) fn one_of<'a>(
     text: &str,
     names: impl Iterator<Item = &'a str> + Clone,
     what: &str,

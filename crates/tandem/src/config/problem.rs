@@ -127,7 +127,7 @@ impl fmt::Display for Problems {
 }
 
 fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Result {
-    let line = masked(source.text.lines().nth(place.line as usize - 1).unwrap_or_default());
+    let line = shown(source.text.lines().nth(place.line as usize - 1).unwrap_or_default());
     let shown: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect();
     let number = place.line.to_string();
     let gutter = " ".repeat(number.len());
@@ -140,6 +140,36 @@ fn excerpt(f: &mut fmt::Formatter<'_>, source: &Source, place: Place) -> fmt::Re
     let room = shown.chars().count().saturating_sub(place.column as usize - 1).max(1);
     let carets = "^".repeat((place.length as usize).clamp(1, room));
     write!(f, "\n{gutter} | {}{carets}", " ".repeat(place.column as usize - 1))
+}
+
+/// A line of a configuration as it may be shown, as long as it is: what is shown ends in logs, and passwords stand beside mistakes.
+pub(super) fn shown(line: &str) -> String {
+    let secrets: Vec<_> = line.match_indices(':').filter_map(|(colon, _)| secret_after(line, colon)).collect();
+    let hidden = |at: usize| secrets.iter().any(|secret| secret.contains(&at));
+    let starred: String = line.char_indices().map(|(at, c)| if hidden(at) { '*' } else { c }).collect();
+    masked(&starred)
+}
+
+/// Where the value behind this colon stands, when it is a secret.
+fn secret_after(line: &str, colon: usize) -> Option<std::ops::Range<usize>> {
+    let before = line[..colon].trim_end_matches(['"', '\'']);
+    let key = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().filter(|key| is_secret(key))?;
+    let value = line[colon + 1..].trim_start();
+    let length = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |end| end + 2),
+        // In a section on one line it ends where the next key begins.
+        _ if before[..before.len() - key.len()].contains('{') => value.find([',', '}']).unwrap_or(value.len()),
+        _ => value.len(),
+    };
+    let from = line.len() - value.len();
+    Some(from..from + length)
+}
+
+/// Whether a secret is the value of this key, or of the key that was meant.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    !key.ends_with("_file")
+        && (key.contains("secret") || key.contains("passw") || strsim::damerau_levenshtein(&key, "password") <= 2)
 }
 
 /// The same text, as long, with stars in place of a private key that somebody has pasted: what is shown here ends in logs.

@@ -10,11 +10,16 @@ use signaling::{Transport, locate::Able};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the listeners reach.
-pub(super) struct Ways(Able);
+pub(super) struct Ways(Option<Able>);
 
 impl Ways {
     pub(super) fn of(listeners: &[Listener]) -> Self {
-        Self(Able::of(listeners.iter().map(|listener| (listener.transport, listener.address.ip()))))
+        Self(Some(Able::of(listeners.iter().map(|listener| (listener.transport, listener.address.ip())))))
+    }
+
+    /// Nothing is known of them, so nobody is said to be out of reach.
+    pub(super) fn unknown() -> Self {
+        Self(None)
     }
 
     /// A trunk's `transport` and `address`.
@@ -56,7 +61,8 @@ impl Ways {
             }
             (Host::Name(..), None) => return,
         };
-        if addresses.iter().any(|address| self.0.reaches(transport, *address)) {
+        let Some(able) = &self.0 else { return };
+        if addresses.iter().any(|address| able.reaches(transport, *address)) {
             return;
         }
         let name = transport.parameter();

@@ -79,7 +79,8 @@ impl<'a> Section<'a> {
         if let Some(node) = node
             && !matches!(node.value, Value::Map(_))
         {
-            notes.add(Some(node.place), format!("`{path}` must be a section with keys, not {}", node.kind()), None);
+            let what = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
+            notes.add(Some(node.place), format!("{what} must be a section with keys, not {}", node.kind()), None);
         }
         Self { notes, node, place, path, known: Vec::new(), later: &[] }
     }
@@ -117,6 +118,20 @@ impl<'a> Section<'a> {
     /// True when nothing at all is written in it.
     pub(super) fn is_empty(&self) -> bool {
         !matches!(self.node, Some(Node { value: Value::Map(entries), .. }) if !entries.is_empty())
+    }
+
+    /// True when it was written as something that is no section, which was noted.
+    pub(super) fn is_something_else(&self) -> bool {
+        self.node.is_some_and(|node| !matches!(node.value, Value::Map(_)))
+    }
+
+    /// How many values `key` was written with.
+    pub(super) fn length_of(&self, key: &str) -> usize {
+        let Some(Node { value: Value::Map(entries), .. }) = self.node else { return 0 };
+        entries.iter().find(|entry| entry.key == key).map_or(0, |entry| match &entry.node.value {
+            Value::Sequence(items) => items.len(),
+            _ => usize::from(!entry.node.is_null()),
+        })
     }
 
     /// Notes what a reader found wrong.

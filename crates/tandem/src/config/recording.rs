@@ -87,7 +87,7 @@ pub enum RecordingChannels {
     Parties,
 }
 
-pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording {
+pub(super) fn recording(mut section: Section<'_>, places: &Places, routes: &[super::Route]) -> Recording {
     let words = [
         ("never", RecordingWhen::Never),
         ("answer", RecordingWhen::Answer),
@@ -95,7 +95,10 @@ pub(super) fn recording(mut section: Section<'_>, places: &Places) -> Recording 
         ("rule", RecordingWhen::Rule),
     ];
     let when = section.word("when", RecordingWhen::Never, &words);
-    let lines = section.list("lines", values::name).unwrap_or_default();
+    // A line that no route leads to would leave every call unrecorded, and nobody would know.
+    let lines = routes.iter().map(|route| route.line.as_str());
+    let line = |text: &str| super::outbound::one_of(text, lines.clone(), "line", "lines are named by `routes`");
+    let lines = section.list("lines", line).unwrap_or_default();
     let directory = section.or("directory", places.recordings.clone(), |text| Ok(places.of(text)));
     let words = [
         ("wav-pcm16", RecordingFormat::WavPcm16),

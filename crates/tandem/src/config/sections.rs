@@ -49,22 +49,23 @@ impl Places {
 pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration {
     let nothing = root.place;
     let mut root = Section::root(root, notes);
-    if root.is_empty() {
+    if root.is_empty() && !root.is_something_else() {
         let help = "it names at least a trunk, an AI profile and a route; etc/tandem.yaml of the package shows how";
         root.wrong(Some(nothing), "this configuration is empty", Some(help));
     }
-    root.later(&["context", "metrics"]);
-    let sip = sip(root.section("sip"), places);
+    root.later(&["context"]);
+    let (sip, all_listeners) = sip(root.section("sip"), places);
     let media = media::media(root.section("media"), &sip, places);
     let rules = root.or("rules", places.of("rules.yaml"), |text| Ok(places.of(text)));
     let control = control(root.section("control"), places);
+    let metrics = metrics(root.section("metrics"));
     let cdr = cdr(root.section("cdr"), places);
-    let recording = super::recording::recording(root.section("recording"), places);
     let voicemail = super::voicemail::voicemail(root.section("voicemail"), places);
     let ledger = keeping::ledger(root.section("ledger"), places);
     let logging = logging(root.section("logging"));
     let limits = limits(root.section("limits"));
-    let ways = reach::Ways::of(&sip.listeners);
+    // Where a listener could not be read, nobody knows whom it would reach.
+    let ways = if all_listeners { reach::Ways::of(&sip.listeners) } else { reach::Ways::unknown() };
     let trunks = people::trunks(&mut root, places, &ways, &media, sip.session_timer);
     let (profiles, names) = people::profiles(&mut root, places, &ways, &trunks);
     let agents = agents::agents(root.section("agents"), places, &media);
@@ -73,6 +74,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
     let codes = codes::codes(root.section("feature_codes"));
     let callbacks = keeping::callbacks(root.section("callbacks"), &trunks);
     let routes = people::routes(&mut root, &trunks, !agents.accounts.is_empty(), &names);
+    let recording = super::recording::recording(root.section("recording"), places, &routes);
     let known = outbound::Known { trunks: &trunks, profiles: &profiles, routes: &routes };
     let outbound = outbound::outbound(&mut root, &known);
     if trunks.is_empty() && agents.accounts.is_empty() && !root.is_empty() {
@@ -93,6 +95,7 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         media,
         rules,
         control,
+        metrics,
         cdr,
         recording,
         voicemail,
@@ -102,15 +105,18 @@ pub(super) fn read(root: &Node, places: &Places, notes: &Notes) -> Configuration
         logging,
         limits,
         warnings,
+        spots: super::Spots::default(),
     }
 }
 
-fn sip(mut section: Section<'_>, places: &Places) -> Sip {
+/// The section, and whether each of its listeners could be read.
+fn sip(mut section: Section<'_>, places: &Places) -> (Sip, bool) {
     section.later(&["registrations"]);
     let place = section.place();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
     let default = Listener { transport: Transport::Udp, address, external: None };
     let listeners = section.mixed("listeners", values::listener, listener);
+    let all_listeners = listeners.as_ref().is_none_or(|read| read.len() == section.length_of("listeners"));
     let listeners: Vec<Listener> = match listeners {
         None => vec![default],
         Some(list) => {
@@ -130,6 +136,7 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
     };
     let external_address = section.optional("external_address", values::ip);
     if let Some(external) = &external_address
+        && all_listeners
         && !listeners.iter().any(|listener| listener.address.is_ipv4() == external.value.is_ipv4())
     {
         section.wrong(
@@ -166,7 +173,7 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
     let session_timer = super::session_timer::global(&mut section);
     let dns = dns(section.section("dns"));
     section.done();
-    Sip {
+    let sip = Sip {
         listeners,
         external_address: external_address.map(|placed| placed.value),
         tls,
@@ -180,7 +187,8 @@ fn sip(mut section: Section<'_>, places: &Places) -> Sip {
         session_timer,
         next_target,
         dns,
-    }
+    };
+    (sip, all_listeners)
 }
 
 /// A listener of which more is said than its address.
@@ -277,6 +285,12 @@ fn control(mut section: Section<'_>, places: &Places) -> Control {
     section.done();
     let socket = socket.map_or_else(|| places.runtime.join("control.sock"), |placed| placed.value);
     Control { socket, mode, group }
+}
+
+fn metrics(mut section: Section<'_>) -> Option<SocketAddr> {
+    let listen = section.optional("listen", |text| values::socket_address(text, None));
+    section.done();
+    listen.map(|placed| placed.value)
 }
 
 fn cdr(mut section: Section<'_>, places: &Places) -> Cdr {

@@ -68,7 +68,7 @@ impl Node {
 
 /// Reads one YAML text. Mistakes of syntax go to `problems`; `None` when there is no tree at all.
 pub(super) fn parse(sources: &mut Sources, source: Source, problems: &mut Vec<Problem>) -> Option<Node> {
-    let text = source.text.clone();
+    let (text, variable) = (source.text.clone(), source.variable);
     let index = sources.add(source);
     let mut builder = Builder { source: index, open: Vec::new(), root: None, problems, documents: 0, values: 0 };
     let mut parser = Parser::new_from_str(&text);
@@ -94,7 +94,12 @@ pub(super) fn parse(sources: &mut Sources, source: Source, problems: &mut Vec<Pr
             }
         }
     }
-    Some(builder.root.filter(|root| !root.is_null()).unwrap_or_else(|| Node::empty(index)))
+    // A file may be empty, a variable says that its key has no value.
+    Some(match builder.root.filter(|root| !root.is_null()) {
+        Some(root) => root,
+        None if variable => Node { value: Value::Scalar { text: String::new(), plain: true }, ..Node::empty(index) },
+        None => Node::empty(index),
+    })
 }
 
 /// Lays `over` upon `under`: sections are merged key by key, everything else is replaced.
@@ -114,6 +119,10 @@ pub(super) fn lay(under: Node, over: Node) -> Node {
                 }
             }
             Node { place: under.place, value: Value::Map(below) }
+        }
+        // `sip:` with nothing under it lays nothing over the section below.
+        (below @ Value::Map(_), Value::Scalar { text, plain: true }) if matches!(text.as_str(), "" | "~" | "null") => {
+            Node { place: under.place, value: below }
         }
         (_, value) => Node { place: over.place, value },
     }

@@ -36,6 +36,8 @@ pub struct Configuration {
     pub rules: PathBuf,
     /// The control socket.
     pub control: Control,
+    /// Where Prometheus may ask for metrics over TCP, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// The record of calls.
     pub cdr: Cdr,
     /// Recordings.
@@ -54,6 +56,8 @@ pub struct Configuration {
     pub limits: Limits,
     /// What may not have been meant.
     pub warnings: Vec<Warning>,
+    /// Where it names what lies in other files.
+    pub spots: super::Spots,
 }
 
 /// Section `sip`.

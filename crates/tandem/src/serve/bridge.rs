@@ -120,7 +120,7 @@ impl Bridge {
     pub(crate) async fn reload_rules(&self) -> Result<Reloaded, ReloadRefused> {
         let _one_at_a_time = self.reloading.lock().await;
         let configuration = Arc::clone(&self.configuration);
-        let loaded = tokio::task::spawn_blocking(move || rules::load(&configuration)).await;
+        let loaded = tokio::task::spawn_blocking(move || rules::load_tested(&configuration)).await;
         let loaded = match loaded {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(diagnostics)) => {

@@ -29,7 +29,7 @@ use std::{
         mpsc::sync_channel,
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
 
@@ -174,6 +174,8 @@ struct Turning {
     told: Vec<Told>,
     /// One of them is waited for.
     urgent: bool,
+    /// How long each of the events took that were posted last.
+    judging: Duration,
     /// What the sockets brought; kept to be filled again.
     inputs: Vec<signaling::Input>,
 }
@@ -212,6 +214,7 @@ impl Turning {
             recorder: parts.recorder,
             told: Vec::new(),
             urgent: false,
+            judging: Duration::ZERO,
             inputs: Vec::new(),
         })
     }
@@ -293,7 +296,7 @@ impl Turning {
             match note {
                 Note::Request(request, waiter) => {
                     let id = self.waiters.enter(waiter);
-                    self.calls.handle_input(now, Input::Request { id, request });
+                    self.ask(now, id, request);
                 }
                 Note::Rules(rules, told) => {
                     self.calls.handle_input(now, Input::RulesLoaded(rules));
@@ -317,6 +320,20 @@ impl Turning {
             self.settle(now);
         }
         self.hear_relay(now);
+    }
+
+    /// What somebody asks of a call; how long each event takes to be judged is measured.
+    fn ask(&mut self, now: Now, id: calls::RequestId, request: calls::Request) {
+        let events = match &request {
+            calls::Request::Events { events, .. } => u32::try_from(events.len()).unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        if events == 0 {
+            return self.calls.handle_input(now, Input::Request { id, request });
+        }
+        let began = Instant::now();
+        self.calls.handle_input(now, Input::Request { id, request });
+        self.judging = began.elapsed() / events;
     }
 
     fn hear_ledger(&mut self, now: Now, news: super::ledger::News) {
@@ -452,12 +469,11 @@ impl Turning {
                 }
             }
             Observation::CallSetup(duration) => self.metrics.call_setup_seconds.observe(*duration),
-            Observation::Event { kind } => self.metrics.events_total.inc([kind]),
-            Observation::Evaluated { rule } => {
-                if let Some(rule) = rule {
-                    self.metrics.rule_matches_total.inc([rule, "false"]);
-                }
+            Observation::Event { kind } => {
+                self.metrics.events_total.inc([kind]);
+                self.metrics.policy_evaluation_seconds.observe(self.judging);
             }
+            Observation::Acted { rule } => self.metrics.rule_matches_total.inc([rule, "false"]),
             Observation::Transfer { mode, destination, outcome, cause, duration } => {
                 let mode = match mode {
                     policy::Mode::Warm => "warm",

@@ -1,12 +1,15 @@
 //! Logs: one line an event, text or JSON, written by a thread of its own so that no call ever waits for a disk or a terminal.
 //!
-//! From INFO up the numbers and SIP users of people are hidden in every text value, unless `logging.redact` is false.
+//! From INFO up the numbers and SIP users of people are hidden in every text value, unless `logging.redact` is false. systemd's journal is
+//! told the level of each line, so that `journalctl -p warning` finds what an operator must see, and is not told the time, which it knows.
 
 use super::outbox::Outbox;
 use crate::config::{Format, Logging};
 use std::{
     fmt::{self, Write as _},
+    fs,
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, SystemTime},
@@ -37,15 +40,33 @@ pub(crate) struct Logs {
 /// Starts logging for the whole process, to standard error.
 pub(crate) fn start(logging: &Logging) -> anyhow::Result<Logs> {
     let outbox = Arc::new(Outbox::new(BOUND, LINGER));
-    let format = logging.format;
+    let (format, journal) = (logging.format, is_journal());
     let queue = Arc::clone(&outbox);
-    let writer = std::thread::Builder::new().name("logs".to_owned()).spawn(move || write_all(&queue, format))?;
+    let writer =
+        std::thread::Builder::new().name("logs".to_owned()).spawn(move || write_all(&queue, format, journal))?;
     let layer = tracing_subscriber::fmt::layer()
-        .event_format(Lines { format, redact: logging.redact })
+        .event_format(Lines { format, redact: logging.redact, journal })
         .with_writer(Into(Arc::clone(&outbox)));
     let subscriber = Registry::default().with(LevelFilter::from_level(logging.level)).with(layer);
     tracing::subscriber::set_global_default(subscriber)?;
     Ok(Logs { outbox, writer: Some(writer) })
+}
+
+/// Whether standard error leads to the journal: it may have been inherited from who did, and lead elsewhere (systemd.exec(5)).
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = fs::metadata("/proc/self/fd/2").ok();
+    stream.zip(stderr).is_some_and(|(stream, stderr)| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+/// The level as the journal reads it at the beginning of a line (sd-daemon(3)).
+const fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
 }
 
 impl Drop for Logs {
@@ -57,7 +78,7 @@ impl Drop for Logs {
     }
 }
 
-fn write_all(outbox: &Outbox<u8>, format: Format) {
+fn write_all(outbox: &Outbox<u8>, format: Format, journal: bool) {
     loop {
         let mut batch = outbox.take();
         if batch.refused > 0 {
@@ -70,6 +91,9 @@ fn write_all(outbox: &Outbox<u8>, format: Format) {
                     )
                 }
             };
+            if journal {
+                batch.items.extend_from_slice(priority(Level::WARN).as_bytes());
+            }
             batch.items.extend_from_slice(line.as_bytes());
         }
         // Nobody is left to tell when standard error is gone.
@@ -107,6 +131,7 @@ impl io::Write for Line<'_> {
 struct Lines {
     format: Format,
     redact: bool,
+    journal: bool,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -118,10 +143,16 @@ where
         let level = *event.metadata().level();
         let redact = self.redact && level <= Level::INFO;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if self.journal {
+            writer.write_str(priority(level))?;
+        }
         match self.format {
             Format::Text => {
-                write_time(&mut writer, now)?;
-                write!(writer, " {:5}", level.as_str())?;
+                if !self.journal {
+                    write_time(&mut writer, now)?;
+                    writer.write_char(' ')?;
+                }
+                write!(writer, "{:5}", level.as_str())?;
                 if level > Level::INFO {
                     write!(writer, " {}:", event.metadata().target())?;
                 }

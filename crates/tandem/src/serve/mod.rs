@@ -79,7 +79,7 @@ fn read(path: &Path) -> Option<(Configuration, policy::Loaded)> {
             return None;
         }
     };
-    match rules::load(&configuration) {
+    match rules::load_tested(&configuration) {
         Ok(loaded) => Some((configuration, loaded)),
         Err(diagnostics) => {
             warn(&red(&diagnostics.to_string()));
@@ -95,6 +95,10 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    // First of all: where another daemon listens, nothing of its is touched.
+    let socket = control_socket::bind(&configuration.control)?;
+    let _file = control_socket::File::of(&configuration.control.socket);
+    let scraped = configuration.metrics.map(listen_for_scrapes).transpose()?;
     let metrics = Arc::new(Metrics::new());
     metrics.set_version(env!("CARGO_PKG_VERSION"));
     let inbox = Arc::new(Inbox::new()?);
@@ -130,8 +134,6 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
         None => None,
     };
     bridge.reloads(tls.clone());
-    let socket = control_socket::bind(&configuration.control)?;
-    let _file = control_socket::File::of(&configuration.control.socket);
     let engine = Engine::start(engine::Parts {
         configuration: Arc::clone(configuration),
         rules,
@@ -155,7 +157,7 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     for listener in engine.listeners() {
         tracing::info!(listener = %format_args!("{}:{}", listener.transport, listener.local), "listening");
     }
-    let served = runtime.block_on(watch(configuration, &bridge, &engine, &events, socket, demo));
+    let served = runtime.block_on(watch(configuration, &bridge, &engine, &events, (socket, scraped), demo));
     engine.finish();
     records.finish();
     kept.finish();
@@ -171,13 +173,21 @@ fn serve(configuration: &Arc<Configuration>, loaded: policy::Loaded, demo: bool)
     served
 }
 
+fn listen_for_scrapes(address: std::net::SocketAddr) -> anyhow::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)
+        .with_context(|| format!("cannot listen at {address} (`metrics.listen`)"))?;
+    listener.set_nonblocking(true)?;
+    tracing::info!(at = %listener.local_addr()?, "metrics can be scraped");
+    Ok(listener)
+}
+
 /// Everything that waits: the control socket, signals, the watchdog, the demo parties.
 async fn watch(
     configuration: &Arc<Configuration>,
     bridge: &Arc<Bridge>,
     engine: &Engine,
     events: &Arc<control::Events>,
-    socket: std::os::unix::net::UnixListener,
+    (socket, scraped): (std::os::unix::net::UnixListener, Option<std::net::TcpListener>),
     demo: bool,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -186,6 +196,7 @@ async fn watch(
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
     let api = tokio::spawn(control::serve(
         UnixListener::from_std(socket)?,
+        scraped.map(tokio::net::TcpListener::from_std).transpose()?,
         control::Config::default(),
         Arc::clone(bridge) as Arc<dyn control::Engine>,
         Arc::clone(events),
