@@ -417,6 +417,10 @@ pub struct AiProfile {
     pub headers: Vec<(String, String)>,
     /// Digest credentials.
     pub credentials: Option<TrunkCredentials>,
+    /// Whether it is called where its redirections (3xx) say it is; else they are refusals.
+    pub follows_redirects: bool,
+    /// Hosts that its redirections may name beside those that it is called at.
+    pub redirect_hosts: Vec<RedirectHost>,
     /// How long it may take to answer.
     pub answer_timeout: Duration,
     /// Whether it is dialled while somebody whom we call still rings, where the request does not say.
@@ -448,6 +452,8 @@ impl Default for AiProfile {
             pass_headers: Vec::new(),
             headers: Vec::new(),
             credentials: None,
+            follows_redirects: false,
+            redirect_hosts: Vec::new(),
             answer_timeout: Duration::from_secs(10),
             predial: true,
             dead_after: Duration::from_secs(15),
@@ -458,6 +464,25 @@ impl Default for AiProfile {
             srtp: None,
             codecs: Vec::new(),
             listening: Arc::default(),
+        }
+    }
+}
+
+/// A host that a redirection may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectHost {
+    /// By its name, at any port.
+    Name(String),
+    /// By its address, at any port.
+    Network(Network),
+}
+
+impl RedirectHost {
+    /// Whether the host of a URI, without brackets, is meant.
+    pub(crate) fn is(&self, host: &str) -> bool {
+        match self {
+            Self::Name(name) => name.eq_ignore_ascii_case(host),
+            Self::Network(network) => host.parse().is_ok_and(|address| network.contains(address)),
         }
     }
 }

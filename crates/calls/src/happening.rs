@@ -52,6 +52,17 @@ pub enum Happening {
     /// The AI could not be reached, hung up, or fell silent.
     #[serde(rename = "ai.lost")]
     AiLost { profile: String, cause: AiLoss, sip_code: Option<u16>, next: String },
+    /// The AI that is being called said that it is to be found elsewhere (3xx).
+    #[serde(rename = "ai.redirected")]
+    AiRedirected {
+        profile: String,
+        sip_code: Option<u16>,
+        from: String,
+        /// Where it will be called, in this order.
+        to: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        passed_over: Vec<PassedContact>,
+    },
     /// The AI no longer hears nor is heard.
     #[serde(rename = "ai.muted")]
     AiMuted { transfer: TransferId },
@@ -340,6 +351,15 @@ pub enum Happening {
     },
 }
 
+/// A contact of a redirection that is not followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedContact {
+    /// As it was written, without headers.
+    pub contact: String,
+    /// Why.
+    pub why: String,
+}
+
 /// Who whispers.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -363,6 +383,7 @@ impl Happening {
             Self::CallAnswered { .. } => "call.answered",
             Self::AiConnected { .. } => "ai.connected",
             Self::AiLost { .. } => "ai.lost",
+            Self::AiRedirected { .. } => "ai.redirected",
             Self::AiMuted { .. } => "ai.muted",
             Self::FactsChanged { .. } => "facts.changed",
             Self::PolicyDecided { .. } => "policy.decided",

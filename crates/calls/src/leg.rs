@@ -201,6 +201,8 @@ impl Leg {
             step.resolve(id, wanted.clone());
         }
         let follows = match &order.peer {
+            // Whether an AI is followed is its profile's word, and its call says what became of it.
+            _ if record.party == Party::Ai => true,
             Peer::Trunk(name) => step.config.trunks.get(name).is_some_and(|trunk| trunk.follows_redirects),
             Peer::Ai(_) | Peer::Direct => false,
         };

@@ -55,12 +55,13 @@ pub use callbacks::Callbacks;
 pub use calls::{Core, Snapshot, Unrestorable};
 pub use config::{
     AfterHuman, AiFailureStep, AiProfile, CallerId, CodeAct, Config, ConsentPrompt, FeatureCode, FeatureCodes, Limits,
-    Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, Trunk, TrunkCredentials,
+    Mailbox, Media, Nat, Network, Numbers, Recording, RecordingChannels, RecordingWhen, RedirectHost, Trunk,
+    TrunkCredentials,
 };
 pub use dialling::{Dialling, PREMIUM};
 pub use directory::{AgentConfig, DialogWatch, Elsewhere, Presence, Unsaid};
 pub use happening::{
-    AcceptedBy, AiLoss, ConsentBy, Happening, IntroductionEnd, PublicEvent, QueueOutcome, WhisperedBy,
+    AcceptedBy, AiLoss, ConsentBy, Happening, IntroductionEnd, PassedContact, PublicEvent, QueueOutcome, WhisperedBy,
 };
 pub use identity::{Forwarded, NumberFormat, RequestUri, TrunkIdentity};
 pub use ids::{BadId, CallId, CallbackId, MessageId, OpenId, RequestId, ResolveId, StoreId, TransferId, VoicemailId};

@@ -41,6 +41,7 @@ impl Call {
         if let Some(profile) = profile {
             profile.clone_into(&mut self.profile);
         }
+        self.moved = None;
         self.ai_told = told.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let config = Arc::clone(step.config);
         let Some(profile) = config.ai.get(&self.profile).filter(|_| self.legs.len() < MOST_LEGS) else {
@@ -84,15 +85,18 @@ impl Call {
         let Some(profile) = config.ai.get(&self.profile) else { return };
         self.ai_dials += 1;
         let name = format!("ai-{}", self.ai_dials);
-        let record = self.leg_record(step, name, Party::Ai, &profile.uri, &self.profile);
+        let target = self.ai_target(profile);
+        let trunk = route.peer.trunk().and_then(|name| config.trunks.get(name));
+        let target = trunk.map_or_else(|| Arc::clone(&target), |trunk| dial::request_uri(trunk, &target).into());
+        let record = self.leg_record(step, name, Party::Ai, &target, &self.profile);
         let shown = self.shown_to(step, &route.peer, None, &profile.pass_headers);
         let mut headers = shown.headers;
         let terms = config.terms_of_ai(profile, &route);
         let srtp_keys = if terms.srtp == sdp::Srtp::Off { 0 } else { config.media.srtp_suites.len() };
-        headers.extend(self.headers_for_ai(profile, srtp_keys));
+        headers.extend(self.headers_for_ai(profile, &target, srtp_keys));
         let outgoing = Outgoing {
             record,
-            target: profile.uri.as_str().into(),
+            target,
             from: shown.from,
             headers,
             terms,
@@ -102,7 +106,7 @@ impl Call {
         self.dial_leg(step, id, (route, ways), outgoing);
     }
 
-    fn headers_for_ai(&self, profile: &AiProfile, srtp_keys: usize) -> Vec<(String, String)> {
+    fn headers_for_ai(&self, profile: &AiProfile, target: &str, srtp_keys: usize) -> Vec<(String, String)> {
         let mut list = vec![headers::call_id(self.about.id)];
         let mut add = |name: &str, value: &str| list.push((name.to_owned(), headers::encode(value, 256).0));
         add("X-Tandem-Line", &self.about.line);
@@ -122,7 +126,7 @@ impl Call {
         list.extend(profile.headers.iter().cloned());
         // An AI that is dialled again has forgotten what it learned.
         let from = self.about.from.as_deref().unwrap_or_default();
-        list.extend(headers::context(self.facts.context(), None, (&profile.uri, from), srtp_keys, &list));
+        list.extend(headers::context(self.facts.context(), None, (target, from), srtp_keys, &list));
         list
     }
 

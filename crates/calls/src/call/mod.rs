@@ -26,6 +26,7 @@ mod decide;
 mod end;
 mod handoff;
 mod join;
+mod moved;
 mod named;
 mod outbound;
 mod placing;
@@ -97,6 +98,9 @@ pub(crate) struct Call {
     ai_losses: u32,
     /// Headers that tell the AI that is being dialled why, whichever trunk it is reached by.
     ai_told: Vec<(String, String)>,
+    /// Where the AI that is being dialled has moved.
+    #[serde(default)]
+    moved: Option<Box<moved::Moved>>,
     /// Said to the caller once, over whatever else they would hear.
     announcement: Option<Playing>,
     /// The last plan sent, and its generation.
@@ -221,6 +225,7 @@ impl Call {
             ai_dials: 0,
             ai_losses: 0,
             ai_told: Vec::new(),
+            moved: None,
             announcement: None,
             plan: Plan::new(),
             generation: 0,
@@ -385,7 +390,7 @@ impl Call {
     }
 
     fn leg_failed(&mut self, step: &mut Step<'_>, leg: LegId, cause: policy::Cause, sip_code: Option<u16>) {
-        if self.fails_over(step, leg, ways::Failure::Unsent(cause)) {
+        if self.fails_over(step, leg, ways::Failure::Unsent(cause)) || self.ai_moves(step, leg, sip_code, &[]) {
             return self.drop_leg(step, leg);
         }
         self.offer_failed(step, leg, cause);
@@ -411,7 +416,8 @@ impl Call {
     ) {
         let answered = self.leg(leg).is_some_and(|it| it.record.answered.is_some());
         let contacts = self.leg_mut(leg).map(|it| std::mem::take(&mut it.contacts)).unwrap_or_default();
-        let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, retry_after });
+        let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, retry_after })
+            || self.ai_moves(step, leg, sip_code, &contacts);
         self.offer_failed(
             step,
             leg,

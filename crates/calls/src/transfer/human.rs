@@ -444,7 +444,7 @@ impl Transfer {
     /// A target says where it is to be found instead; its leg's end follows.
     pub(crate) fn redirected(&mut self, step: &Step<'_>, leg: LegId, contacts: &[String]) {
         let Some(attempt) = self.attempts.iter().find(|attempt| attempt.leg == leg) else { return };
-        let next = self.redirections.follow(&attempt.target, contacts, &step.config.listeners);
+        let (next, _) = self.redirections.follow(&attempt.target, contacts, &step.config.listeners, |_| None);
         for target in next.into_iter().rev() {
             self.targets.push_front(target);
         }

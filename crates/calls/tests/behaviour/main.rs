@@ -6,6 +6,7 @@
 )]
 
 mod ai_lost;
+mod ai_moves;
 mod announcements;
 mod api;
 mod callbacks;

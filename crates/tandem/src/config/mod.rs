@@ -14,6 +14,7 @@ mod problem;
 mod reach;
 mod reader;
 mod recording;
+mod redirects;
 mod sections;
 mod session_timer;
 mod spots;

@@ -4,6 +4,7 @@ use super::{
     Media,
     reach::Ways,
     reader::{Section, Wrong},
+    redirects,
     sections::Places,
     session_timer::SessionTimer,
     srtp, trunks as trunk_keys,
@@ -260,6 +261,7 @@ pub(super) fn profiles(
         let auth = auth(&mut section, "auth", places);
         let pass_headers = trunk_keys::passed(&mut section, "pass_headers");
         let headers = headers(&mut section);
+        let (follows_redirects, redirect_hosts) = redirects::of_profile(&mut section);
         let ring_timeout = section.duration("ring_timeout", SECOND * 10, SECOND..=SECOND * 120);
         let predial = section.flag("predial", true);
         let silence_limit = section.duration("silence_limit", SECOND * 15, SECOND..=SECOND * 600);
@@ -296,6 +298,8 @@ pub(super) fn profiles(
             pass_headers,
             auth,
             headers,
+            follows_redirects,
+            redirect_hosts,
             ring_timeout,
             predial,
             silence_limit,

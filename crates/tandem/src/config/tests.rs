@@ -200,6 +200,27 @@ fn session_timers_of_a_trunk_lie_over_those_of_the_daemon() {
 }
 
 #[test]
+fn hosts_that_an_ai_may_move_to_are_names_addresses_and_networks_without_ports() {
+    let read = |keys: &str| format!("ai:\n  main:\n    uri: sip:bot@192.0.2.9\n{keys}");
+    let text = read("    redirects: follow\n    redirect_hosts: [bots.example, 192.0.2.0/28, \"2001:db8::7\"]\n");
+    let profile = reading(&[("tandem.yaml", &text)], &[]).expect("right").ai.remove(0);
+    assert!(profile.follows_redirects);
+    let shown: Vec<_> = profile.redirect_hosts.iter().map(|host| format!("{host:?}")).collect();
+    assert!(shown[0].starts_with("Name(") && shown[1..].iter().all(|host| host.starts_with("Network(")), "{shown:?}");
+    let plain = reading(&[("tandem.yaml", &read(""))], &[]).expect("right").ai.remove(0);
+    assert!(!plain.follows_redirects, "a redirection is followed only where that is asked for");
+    for (wrong, said) in [
+        ("    redirects: always\n", "follow"),
+        ("    redirect_hosts: [bots.example]\n", "without `redirects: follow`"),
+        ("    redirects: follow\n    redirect_hosts: [\"bots.example:5070\"]\n", "neither a host name nor an address"),
+        ("    redirects: follow\n    redirect_hosts: [\"sip:bots.example\"]\n", "neither a host name nor an address"),
+    ] {
+        let told = mistakes(&read(wrong));
+        assert!(told.contains(said) && told.contains("tandem.yaml:"), "{wrong}: {told}");
+    }
+}
+
+#[test]
 fn session_timers_that_cannot_be_say_where_and_what_would_be_right() {
     insta::assert_snapshot!(mistakes(
         "sip:\n  session_timer:\n    expires: 60s\n    min: 2h\n    every: 1s\n\

@@ -465,6 +465,10 @@ pub struct Profile {
     pub auth: Option<Auth>,
     /// Headers of our own on its INVITE.
     pub headers: Vec<(String, String)>,
+    /// Whether its redirections are followed.
+    pub follows_redirects: bool,
+    /// Hosts that they may name beside its own.
+    pub redirect_hosts: Vec<RedirectHost>,
     /// How long it may ring.
     pub ring_timeout: Duration,
     /// Whether it is dialled while somebody whom Tandem calls still rings.
@@ -487,6 +491,15 @@ pub struct Profile {
     pub on_ai_failure: Vec<Refuge>,
     /// What happens when the human hangs up.
     pub after_human: AfterHuman,
+}
+
+/// A host that a redirection may name, at any port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectHost {
+    /// A name.
+    Name(String),
+    /// An address, or a block of them.
+    Network(Network),
 }
 
 /// Another scale of sentiment.

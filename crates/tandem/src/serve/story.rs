@@ -23,6 +23,11 @@ pub(crate) fn tell(event: &PublicEvent) {
         Happening::AiLost { profile, cause, sip_code, next } => {
             warn!(%call, sip_code, next, "ai {profile} lost: {}", word(cause));
         }
+        Happening::AiRedirected { profile, sip_code, from, to, passed_over } => {
+            let passed_over = passed_over.iter().map(|it| format!("{}: {}", it.contact, it.why)).collect::<Vec<_>>();
+            let (to, passed_over) = (to.join(", "), passed_over.join("; "));
+            info!(%call, sip_code, from, to, passed_over, "ai {profile} is elsewhere");
+        }
         Happening::AiMuted { transfer } => info!(%call, %transfer, "ai muted"),
         Happening::FactsChanged { event } => tracing::debug!(%call, event, "facts changed"),
         Happening::PolicyDecided { rule, does, trigger } => info!(%call, trigger, "rule {rule} decided: {does}"),

@@ -349,6 +349,8 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
         pass_headers: profile.pass_headers.clone(),
         headers: profile.headers.clone(),
         credentials: profile.auth.as_ref().map(credentials),
+        follows_redirects: profile.follows_redirects,
+        redirect_hosts: profile.redirect_hosts.iter().map(redirect_host).collect(),
         answer_timeout: profile.ring_timeout,
         predial: profile.predial,
         dead_after: profile.silence_limit,
@@ -372,6 +374,15 @@ fn profile(profile: &config::Profile) -> calls::AiProfile {
         srtp: profile.srtp,
         codecs: profile.codecs.iter().map(codec).collect(),
         listening: Arc::new(listening(profile)),
+    }
+}
+
+fn redirect_host(host: &config::RedirectHost) -> calls::RedirectHost {
+    match host {
+        config::RedirectHost::Name(name) => calls::RedirectHost::Name(name.clone()),
+        config::RedirectHost::Network(network) => {
+            calls::RedirectHost::Network(calls::Network { address: network.address, prefix: network.prefix })
+        }
     }
 }
 
