@@ -662,6 +662,8 @@ pub struct TrunkSummary {
     pub registered_until: Option<Time>,
     /// What became of our REFERs to it: `not_asked`, `takes` or `refuses`; absent: it is not to be asked.
     pub refer: Option<String>,
+    /// Until when it asked to be left alone (503 with Retry-After); absent: it did not.
+    pub rests_until: Option<Time>,
     /// Calls it brought that are up.
     pub calls_in: usize,
     /// Calls to it that are up or being dialled.

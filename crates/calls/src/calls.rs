@@ -318,6 +318,7 @@ impl Core {
             ("calls.resolves", shared.resolves.len()),
             ("calls.transfers", shared.transfers.len()),
             ("calls.registered", shared.registered.len()),
+            ("calls.rests", shared.rests.len()),
             ("calls.out", self.out.len()),
         ];
         all.extend(shared.trunks.tables());
@@ -328,6 +329,16 @@ impl Core {
     /// Each trunk's name, and whether it takes calls.
     pub fn trunks_up(&self) -> impl Iterator<Item = (&str, bool)> {
         self.shared.trunks.up()
+    }
+
+    /// Each trunk's name, and whether it asked to be left alone.
+    pub fn trunks_resting(&self, now: Now) -> impl Iterator<Item = (&str, bool)> {
+        self.shared.trunks.resting(now.monotonic)
+    }
+
+    /// How many next hops asked to be left alone (503 with Retry-After), and how many INVITEs that has kept back since birth.
+    pub fn rests(&self, now: Now) -> (usize, u64) {
+        (self.shared.rests.count(now.monotonic), self.shared.rests.spared)
     }
 
     /// How many agents are in each state, in the order of [`policy::AgentState::ALL`].

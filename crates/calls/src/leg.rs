@@ -2,7 +2,7 @@
 
 mod offers;
 
-use crate::{AiLoss, LegRecord, Party, cause, config::Terms, outputs::Opened, relay, step::Step};
+use crate::{AiLoss, LegRecord, Party, cause, config::Terms, outputs::Opened, relay, rests::Tried, step::Step};
 use bytes::Bytes;
 use core::time::Duration;
 use media_relay::{DeadAfter, PortId};
@@ -59,6 +59,12 @@ pub(crate) struct Leg {
     follows: bool,
     /// Where its peer says it has moved.
     pub(crate) contacts: Vec<String>,
+    /// Where its INVITE was sent last.
+    #[serde(default)]
+    hop: Option<SocketAddr>,
+    /// What became of the targets that it had.
+    #[serde(default)]
+    tried: Tried,
     state: State,
 }
 
@@ -99,6 +105,9 @@ pub(crate) struct Order {
     pub(crate) first_response: Option<Duration>,
     /// The Route of a registration.
     pub(crate) routes: Vec<String>,
+    /// It is sent even to who asked to be left alone: somebody may need help.
+    #[serde(default)]
+    pub(crate) insists: bool,
 }
 
 /// Where an INVITE goes.
@@ -146,13 +155,22 @@ pub(crate) enum News {
     Failed {
         cause: Cause,
         sip_code: Option<u16>,
+        /// For how long nobody there wants to be called.
+        rests: Option<Duration>,
     },
     /// Over.
     Ended {
         by: EndedBy,
         sip_code: Option<u16>,
-        retry_after: Option<Duration>,
+        /// For how long nobody there wants to be called.
+        rests: Option<Duration>,
     },
+}
+
+impl News {
+    pub(crate) fn failed(cause: Cause, sip_code: Option<u16>) -> Self {
+        Self::Failed { cause, sip_code, rests: None }
+    }
 }
 
 impl Leg {
@@ -190,6 +208,8 @@ impl Leg {
             unshown: false,
             follows: false,
             contacts: Vec::new(),
+            hop: None,
+            tried: Tried::default(),
             state: State::Arriving,
         })
     }
@@ -224,6 +244,8 @@ impl Leg {
             unshown: false,
             follows,
             contacts: Vec::new(),
+            hop: None,
+            tried: Tried::default(),
             state: State::Preparing(Box::new(order)),
         }
     }
@@ -272,11 +294,19 @@ impl Leg {
         }
         let (State::Preparing(order), Some(media)) = (&mut self.state, &mut self.media) else { return News::Nothing };
         let Hop::Targets(targets) = &mut order.hop else { return News::Nothing };
+        let now = step.now.monotonic;
         let (target, listener) = loop {
             if targets.is_empty() {
-                return News::Failed { cause: Cause::Unreachable, sip_code: None };
+                let rests = self.tried.rest(now);
+                return News::Failed { cause: Cause::Unreachable, sip_code: rests.map(|_| 503), rests };
             }
             let target = targets.remove(0);
+            if let Some(rest) = step.shared.rests.rest_of(target.address, now).filter(|_| !order.insists) {
+                tracing::debug!(call = %step.id, address = %target.address, ?rest, "asked to be left alone: not dialled");
+                step.shared.rests.spared += 1;
+                self.tried.rests(now + rest);
+                continue;
+            }
             let fits = |listener: &&signaling::Listener| {
                 listener.transport == target.transport && listener.local.is_ipv4() == target.address.is_ipv4()
             };
@@ -290,7 +320,8 @@ impl Leg {
         // A phone is reached the way it registered: its NAT knows no other address of ours.
         let otherwise = || signaling::Flow::new(target.transport, listener.local, target.address);
         let flow = order.phone.as_ref().map_or_else(otherwise, |phone| phone.flow);
-        let Ok(offer) = media.offer() else { return News::Failed { cause: Cause::Failed, sip_code: None } };
+        let Ok(offer) = media.offer() else { return News::failed(Cause::Failed, None) };
+        self.hop = Some(flow.remote);
         let credentials = match &order.peer {
             Peer::Trunk(name) => step.config.trunks.get(name).and_then(|trunk| trunk.credentials.as_ref()),
             Peer::Ai(name) => step.config.ai.get(name).and_then(|profile| profile.credentials.as_ref()),
@@ -325,15 +356,27 @@ impl Leg {
 
     /// Whether the INVITE ended in a way after which the next target is tried (RFC 3263 section 4.3): nobody was there, or
     /// whoever was there cannot serve anybody now.
-    fn goes_on(&self, by: EndedBy, status: Option<u16>, rests: bool) -> bool {
+    fn goes_on(&self, by: EndedBy, status: Option<u16>) -> bool {
         let State::Dialling(order) = &self.state else { return false };
         let left = matches!(&order.hop, Hop::Targets(targets) if !targets.is_empty());
         left && match by {
             EndedBy::Transport | EndedBy::Timeout => true,
             EndedBy::Refused => status == Some(503),
-            // It asked to be left alone for a while.
-            EndedBy::Unsent => rests,
             _ => false,
+        }
+    }
+
+    /// Its INVITE ended: whoever answered 503 may have said when to come again.
+    fn rests(&mut self, step: &mut Step<'_>, by: EndedBy, status: Option<u16>, retry_after: Option<Duration>) {
+        let (Some(hop), true) = (self.hop, matches!(self.state, State::Dialling(_) | State::Ringing)) else { return };
+        let asked = retry_after.filter(|_| by == EndedBy::Refused && status == Some(503));
+        let now = step.now.monotonic;
+        match asked.map(|asked| step.shared.rests.rest(hop, now, asked)) {
+            Some(rest) if !rest.is_zero() => {
+                tracing::warn!(call = %step.id, address = %hop, ?rest, "asked to be left alone (503)");
+                self.tried.rests(now + rest);
+            }
+            _ => self.tried.failed(),
         }
     }
 
@@ -353,14 +396,13 @@ impl Leg {
 
     /// What happened to its INVITE usage.
     pub(crate) fn signaling(&mut self, step: &mut Step<'_>, event: Event) -> News {
-        if let Event::Ended { by, status, retry_after, .. } = event
-            && self.goes_on(by, status, retry_after.is_some())
-        {
-            return self.dial_next(step);
-        }
         if let Event::Ended { by, status, reason, retry_after } = event {
+            self.rests(step, by, status, retry_after);
+            if self.goes_on(by, status) {
+                return self.dial_next(step);
+            }
             self.ended(step, by, status, reason.as_ref());
-            return News::Ended { by, sip_code: status, retry_after };
+            return News::Ended { by, sip_code: status, rests: self.tried.rest(step.now.monotonic) };
         }
         if self.state == State::Closing {
             return News::Nothing;
@@ -410,7 +452,7 @@ impl Leg {
         if !matches!(judged, Some(Ok(()))) {
             tracing::debug!(call = %step.id, leg = %self.record.name, "answer without a usable session description");
             self.hang_up(step, Some(488));
-            return News::Failed { cause: Cause::Failed, sip_code: Some(488) };
+            return News::failed(Cause::Failed, Some(488));
         }
         self.state = State::Up;
         self.record.answered = Some(step.time());

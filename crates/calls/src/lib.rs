@@ -34,6 +34,7 @@ mod problem;
 mod record;
 mod redirect;
 mod relay;
+mod rests;
 mod routes;
 mod spoken;
 mod step;

@@ -74,6 +74,7 @@ pub(crate) struct Shared {
     /// What media keys are made of, and nothing that anybody gets to see.
     pub(crate) secrets: StdRng,
     pub(crate) trunks: Trunks,
+    pub(crate) rests: crate::rests::Rests,
     pub(crate) directory: Directory,
     pub(crate) legs: FxHashMap<LegId, CallKey>,
     pub(crate) ports: FxHashMap<PortId, CallKey>,
@@ -94,6 +95,7 @@ impl Shared {
             secrets: StdRng::from_rng(&mut chance),
             chance,
             trunks,
+            rests: crate::rests::Rests::default(),
             directory,
             legs: FxHashMap::default(),
             ports: FxHashMap::default(),

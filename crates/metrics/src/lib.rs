@@ -97,6 +97,12 @@ pub struct Metrics {
     pub sip_dropped_total: Counters<1>,
     /// Whether a `trunk` answers (1) or not (0).
     pub trunk_up: Gauges<1>,
+    /// Whether a `trunk` asked to be left alone (1) or not (0).
+    pub trunk_resting: Gauges<1>,
+    /// Next hops that asked to be left alone.
+    pub sip_next_hops_resting: Gauge,
+    /// INVITEs that were not sent to them.
+    pub sip_invites_spared_total: Counter,
     /// Calls refused because the daemon was full.
     pub overload_rejections_total: Counter,
 
@@ -300,6 +306,19 @@ impl Metrics {
                 [fixed("reason", &["banned", "rate"])],
             ),
             trunk_up: d.gauges("tandem_trunk_up", "Whether a trunk answers (1) or not (0).", [names("trunk", 64)]),
+            trunk_resting: d.gauges(
+                "tandem_trunk_resting",
+                "Whether a trunk asked to be left alone (503 with Retry-After; 1) or not (0).",
+                [names("trunk", 64)],
+            ),
+            sip_next_hops_resting: d.gauge(
+                "tandem_sip_next_hops_resting",
+                "Next hops of trunks, AIs and phones that asked to be left alone (503 with Retry-After).",
+            ),
+            sip_invites_spared_total: d.counter(
+                "tandem_sip_invites_spared_total",
+                "INVITEs that were not sent because their next hop had asked to be left alone.",
+            ),
             overload_rejections_total: d.counter(
                 "tandem_overload_rejections_total",
                 "Calls refused because the daemon was full.",

@@ -161,22 +161,11 @@ pub struct Limits {
     pub added_headers: usize,
     /// Contacts of a redirection that call control is told.
     pub contacts: usize,
-    /// Next hops that asked to be left alone for a while (503 with Retry-After); beyond it the one that is ready soonest
-    /// is forgotten.
-    pub resting: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            transactions: 200_000,
-            legs: 50_000,
-            forks: 16,
-            header_value: 1024,
-            added_headers: 64,
-            contacts: 8,
-            resting: 256,
-        }
+        Self { transactions: 200_000, legs: 50_000, forks: 16, header_value: 1024, added_headers: 64, contacts: 8 }
     }
 }
 

@@ -4,7 +4,6 @@ use crate::{
     Config, Contact, Counters, Event, Flow, LegId, Listener, Output, Transport,
     gates::Gates,
     guard::Guard,
-    legs::Resting,
     registrar::Registrar,
     timer::{Owner, Timer, Timing},
 };
@@ -38,8 +37,6 @@ pub(crate) struct Context {
     pub(crate) gates: Gates,
     /// Where trunks that are known by name were found.
     pub(crate) located: BTreeMap<crate::OutsideId, Vec<IpAddr>>,
-    /// Next hops that asked to be left alone.
-    pub(crate) resting: Resting,
     outputs: VecDeque<Output>,
     random: StdRng,
     /// Peers that refused a connection, and until when that counts.
@@ -69,7 +66,6 @@ impl Context {
             counters: Counters::default(),
             timers: Timers::default(),
             located: BTreeMap::new(),
-            resting: Resting::default(),
             outputs: VecDeque::new(),
             random,
             streamless: FxHashMap::default(),
@@ -77,10 +73,9 @@ impl Context {
     }
 
     /// How many entries each table has.
-    pub(crate) fn tables(&self) -> [(&'static str, usize); 5] {
+    pub(crate) fn tables(&self) -> [(&'static str, usize); 4] {
         [
             ("signaling.located", self.located.len()),
-            ("signaling.resting", self.resting.len()),
             ("signaling.streamless", self.streamless.len()),
             ("signaling.outputs", self.outputs.len()),
             ("signaling.sources", self.guard.len()),
@@ -156,11 +151,6 @@ impl Context {
         let Some(ip) = uri.host_ip() else { return false };
         let address = SocketAddr::new(ip, uri.port.unwrap_or(if uri.is_sips() { 5061 } else { 5060 }));
         self.config.listeners.iter().any(|listener| listener.local == address || listener.advertised == address)
-    }
-
-    /// A next hop wants no new calls for a while (RFC 3261 section 21.5.4).
-    pub(crate) fn rest(&mut self, hop: SocketAddr, rest: Duration) {
-        self.resting.rest(hop, self.now, rest, self.config.limits.resting);
     }
 
     pub(crate) fn allowed(&self, source: SocketAddr) -> bool {

@@ -50,8 +50,6 @@ pub struct Counters {
     pub dropped_banned: u64,
     /// Requests that were dropped because their source sends too many.
     pub dropped_rate: u64,
-    /// Dials that were not sent because their next hop had answered 503 with Retry-After.
-    pub spared: u64,
     /// Headers of call control that were left out because no header can hold them.
     pub headers_left_out: u64,
 }

@@ -269,7 +269,7 @@ impl Call {
         if leg == self.caller {
             self.end(step, EndCause::Refused, "us", Some(503));
         } else if self.leg(leg).is_some() {
-            self.news(step, leg, News::Failed { cause: policy::Cause::Failed, sip_code: None });
+            self.news(step, leg, News::failed(policy::Cause::Failed, None));
         }
         self.settle(step);
     }
@@ -384,13 +384,20 @@ impl Call {
             }
             News::Hold => self.hold_changed(step, leg),
             News::Digit(digit, duration) => self.digit(step, leg, digit, duration),
-            News::Failed { cause, sip_code } => self.leg_failed(step, leg, cause, sip_code),
-            News::Ended { by, sip_code, retry_after } => self.leg_ended(step, leg, by, sip_code, retry_after),
+            News::Failed { cause, sip_code, rests } => self.leg_failed(step, leg, (cause, sip_code), rests),
+            News::Ended { by, sip_code, rests } => self.leg_ended(step, leg, by, sip_code, rests),
         }
     }
 
-    fn leg_failed(&mut self, step: &mut Step<'_>, leg: LegId, cause: policy::Cause, sip_code: Option<u16>) {
-        if self.fails_over(step, leg, ways::Failure::Unsent(cause)) || self.ai_moves(step, leg, sip_code, &[]) {
+    fn leg_failed(
+        &mut self,
+        step: &mut Step<'_>,
+        leg: LegId,
+        (cause, sip_code): (policy::Cause, Option<u16>),
+        rests: Option<Duration>,
+    ) {
+        if self.fails_over(step, leg, ways::Failure::Unsent { cause, rests }) || self.ai_moves(step, leg, sip_code, &[])
+        {
             return self.drop_leg(step, leg);
         }
         self.offer_failed(step, leg, cause);
@@ -412,11 +419,11 @@ impl Call {
         leg: LegId,
         by: EndedBy,
         sip_code: Option<u16>,
-        retry_after: Option<Duration>,
+        rests: Option<Duration>,
     ) {
         let answered = self.leg(leg).is_some_and(|it| it.record.answered.is_some());
         let contacts = self.leg_mut(leg).map(|it| std::mem::take(&mut it.contacts)).unwrap_or_default();
-        let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, retry_after })
+        let failed_over = self.fails_over(step, leg, ways::Failure::Ended { by, sip_code, rests })
             || self.ai_moves(step, leg, sip_code, &contacts);
         self.offer_failed(
             step,

@@ -35,10 +35,10 @@ pub(super) struct Outgoing {
 /// Why a leg that was dialled through a trunk came to nothing.
 #[derive(Copy, Clone, Debug)]
 pub(super) enum Failure {
-    /// Its INVITE ended.
-    Ended { by: EndedBy, sip_code: Option<u16>, retry_after: Option<Duration> },
+    /// Its INVITE ended. `rests`: for how long nobody there wants another.
+    Ended { by: EndedBy, sip_code: Option<u16>, rests: Option<Duration> },
     /// It was never sent.
-    Unsent(Cause),
+    Unsent { cause: Cause, rests: Option<Duration> },
 }
 
 impl Call {
@@ -101,6 +101,7 @@ impl Call {
             timeout: ring + TIMER_FIRST,
             codecs,
             routes: route.routes,
+            insists: self.goes_straight(),
         };
         let mut leg = Leg::outgoing(step, id, record, order, terms);
         leg.ways = ways;
@@ -128,17 +129,14 @@ impl Call {
             return false;
         }
         let Some(name) = it.trunk().map(str::to_owned) else { return false };
-        let (fault, avoid, retry_after) = match failure {
-            Failure::Ended { by, sip_code, retry_after } => {
-                // Nothing was sent to it because it still rests.
-                let rests = by == EndedBy::Unsent && retry_after.is_some();
-                let fault = rests || cause::is_of_the_trunk(by, sip_code);
-                (fault, rests || cause::is_trunk_lost(by, sip_code), retry_after)
+        let (fault, avoid, rests) = match failure {
+            Failure::Ended { by, sip_code, rests } => {
+                (cause::is_of_the_trunk(by, sip_code), cause::is_trunk_lost(by, sip_code), rests)
             }
-            Failure::Unsent(cause) => (cause == Cause::Unreachable, cause == Cause::Unreachable, None),
+            Failure::Unsent { cause, rests } => (cause == Cause::Unreachable, cause == Cause::Unreachable, rests),
         };
         if avoid && it.record.ringing.is_none() {
-            step.shared.trunks.failed(&name, step.now.monotonic, retry_after);
+            step.shared.trunks.failed(&name, step.now, rests);
         }
         let mut ways = core::mem::take(&mut it.ways);
         // A phone that has rung is not rung again by another way.

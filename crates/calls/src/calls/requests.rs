@@ -17,7 +17,7 @@ impl Core {
                 return self.place(now, id, body, idempotency_key.as_deref(), *wait);
             }
             Request::Trunks => {
-                let list = self.shared.trunks.list(&self.config);
+                let list = self.shared.trunks.list(&self.config, now.monotonic);
                 return self.reply(id, Ok(Reply::Trunks(list)));
             }
             Request::Agents => {

@@ -63,7 +63,7 @@ impl Leg {
             }
             _ => {
                 self.hang_up(step, Some(488));
-                News::Failed { cause: Cause::Failed, sip_code: Some(488) }
+                News::failed(Cause::Failed, Some(488))
             }
         }
     }
@@ -89,7 +89,7 @@ impl Leg {
             }
             _ => {
                 self.hang_up(step, Some(488));
-                News::Failed { cause: Cause::Failed, sip_code: Some(488) }
+                News::failed(Cause::Failed, Some(488))
             }
         }
     }

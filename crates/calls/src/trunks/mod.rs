@@ -28,8 +28,6 @@ use std::{
 
 /// A trunk that failed a call is tried last for this long, unless its pings say that it is there.
 const SUSPECTED: Duration = Duration::from_secs(30);
-/// The longest Retry-After of a 503 that is believed.
-const LONGEST_AVOIDED: Duration = Duration::from_secs(300);
 /// How soon a trunk that is in doubt is asked again.
 const SOON: Duration = Duration::from_secs(1);
 /// How long a trunk that takes no REFER is not asked for another.
@@ -90,14 +88,23 @@ struct State {
     address: Option<SocketAddr>,
     /// Every address that its name led to.
     found: Vec<IpAddr>,
-    /// Until when it is tried last because a call failed on it.
-    avoided: Option<Monotonic>,
+    /// A call failed on it: until when it is tried last.
+    avoided: Option<Avoided>,
     /// What became of our REFERs to it.
     refers: Refers,
     incoming: usize,
     outgoing: usize,
     rate_in: Bucket,
     rate_out: Bucket,
+}
+
+/// That a trunk is tried after all others, or not at all.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct Avoided {
+    until: Monotonic,
+    /// It asked for it (503 with Retry-After), and is sent nothing: nothing but that time lifts it. Else it is only tried last,
+    /// until it answers again.
+    asked: Option<Time>,
 }
 
 /// Whether a trunk calls a caller away when it is asked to.
@@ -127,6 +134,16 @@ enum Registration {
 }
 
 impl State {
+    /// Until when it asked to be left alone.
+    fn rests(&self, now: Monotonic) -> Option<Time> {
+        self.avoided.filter(|avoided| avoided.until > now)?.asked
+    }
+
+    /// It answered: what was only suspected of it is not so.
+    fn is_there(&mut self) {
+        self.avoided.take_if(|avoided| avoided.asked.is_none());
+    }
+
     fn is_available(&self) -> bool {
         self.health.is_up() && matches!(self.registration, Registration::None | Registration::Done { .. })
     }
@@ -348,7 +365,7 @@ impl Trunks {
         state.health.hear(heard, ping.down_after.max(1), ping.up_after.max(1));
         state.last = Some(word.to_owned());
         if heard == Heard::Answer {
-            state.avoided = None;
+            state.is_there();
         }
         let wait = if state.health.in_doubt() { ping.interval.min(SOON) } else { ping.interval };
         self.timers.set(Timer::Ping(at), now.monotonic + wait);
@@ -459,20 +476,28 @@ impl Trunks {
         }
     }
 
-    /// A call failed on a trunk by what is the trunk's own fault: it is tried last for a while, and asked at once.
-    pub(crate) fn failed(&mut self, name: &str, now: Monotonic, retry_after: Option<Duration>) {
+    /// A call failed on a trunk by what is the trunk's own fault: it is tried last for a while, and asked at once. `rests` is for
+    /// how long it asked to be left alone.
+    pub(crate) fn failed(&mut self, name: &str, now: Now, rests: Option<Duration>) {
         let Some(&at) = self.by_name.get(name) else { return };
-        let wait = retry_after.map_or(SUSPECTED, |wait| wait.min(LONGEST_AVOIDED));
-        self.states[at].avoided = Some(now + wait);
+        let state = &mut self.states[at];
+        match rests {
+            Some(rests) => {
+                let asked = Some(now.after(rests).into());
+                state.avoided = Some(Avoided { until: now.monotonic + rests, asked });
+            }
+            None if state.rests(now.monotonic).is_some() => {}
+            None => state.avoided = Some(Avoided { until: now.monotonic + SUSPECTED, asked: None }),
+        }
         if self.timers.deadline(Timer::Ping(at)).is_some() {
-            self.timers.set(Timer::Ping(at), now);
+            self.timers.set(Timer::Ping(at), now.monotonic);
         }
     }
 
     /// A trunk showed that it takes calls.
     pub(crate) fn worked(&mut self, name: &str) {
         if let Some(state) = self.state_mut(name) {
-            state.avoided = None;
+            state.is_there();
         }
     }
 
@@ -503,13 +528,13 @@ impl Trunks {
     fn rank(&self, config: &Config, name: &str, now: Monotonic) -> (bool, bool, u16) {
         let priority = config.trunks.get(name).map_or(0, |trunk| trunk.priority);
         let Some(state) = self.state(name) else { return (true, true, priority) };
-        (!state.is_available(), state.avoided.is_some_and(|until| until > now), priority)
+        (!state.is_available(), state.avoided.is_some_and(|avoided| avoided.until > now), priority)
     }
 
     // ---- for the API and the metrics
 
     /// Every trunk as it is now.
-    pub(crate) fn list(&self, config: &Config) -> TrunkList {
+    pub(crate) fn list(&self, config: &Config, now: Monotonic) -> TrunkList {
         let one = |state: &State| TrunkSummary {
             name: state.name.clone(),
             up: state.is_available(),
@@ -538,6 +563,7 @@ impl Trunks {
                 };
                 word.to_owned()
             }),
+            rests_until: state.rests(now),
             calls_in: state.incoming,
             calls_out: state.outgoing,
         };
@@ -547,6 +573,11 @@ impl Trunks {
     /// Each trunk's name, and whether it takes calls.
     pub(crate) fn up(&self) -> impl Iterator<Item = (&str, bool)> {
         self.states.iter().map(|state| (state.name.as_str(), state.is_available()))
+    }
+
+    /// Each trunk's name, and whether it asked to be left alone.
+    pub(crate) fn resting(&self, now: Monotonic) -> impl Iterator<Item = (&str, bool)> {
+        self.states.iter().map(move |state| (state.name.as_str(), state.rests(now).is_some()))
     }
 
     fn state(&self, name: &str) -> Option<&State> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use calls::Trunk;
 use media_relay::Source;
 use policy::Cause;
-use signaling::{Command, EndedBy, Event, LegId};
+use signaling::{Command, Event, LegId};
 
 fn sdp(more: &str) -> Bytes {
     Bytes::from(format!("{SDP}{more}"))
@@ -281,7 +281,7 @@ fn faults_15_a_302_to_ourselves_or_round_in_circles_comes_to_an_end() {
     panic!("redirected for ever");
 }
 
-// ---- why a phone stops ringing, and next hops that want to be left alone
+// ---- why a phone stops ringing
 
 #[test]
 fn rfc3326_2_phones_that_stop_ringing_because_another_answered_are_told_so() {
@@ -298,14 +298,4 @@ fn rfc3326_2_phones_that_stop_ringing_because_another_answered_are_told_so() {
     });
     let why = why.expect("a reason");
     assert_eq!((why.protocol.as_str(), why.cause), ("SIP", Some(200)));
-}
-
-#[test]
-fn a_next_hop_that_rests_counts_as_unreachable() {
-    let mut world = World::with_ai();
-    world.transfer("plain");
-    world.secs(5);
-    let human = world.dialled("100@");
-    world.end_leg(human, EndedBy::Unsent, Some(503));
-    assert_eq!(world.failures()[0].0, Cause::Unreachable);
 }

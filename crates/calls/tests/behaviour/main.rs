@@ -28,6 +28,7 @@ mod random;
 mod recording;
 mod referred_by_us;
 mod registered_phones;
+mod rests;
 mod sessions;
 mod srtp;
 mod straight;

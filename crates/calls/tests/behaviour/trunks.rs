@@ -106,18 +106,6 @@ fn a_trunk_that_fails_by_its_own_fault_is_followed_by_the_next_within_the_same_a
 }
 
 #[test]
-fn rfc3261_21_5_4_a_trunk_that_still_rests_is_followed_by_the_next_and_full_tables_are_not_its_fault() {
-    for (retry_after, follows) in [(Some(Duration::from_secs(20)), true), (None, false)] {
-        let mut world = waiting(two_trunks());
-        let first = world.dialled("tel:");
-        world.legs.get_mut(&first).unwrap().ended = true;
-        world.tell(first, Event::Ended { by: EndedBy::Unsent, status: Some(503), reason: None, retry_after });
-        assert_eq!(world.is_dialled("tel:"), follows, "{retry_after:?}");
-        assert_eq!(world.failures().is_empty(), follows);
-    }
-}
-
-#[test]
 fn what_the_callee_answers_is_an_answer_and_no_reason_for_another_trunk() {
     for (status, cause) in [
         (486, Cause::Busy),
@@ -195,14 +183,7 @@ fn a_trunk_that_failed_is_tried_last_for_a_while_even_without_pings() {
     assert_eq!(next(&mut world), "192.0.2.51", "and then it gets another chance");
     // Retry-After counts.
     let leg = world.dialled("tel:");
-    let event = Event::Ended {
-        by: EndedBy::Refused,
-        status: Some(503),
-        reason: None,
-        retry_after: Some(Duration::from_secs(120)),
-    };
-    world.legs.get_mut(&leg).unwrap().ended = true;
-    world.tell(leg, event);
+    world.sends_away(leg, 120);
     world.secs(60);
     assert_eq!(next(&mut world), "192.0.2.52");
     world.secs(61);

@@ -307,6 +307,14 @@ impl World {
         self.tell(leg, Event::Ended { by, status, reason: None, retry_after: None });
     }
 
+    /// 503 with Retry-After.
+    pub(crate) fn sends_away(&mut self, leg: LegId, seconds: u64) {
+        let far = self.legs.get_mut(&leg).unwrap();
+        (far.ended, far.ended_at) = (true, Some(self.now));
+        let retry_after = Some(Duration::from_secs(seconds));
+        self.tell(leg, Event::Ended { by: EndedBy::Refused, status: Some(503), reason: None, retry_after });
+    }
+
     pub(crate) fn press(&mut self, leg: LegId, digit: char) {
         let port = self.legs[&leg].port.unwrap();
         self.media(media_relay::Event::Dtmf { port, digit, duration: Duration::from_millis(100) });

@@ -364,6 +364,8 @@ shapes! {
         registered_until: Option<String>,
         /// What became of our REFERs to it: `not_asked`, `takes` or `refuses`; null: it is not to be asked.
         refer: Option<String>,
+        /// Until when it asked to be left alone (503 with Retry-After); null: it did not.
+        rests_until: Option<String>,
         /// Calls it brought that are up.
         calls_in: u64,
         /// Calls to it that are up or being dialled.

@@ -148,11 +148,6 @@ impl Legs {
             w.cx.counters.refused_at_limit += 1;
             return unsent(w, 503);
         }
-        if let Some(rest) = w.cx.resting.rest_of(dial.flow.remote, w.cx.now) {
-            w.cx.counters.spared += 1;
-            let (by, status) = (EndedBy::Unsent, Some(503));
-            return w.cx.event(id, Event::Ended { by, status, reason: None, retry_after: Some(rest) });
-        }
         let listener = w.cx.listener(&dial.flow);
         let slot = self.table.next_id();
         let tag = w.cx.token("", slot.index);
@@ -385,10 +380,8 @@ impl Leg {
             }
         }
         self.phase = Phase::Over;
-        match (status, retry_after(message), &self.dialled) {
-            (300..400, ..) => self.tell(w, Event::Redirected { contacts: redirect::contacts(w.cx, message) }),
-            (503, Some(rest), Some(dialled)) => w.cx.rest(dialled.flow.remote, rest),
-            _ => {}
+        if matches!(status, 300..400) {
+            self.tell(w, Event::Redirected { contacts: redirect::contacts(w.cx, message) });
         }
         self.end(w, EndedBy::Refused, Some(status), reason(message), retry_after(message));
     }

@@ -16,6 +16,7 @@ mod update;
 mod within;
 
 pub(crate) use self::refer::Named;
+pub(crate) use self::session_timer::{Expires, too_small};
 pub use self::snapshot::{LegSnapshot, Unrestorable};
 use self::{
     dialled::Dialled,
@@ -23,10 +24,6 @@ use self::{
     reliable::Reliable,
     session_timer::SessionTimer,
     subscription::{Follower, Notifier},
-};
-pub(crate) use self::{
-    redirect::Resting,
-    session_timer::{Expires, too_small},
 };
 use crate::{
     Command, EndedBy, Event, Flow, LegId, Listener, Reason, Way,

@@ -31,11 +31,14 @@ fn list(body: &Value) {
         return;
     }
     let is_up = |trunk: &Value| trunk.get("up").and_then(Value::as_bool).unwrap_or(false);
-    let mut rows =
-        vec![["TRUNK", "STATE", "SINCE", "ADDRESS", "PING", "REGISTRATION", "REFER", "IN", "OUT"].map(str::to_owned)];
+    let mut rows = vec![
+        ["TRUNK", "STATE", "SINCE", "ADDRESS", "PING", "REGISTRATION", "REFER", "RESTS UNTIL", "IN", "OUT"]
+            .map(str::to_owned),
+    ];
     for trunk in &trunks {
-        let mut row = ["name", "up", "since", "address", "ping", "registration", "refer", "calls_in", "calls_out"]
-            .map(|key| text(trunk, key));
+        let mut row =
+            ["name", "up", "since", "address", "ping", "registration", "refer", "rests_until", "calls_in", "calls_out"]
+                .map(|key| text(trunk, key));
         row[1] = if is_up(trunk) { "up" } else { "down" }.to_owned();
         rows.push(row);
     }

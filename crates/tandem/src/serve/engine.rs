@@ -540,6 +540,12 @@ impl Turning {
         for (trunk, up) in self.calls.trunks_up() {
             metrics.trunk_up.set([trunk], u64::from(up));
         }
+        for (trunk, rests) in self.calls.trunks_resting(clock::io::now()) {
+            metrics.trunk_resting.set([trunk], u64::from(rests));
+        }
+        let (resting, spared) = self.calls.rests(clock::io::now());
+        metrics.sip_next_hops_resting.set(resting as u64);
+        metrics.sip_invites_spared_total.at_least(spared);
         let agents = self.calls.agents_by_state(clock::io::now());
         for (state, count) in policy::AgentState::ALL.iter().zip(agents) {
             metrics.agents.set([state.name()], count as u64);
