@@ -79,6 +79,8 @@ pub struct Metrics {
     pub sip_dialogs_active: Gauge,
     /// Connections of SIP over TCP and TLS, those that are being opened included.
     pub sip_connections_active: Gauge,
+    /// TLS handshakes of others with us.
+    pub sip_tls_handshakes_active: Gauge,
     /// Connections of SIP that did not go well, by `reason` (`turned_away`, `failed`, `idle`, `slow`, `garbage`).
     pub sip_connections_closed_total: Counters<1>,
     /// Armed timers of signaling and calls.
@@ -278,6 +280,10 @@ impl Metrics {
             sip_connections_active: d.gauge(
                 "tandem_sip_connections_active",
                 "Connections of SIP over TCP and TLS, those being opened included.",
+            ),
+            sip_tls_handshakes_active: d.gauge(
+                "tandem_sip_tls_handshakes_active",
+                "TLS handshakes of others with us that are under way.",
             ),
             sip_connections_closed_total: d.counters(
                 "tandem_sip_connections_closed_total",

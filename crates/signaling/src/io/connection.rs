@@ -75,7 +75,10 @@ async fn read<S: AsyncRead>(
     let limits = &shared.limits;
     let mut framer = Framer::new(Limits::default());
     let mut buffer = BytesMut::new();
-    let mut due = (opener == Opener::Peer).then(|| Instant::now() + limits.first_message);
+    // A whole message is awaited: the first of a peer's, or one that has begun.
+    let mut awaited = opener == Opener::Peer;
+    let mut due = awaited.then(|| Instant::now() + limits.first_message);
+    let patience = (opener == Opener::Peer && !limits.idle.is_zero()).then_some(limits.idle);
     loop {
         buffer.reserve(CHUNK);
         let reading = stream.read_buf(&mut buffer);
@@ -94,7 +97,7 @@ async fn read<S: AsyncRead>(
         loop {
             match framer.decode(&mut buffer) {
                 Ok(Some(bytes)) => {
-                    due = None;
+                    (awaited, due) = (false, None);
                     if shared.hand_up(Input::Received { flow, bytes }).await.is_err() {
                         return End::Dropped;
                     }
@@ -116,8 +119,10 @@ async fn read<S: AsyncRead>(
         }
         // A message that has begun must end in time, however slowly its bytes drip.
         let partial = buffer.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        if partial && due.is_none() {
-            due = Some(Instant::now() + limits.message);
+        if partial && !awaited {
+            (awaited, due) = (true, Some(Instant::now() + limits.message));
+        } else if !awaited {
+            due = patience.map(|idle| Instant::now() + idle);
         }
     }
 }

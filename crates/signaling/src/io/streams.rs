@@ -58,6 +58,10 @@ pub struct StreamLimits {
     pub connections: usize,
     /// Connections that one source (an IPv4 address, an IPv6 /64) may have open to us.
     pub per_source: usize,
+    /// TLS handshakes of others with us at once.
+    pub handshakes: usize,
+    /// Of those, what one source may have under way.
+    pub handshakes_per_source: usize,
     /// Messages that wait for a peer to read; at more the connection is given up.
     pub queue: usize,
     /// How long opening a connection may take.
@@ -68,6 +72,8 @@ pub struct StreamLimits {
     pub first_message: Duration,
     /// How long a message may take from its first byte to its last.
     pub message: Duration,
+    /// How long a connection that a peer opened may stay without a byte of it; zero: for ever.
+    pub idle: Duration,
     /// How long a peer may take none of what is written.
     pub write: Duration,
     /// How long a connection of ours is silent before it is pinged (RFC 5626 section 4.4.1: 95 to 120 s).
@@ -79,11 +85,14 @@ impl Default for StreamLimits {
         Self {
             connections: 2_000,
             per_source: 100,
+            handshakes: 200,
+            handshakes_per_source: 50,
             queue: 1_024,
             connect: Duration::from_secs(3),
             handshake: Duration::from_secs(10),
             first_message: Duration::from_secs(30),
             message: Duration::from_secs(30),
+            idle: Duration::from_secs(3600),
             write: Duration::from_secs(10),
             ping: Duration::from_secs(100),
         }
@@ -99,11 +108,15 @@ pub struct StreamCounts {
     pub accepted: u64,
     /// Opened by us.
     pub opened: u64,
-    /// Turned away at a bound.
+    /// TLS handshakes of others with us that are under way.
+    pub handshakes: usize,
+    /// Turned away at a bound of connections.
     pub turned_away: u64,
+    /// Turned away because too many handshakes were under way.
+    pub unshaken: u64,
     /// Could not be opened, or not secured.
     pub failed: u64,
-    /// Closed because no whole message came in time.
+    /// Closed because no whole message came in time, or nothing at all for long.
     pub idle: u64,
     /// Closed because their peer did not read.
     pub slow: u64,
@@ -152,6 +165,7 @@ struct Counters {
     accepted: AtomicU64,
     opened: AtomicU64,
     turned_away: AtomicU64,
+    unshaken: AtomicU64,
     failed: AtomicU64,
     idle: AtomicU64,
     slow: AtomicU64,
@@ -270,9 +284,15 @@ impl Streams {
     /// Counters and gauge.
     pub fn counts(&self) -> StreamCounts {
         let at = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { accepted, opened, turned_away, failed, idle, slow, garbage } = &self.shared.counters;
+        let Counters { accepted, opened, turned_away, unshaken, failed, idle, slow, garbage } = &self.shared.counters;
+        let (open, handshakes) = {
+            let table = self.shared.table();
+            (table.len(), table.handshakes())
+        };
         StreamCounts {
-            open: self.shared.table().len(),
+            open,
+            handshakes,
+            unshaken: at(unshaken),
             accepted: at(accepted),
             opened: at(opened),
             turned_away: at(turned_away),
@@ -309,19 +329,25 @@ impl Shared {
         }
     }
 
-    /// A place for what somebody opened to us; none at a bound.
-    fn admit(&self, flow: &Flow) -> Option<(ConnectionId, Sender<Bytes>, Receiver<Bytes>)> {
+    /// A place for what somebody opened to us; at a bound none, and what counts those. Who is turned away has cost a look at a table.
+    fn admit(&self, flow: &Flow) -> Result<(ConnectionId, Sender<Bytes>, Receiver<Bytes>), &AtomicU64> {
         let source = flow.remote.ip();
         let preferred = self.preferred.iter().any(|network| network.contains(source));
-        let most = self.limits.connections;
-        let most = if preferred { most } else { most - most / 10 };
+        let share = |most: usize| if preferred { most } else { most - most / 10 };
+        let limits = &self.limits;
         let mut table = self.table();
-        if table.len() >= most || table.of_source(source) >= self.limits.per_source {
-            return None;
+        if table.len() >= share(limits.connections) || table.of_source(source) >= limits.per_source {
+            return Err(&self.counters.turned_away);
+        }
+        if flow.transport == Transport::Tls
+            && (table.handshakes() >= share(limits.handshakes)
+                || table.handshakes_of(source) >= limits.handshakes_per_source)
+        {
+            return Err(&self.counters.unshaken);
         }
         let (queue, queued) = channel(self.limits.queue);
         let id = table.enter(Place::of(flow, None), Some(source), queue.clone());
-        Some((id, queue, queued))
+        Ok((id, queue, queued))
     }
 
     /// A stream is over: the core is told when that concerns it.
@@ -383,10 +409,13 @@ async fn accept(socket: TcpListener, listener: Listener, shared: Arc<Shared>) {
             }
         };
         let flow = Flow::new(listener.transport, listener.local, remote);
-        let Some((id, queue, queued)) = shared.admit(&flow) else {
-            shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%flow, "a connection was turned away at a bound");
-            continue;
+        let (id, queue, queued) = match shared.admit(&flow) {
+            Ok(place) => place,
+            Err(counter) => {
+                counter.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%flow, "a connection was turned away at a bound");
+                continue;
+            }
         };
         shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
         shared.prepare(&stream);
@@ -400,7 +429,11 @@ async fn serve(stream: TcpStream, flow: Flow, queue: (Sender<Bytes>, Receiver<By
     let end = match (flow.transport, &shared.tls) {
         (Transport::Tls, Some(tls)) => {
             let acceptor = TlsAcceptor::from(tls.setup().server);
-            match timeout(shared.limits.handshake, acceptor.accept(stream)).await {
+            let shaken = timeout(shared.limits.handshake, acceptor.accept(stream)).await;
+            if let Some(id) = flow.connection {
+                shared.table().shaken(id);
+            }
+            match shaken {
                 Ok(Ok(stream)) => carry(stream, flow, Opener::Peer, queue, &shared).await,
                 Ok(Err(error)) => {
                     tracing::debug!(%flow, %error, "a connection was not secured");

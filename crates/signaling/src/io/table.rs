@@ -32,6 +32,8 @@ struct Stream {
     /// Of a stream that somebody opened to us.
     source: Option<IpAddr>,
     queue: Sender<Bytes>,
+    /// Its TLS handshake with whoever opened it is under way.
+    handshake: bool,
     /// It has carried a request of ours: its end concerns the core.
     asked: bool,
 }
@@ -53,6 +55,8 @@ pub(super) struct Table {
     streams: BTreeMap<ConnectionId, Stream>,
     by_place: BTreeMap<Place, ConnectionId>,
     by_source: BTreeMap<IpAddr, usize>,
+    handshakes: usize,
+    handshakes_by_source: BTreeMap<IpAddr, usize>,
 }
 
 impl Table {
@@ -65,6 +69,16 @@ impl Table {
         self.by_source.get(&network(source)).copied().unwrap_or(0)
     }
 
+    /// TLS handshakes of others with us that are under way.
+    pub(super) fn handshakes(&self) -> usize {
+        self.handshakes
+    }
+
+    /// How many of those a source has begun.
+    pub(super) fn handshakes_of(&self, source: IpAddr) -> usize {
+        self.handshakes_by_source.get(&network(source)).copied().unwrap_or(0)
+    }
+
     /// A stream of ours, or one that `source` opened to us.
     pub(super) fn enter(&mut self, place: Place, source: Option<IpAddr>, queue: Sender<Bytes>) -> ConnectionId {
         self.next += 1;
@@ -72,8 +86,14 @@ impl Table {
         if let Some(source) = source {
             *self.by_source.entry(network(source)).or_default() += 1;
         }
+        let handshake = source.filter(|_| place.transport == Transport::Tls);
+        if let Some(source) = handshake {
+            self.handshakes += 1;
+            *self.handshakes_by_source.entry(network(source)).or_default() += 1;
+        }
+        let handshake = handshake.is_some();
         self.by_place.insert(place.clone(), id);
-        self.streams.insert(id, Stream { place, source, queue, asked: false });
+        self.streams.insert(id, Stream { place, source, queue, handshake, asked: false });
         id
     }
 
@@ -99,21 +119,36 @@ impl Table {
         }
     }
 
+    /// The TLS handshake of a stream is over, however it ended.
+    pub(super) fn shaken(&mut self, id: ConnectionId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if std::mem::take(&mut stream.handshake) {
+            self.handshakes -= 1;
+            fewer(&mut self.handshakes_by_source, stream.source);
+        }
+    }
+
     /// A stream is over. True when it was known and has carried a request of ours.
     pub(super) fn leave(&mut self, id: ConnectionId) -> bool {
+        self.shaken(id);
         let Some(stream) = self.streams.remove(&id) else { return false };
         if self.by_place.get(&stream.place) == Some(&id) {
             self.by_place.remove(&stream.place);
         }
-        if let Some(source) = stream.source.map(network)
-            && let Some(count) = self.by_source.get_mut(&source)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_source.remove(&source);
-            }
-        }
+        fewer(&mut self.by_source, stream.source);
         stream.asked
+    }
+}
+
+/// One less of a source.
+fn fewer(counts: &mut BTreeMap<IpAddr, usize>, source: Option<IpAddr>) {
+    if let Some(source) = source.map(network)
+        && let Some(count) = counts.get_mut(&source)
+    {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&source);
+        }
     }
 }
 
@@ -187,6 +222,27 @@ mod tests {
         let (two, _queue) = entered(&mut table, 5061, None);
         table.send(&flow(5061, None), None, BYE);
         assert!(table.leave(two) && !table.leave(two));
+    }
+
+    #[test]
+    fn a_handshake_counts_from_the_first_byte_until_it_is_over_or_its_stream_is() {
+        let mut table = Table::default();
+        let source: IpAddr = "2001:db8::1".parse().unwrap();
+        let mut enter = |transport, source| {
+            let place = Place { transport, ..Place::of(&flow(1, None), None) };
+            table.enter(place, source, channel(1).0)
+        };
+        let (one, two) = (enter(Transport::Tls, Some(source)), enter(Transport::Tls, Some(source)));
+        enter(Transport::Tcp, Some(source));
+        enter(Transport::Tls, None);
+        let neighbour = "2001:db8::2".parse().unwrap();
+        assert_eq!((table.handshakes(), table.handshakes_of(neighbour)), (2, 2), "of peers, over TLS");
+        table.shaken(one);
+        table.shaken(one);
+        assert_eq!((table.handshakes(), table.handshakes_of(source)), (1, 1));
+        table.leave(two);
+        table.leave(one);
+        assert_eq!((table.handshakes(), table.handshakes_by_source.len()), (0, 0));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What a peer can fill has a bound, and what takes too long has an end.
 
-use crate::shell::{Hand, address, message, nothing, options, quick, shell};
+use crate::shell::{Hand, address, connect_from, message, nothing, options, quick, shell};
 use bytes::Bytes;
 use signaling::{Flow, Transport, io::StreamLimits};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn a_source_has_its_share_and_no_more() {
@@ -23,16 +26,6 @@ fn a_source_has_its_share_and_no_more() {
     let mut next = Hand::connect(&streams);
     next.say(&options(2));
     message(&mut streams);
-}
-
-/// From an address of our own choosing.
-fn connect_from(source: &str, to: SocketAddr) -> Hand {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
-    socket.connect(&to.into()).unwrap();
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(crate::shell::PATIENCE)).unwrap();
-    Hand(stream)
 }
 
 #[test]
@@ -74,6 +67,28 @@ fn a_second_message_that_never_ends_is_closed_too_but_silence_between_messages_i
     assert_eq!(dripping.closed(), 0);
     quiet.say(&options(3));
     message(&mut streams);
+}
+
+#[test]
+fn a_connection_that_says_nothing_for_long_is_closed_and_a_keep_alive_is_something() {
+    let idle = Duration::from_secs(3);
+    let mut streams = shell(StreamLimits { idle, ..StreamLimits::default() });
+    let mut hand = Hand::connect(&streams);
+    hand.say(&options(1));
+    message(&mut streams);
+    let begun = Instant::now();
+    let mut last = begun;
+    while begun.elapsed() < Duration::from_millis(400) {
+        last = Instant::now();
+        hand.say("\r\n\r\n");
+        assert_eq!(hand.hear(2), "\r\n");
+    }
+    assert_eq!(hand.closed(), 0);
+    assert!(last.elapsed() >= idle, "closed {:?} after it was last heard", last.elapsed());
+    while streams.counts().open > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(streams.counts().idle, 1);
 }
 
 #[test]

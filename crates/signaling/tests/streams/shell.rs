@@ -125,3 +125,13 @@ impl Hand {
         }
     }
 }
+
+/// From an address of our own choosing.
+pub(crate) fn connect_from(source: &str, to: SocketAddr) -> Hand {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Hand(stream)
+}

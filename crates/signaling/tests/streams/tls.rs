@@ -1,10 +1,10 @@
 //! TLS: who is believed (RFC 5922), who must show a certificate, and what a reload changes.
 
-use crate::shell::{Hand, address, failure, message, options, shell_of};
+use crate::shell::{Hand, PATIENCE, address, connect_from, failure, message, options, shell_of};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, SanType};
 use signaling::{
     Flow, Transport,
-    io::{StreamLimits, Streams, Tls, TlsError, TlsFiles, VerifyClient},
+    io::{StreamCounts, StreamLimits, Streams, Tls, TlsError, TlsFiles, VerifyClient},
 };
 use std::{fs, path::Path, sync::Arc};
 
@@ -48,9 +48,13 @@ impl Authority {
     }
 
     fn shell(&self, names: Vec<SanType>, verify_client: VerifyClient) -> (Streams, Arc<Tls>) {
+        self.bounded(names, verify_client, StreamLimits::default())
+    }
+
+    fn bounded(&self, names: Vec<SanType>, verify: VerifyClient, limits: StreamLimits) -> (Streams, Arc<Tls>) {
         self.sign("it", names);
-        let tls = Arc::new(Tls::load(self.files("it", &self.at("ca.pem"), verify_client)).unwrap());
-        (shell_of(Transport::Tls, "127.0.0.1:0", StreamLimits::default(), Some(Arc::clone(&tls))), tls)
+        let tls = Arc::new(Tls::load(self.files("it", &self.at("ca.pem"), verify)).unwrap());
+        (shell_of(Transport::Tls, "127.0.0.1:0", limits, Some(Arc::clone(&tls))), tls)
     }
 }
 
@@ -168,4 +172,56 @@ fn files_that_do_not_fit_together_say_so() {
     assert!(matches!(Tls::load(mixed), Err(TlsError::Pair { .. })));
     let absent = authority.files("three", &authority.at("ca.pem"), VerifyClient::None);
     assert!(Tls::load(absent).unwrap_err().to_string().contains("three.pem"));
+}
+
+/// Waits until the shell says so.
+fn until_counts(streams: &Streams, wanted: impl Fn(&StreamCounts) -> bool) {
+    let begun = std::time::Instant::now();
+    while !wanted(&streams.counts()) {
+        assert!(begun.elapsed() < 3 * PATIENCE, "{:?}", streams.counts());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn handshakes_at_once_are_bounded_and_no_source_has_them_all() {
+    let authority = Authority::new();
+    // Of ten, one is kept for those whom a trunk allows.
+    let limits = StreamLimits { handshakes: 10, handshakes_per_source: 4, ..StreamLimits::default() };
+    let (mut streams, _) = authority.bounded(vec![dns("us.example")], VerifyClient::None, limits);
+    let to = address(&streams);
+    let mut greedy: Vec<Hand> = (0..4).map(|_| connect_from("127.0.0.2", to)).collect();
+    until_counts(&streams, |counts| counts.handshakes == 4);
+    for _ in 0..20 {
+        assert_eq!(connect_from("127.0.0.2", to).closed(), 0, "its share is used up");
+    }
+    assert_eq!((streams.counts().unshaken, streams.counts().turned_away), (20, 0));
+    let mut others: Vec<Hand> = (0..4).map(|_| connect_from("127.0.0.3", to)).collect();
+    others.push(connect_from("127.0.0.4", to));
+    until_counts(&streams, |counts| counts.handshakes == 9);
+    assert_eq!(connect_from("127.0.0.5", to).closed(), 0, "all but the last tenth are used up");
+    let known = connect_from("127.0.0.9", to);
+    until_counts(&streams, |counts| counts.handshakes == 10);
+    assert_eq!(connect_from("127.0.0.9", to).closed(), 0, "the bound holds for everybody");
+    assert_eq!(streams.counts().unshaken, 22);
+    // Who goes makes room: others get in and are heard.
+    drop((known, greedy.pop(), greedy.pop()));
+    until_counts(&streams, |counts| counts.handshakes == 7);
+    authority.sign("peer", vec![dns("peer.example")]);
+    let tls = Tls::load(authority.files("peer", &authority.at("ca.pem"), VerifyClient::None)).unwrap();
+    let mut peer = shell_of(Transport::Tls, "127.0.0.1:0", StreamLimits::default(), Some(Arc::new(tls)));
+    send(&mut peer, &streams, Some("us.example"));
+    message(&mut streams);
+    // What is secured is no handshake any more.
+    assert_eq!((streams.counts().handshakes, streams.counts().open), (7, 8));
+}
+
+#[test]
+fn a_handshake_that_does_not_come_to_an_end_is_ended() {
+    let authority = Authority::new();
+    let limits = StreamLimits { handshake: std::time::Duration::from_millis(300), ..StreamLimits::default() };
+    let (streams, _) = authority.bounded(vec![dns("us.example")], VerifyClient::None, limits);
+    let mut slow = connect_from("127.0.0.2", address(&streams));
+    assert_eq!(slow.closed(), 0);
+    until_counts(&streams, |counts| (counts.handshakes, counts.open, counts.idle) == (0, 0, 1));
 }

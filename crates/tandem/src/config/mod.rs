@@ -19,6 +19,7 @@ mod sections;
 mod session_timer;
 mod spots;
 mod srtp;
+mod streams;
 mod tree;
 mod trunks;
 mod types;
@@ -33,11 +34,12 @@ pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
+pub use streams::Streams;
 pub use spots::{Spot, Spots};
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Answers, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns,
     FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern,
-    Profile, Reach, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
+    Profile, Reach, RedirectHost, Refuge, Register, RequestUri, Route, Sentiment, Sip, Strangers, Trunk, TrunkLimits,
 };
 pub use upload::{Secret, Upload, UploadTo};
 pub use values::{Host, Network};

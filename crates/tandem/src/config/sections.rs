@@ -172,6 +172,7 @@ fn sip(mut section: Section<'_>, places: &Places) -> (Sip, bool) {
     timers.done();
     let session_timer = super::session_timer::global(&mut section);
     let dns = dns(section.section("dns"));
+    let streams = super::streams::streams(section.section("streams"));
     section.done();
     let sip = Sip {
         listeners,
@@ -187,6 +188,8 @@ fn sip(mut section: Section<'_>, places: &Places) -> (Sip, bool) {
         session_timer,
         next_target,
         dns,
+        streams,
+    }
     };
     (sip, all_listeners)
 }
@@ -349,6 +352,8 @@ fn limits(mut section: Section<'_>) -> Limits {
     let dialogs = small(section.number("dialogs", 20_000, 10..=1_000_000));
     let connections = small(section.number("connections", 2_000, 10..=100_000));
     let connections_per_source = small(section.number("connections_per_source", 100, 1..=100_000));
+    let tls_handshakes = small(section.number("tls_handshakes", 200, 10..=100_000));
+    let tls_handshakes_per_source = small(section.number("tls_handshakes_per_source", 50, 1..=100_000));
     let supervisors = small(section.number("supervisors", 3, 0..=8));
     let call_duration = section.duration("call_duration", SECOND * 4 * 3600, SECOND * 60..=SECOND * 24 * 3600);
     let shutdown = section.duration("shutdown", SECOND * 2, Duration::ZERO..=SECOND * 60);
@@ -360,6 +365,8 @@ fn limits(mut section: Section<'_>) -> Limits {
         dialogs,
         connections,
         connections_per_source,
+        tls_handshakes,
+        tls_handshakes_per_source,
         supervisors,
         call_duration,
         shutdown,

@@ -200,6 +200,32 @@ fn session_timers_of_a_trunk_lie_over_those_of_the_daemon() {
 }
 
 #[test]
+fn connections_take_and_stay_as_long_as_is_written_within_bounds() {
+    let empty = reading(&[("tandem.yaml", "sip: {}")], &[]).expect("defaults");
+    let by_itself = signaling::io::StreamLimits::default();
+    let streams = empty.sip.streams;
+    assert_eq!((streams.connect, streams.handshake), (by_itself.connect, by_itself.handshake));
+    assert_eq!((streams.first_message, streams.message), (by_itself.first_message, by_itself.message));
+    assert_eq!((streams.idle, streams.write, streams.ping), (by_itself.idle, by_itself.write, by_itself.ping));
+    let limits = empty.limits;
+    assert_eq!(limits.tls_handshakes, by_itself.handshakes);
+    assert_eq!(limits.tls_handshakes_per_source, by_itself.handshakes_per_source);
+    let text = "sip: { streams: { idle: 0s, handshake: 5s } }\nlimits: { tls_handshakes: 1000 }";
+    let read = reading(&[("tandem.yaml", text)], &[]).expect("right");
+    assert_eq!((read.sip.streams.idle, read.sip.streams.handshake), (Duration::ZERO, Duration::from_secs(5)));
+    assert_eq!(read.limits.tls_handshakes, 1_000);
+    for (wrong, said) in [
+        ("sip: { streams: { idle: 59s } }", "shorter than a minute"),
+        ("sip: { streams: { handshake: 2m } }", "out of range"),
+        ("sip: { streams: { handshakes: 5s } }", "handshake"),
+        ("limits: { tls_handshakes: 9 }", "out of range"),
+    ] {
+        let told = mistakes(wrong);
+        assert!(told.contains(said) && told.contains("tandem.yaml:1:"), "{wrong}: {told}");
+    }
+}
+
+#[test]
 fn hosts_that_an_ai_may_move_to_are_names_addresses_and_networks_without_ports() {
     let read = |keys: &str| format!("ai:\n  main:\n    uri: sip:bot@192.0.2.9\n{keys}");
     let text = read("    redirects: follow\n    redirect_hosts: [bots.example, 192.0.2.0/28, \"2001:db8::7\"]\n");

@@ -89,6 +89,8 @@ pub struct Sip {
     pub next_target: Duration,
     /// How names are located.
     pub dns: Dns,
+    /// How long connections may take, and stay.
+    pub streams: super::Streams,
 }
 
 /// Section `sip.dns`.
@@ -609,6 +611,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of SIP from one source at once.
     pub connections_per_source: usize,
+    /// TLS handshakes of others with us at once.
+    pub tls_handshakes: usize,
+    /// Of those, from one source.
+    pub tls_handshakes_per_source: usize,
     /// Supervisors of one call at once.
     pub supervisors: usize,
     /// How long a call may last.

@@ -559,8 +559,10 @@ impl Turning {
         }
         let streams = self.sockets.stream_counts();
         metrics.sip_connections_active.set(streams.open as u64);
+        metrics.sip_tls_handshakes_active.set(streams.handshakes as u64);
         for (reason, total) in [
             ("turned_away", streams.turned_away),
+            ("handshakes", streams.unshaken),
             ("failed", streams.failed),
             ("idle", streams.idle),
             ("slow", streams.slow),

@@ -25,6 +25,15 @@ pub(crate) fn sockets(
         limits: signaling::io::StreamLimits {
             connections: configuration.limits.connections,
             per_source: configuration.limits.connections_per_source,
+            handshakes: configuration.limits.tls_handshakes,
+            handshakes_per_source: configuration.limits.tls_handshakes_per_source,
+            connect: configuration.sip.streams.connect,
+            handshake: configuration.sip.streams.handshake,
+            first_message: configuration.sip.streams.first_message,
+            message: configuration.sip.streams.message,
+            idle: configuration.sip.streams.idle,
+            write: configuration.sip.streams.write,
+            ping: configuration.sip.streams.ping,
             ..signaling::io::StreamLimits::default()
         },
         runtime,
