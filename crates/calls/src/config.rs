@@ -190,6 +190,8 @@ pub struct Trunk {
     pub follows_redirects: bool,
     /// Whether it may be asked by REFER to call a caller of its away.
     pub refers: bool,
+    /// Its session timer (RFC 4028); none: everybody's.
+    pub session_timer: Option<signaling::SessionTimer>,
 }
 
 impl Default for Trunk {
@@ -220,6 +222,7 @@ impl Default for Trunk {
             gated: false,
             follows_redirects: false,
             refers: false,
+            session_timer: None,
         }
     }
 }

@@ -294,14 +294,14 @@ impl Leg {
         }
         let (State::Preparing(order), Some(media)) = (&mut self.state, &mut self.media) else { return News::Nothing };
         let Hop::Targets(targets) = &mut order.hop else { return News::Nothing };
-        let now = step.now.monotonic;
+        let (now, insists) = (step.now.monotonic, order.insists);
         let (target, listener) = loop {
             if targets.is_empty() {
                 let rests = self.tried.rest(now);
                 return News::Failed { cause: Cause::Unreachable, sip_code: rests.map(|_| 503), rests };
             }
             let target = targets.remove(0);
-            if let Some(rest) = step.shared.rests.rest_of(target.address, now).filter(|_| !order.insists) {
+            if let Some(rest) = step.shared.rests.rest_of(target.address, now).filter(|_| !insists) {
                 tracing::debug!(call = %step.id, address = %target.address, ?rest, "asked to be left alone: not dialled");
                 step.shared.rests.spared += 1;
                 self.tried.rests(now + rest);
@@ -332,7 +332,9 @@ impl Leg {
             username: it.username.clone(),
             password: it.password.clone(),
         });
+        let trunk = order.peer.trunk().and_then(|name| step.config.trunks.get(name));
         let dial = signaling::Dial {
+            session_timer: trunk.and_then(|trunk| trunk.session_timer),
             target: order.target.to_string(),
             flow,
             peer_name: target.name,

@@ -48,6 +48,7 @@ fn main() {
             max_forwards: 70,
             invite_timeout: Duration::from_secs(60),
             first_response: None,
+            session_timer: None,
             routes: Vec::new(),
         };
         let dial = Command::Dial { leg: LegId(call), dial: Box::new(dial) };

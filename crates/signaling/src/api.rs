@@ -223,6 +223,8 @@ pub struct Dial {
     /// How long until it is given up when nobody has answered at all, not even by 100: [`Event::Ended`] by a timeout. None:
     /// 64·T1, as the standard has it (timer B).
     pub first_response: Option<Duration>,
+    /// Its session timer (RFC 4028), where who is called is known by more than an address. None: that of the next hop's address.
+    pub session_timer: Option<crate::SessionTimer>,
     /// Route headers, first hop first (RFC 3608); `next_hop` is the first one's.
     pub routes: Vec<String>,
 }

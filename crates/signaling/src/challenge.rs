@@ -4,7 +4,10 @@
 //! remembered of a challenge, so that nobody fills a table by asking for them; what a nonce was used for is remembered only once
 //! its digest was right. A digest can fail only under a nonce that its sender was sent: an address that fails is not forged.
 
-use crate::auth::{Algorithm, quoted};
+use crate::{
+    auth::{Algorithm, quoted},
+    compose::Response,
+};
 use clock::Monotonic;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -74,8 +77,22 @@ pub(crate) enum Verdict {
     Stale,
     /// The nonce is good and the digest is not, or there is no such user. Nobody outside can tell which.
     Wrong,
+    /// The nonce is good, and the digest is of another request than this one. Whether it is right is not looked at.
+    Elsewhere,
     /// Who it is.
     Passed(String),
+}
+
+impl Verdict {
+    /// Whether somebody tried what is not theirs.
+    pub(crate) fn is_offence(&self) -> bool {
+        matches!(self, Self::Wrong | Self::Elsewhere)
+    }
+}
+
+/// The answer to a digest of another request (RFC 7616 section 3.4.6): asking again would not help.
+pub(crate) fn elsewhere() -> Response<'static> {
+    Response { phrase: Some("Bad Request: the digest is of another URI"), ..Response::new(400) }
 }
 
 /// Makes challenges for one realm and judges their answers.
@@ -162,12 +179,14 @@ impl Challenger {
             return Verdict::Missing;
         }
         let Some(nonce) = self.unsealed(now, answer.nonce, source) else { return Verdict::Stale };
+        if !message.uri().is_ok_and(|uri| is_meant(answer.uri, &uri)) {
+            return Verdict::Elsewhere;
+        }
         let secrets = secrets_of(answer.username);
         let method = message.method_token().and_then(|method| std::str::from_utf8(method).ok()).unwrap_or_default();
         let expected = answer.digest(secrets.unwrap_or(&self.nobody).of(answer.algorithm), method);
         let right = same(expected.as_bytes(), answer.response.as_bytes());
-        let meant = message.uri().is_ok_and(|uri| is_meant(answer.uri, &uri));
-        if !(right & meant & secrets.is_some()) {
+        if !(right & secrets.is_some()) {
             return Verdict::Wrong;
         }
         if !self.counts(now, nonce, answer.protection.map_or(u32::MAX, |(_, count, _)| count)) {
@@ -267,13 +286,44 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// The digest is of the request it came with: proxies may touch a URI's parameters, not whom it names.
+/// Whether a digest's URI names what the request names (RFC 7616 section 3.4.6); else whoever overhears one could ask for something
+/// else with it. Compared as in RFC 3261 section 19.1.4, and more freely where phones write the two differently and mean the same: a
+/// port that is the default, and what says how to get there (`transport`, `lr`, `user=phone`, a phone's own parameters) but not whom to reach.
 fn is_meant(digest_uri: &str, request_uri: &Uri<'_>) -> bool {
-    Uri::parse(digest_uri.as_bytes()).is_some_and(|uri| {
-        uri.user_decoded() == request_uri.user_decoded()
-            && uri.host.eq_ignore_ascii_case(request_uri.host)
-            && uri.port == request_uri.port
-    })
+    let Some(uri) = Uri::parse(digest_uri.as_bytes()) else { return false };
+    let both = |name: &[u8]| match (uri.params().value(name), request_uri.params().value(name)) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (None, None) => true,
+        _ => false,
+    };
+    if uri.is_tel() && request_uri.is_tel() {
+        return number_of(&uri) == number_of(request_uri) && both(b"phone-context");
+    }
+    if !uri.is_sip() || !request_uri.is_sip() {
+        return uri.text == request_uri.text;
+    }
+    let secured = |uri: &Uri<'_>| {
+        uri.is_sips() || uri.params().value(b"transport").is_some_and(|it| it.eq_ignore_ascii_case(b"tls"))
+    };
+    let default = if secured(&uri) || secured(request_uri) { 5061 } else { 5060 };
+    uri.is_sips() == request_uri.is_sips()
+        && uri.user_decoded() == request_uri.user_decoded()
+        && same_host(&uri, request_uri)
+        && uri.port.unwrap_or(default) == request_uri.port.unwrap_or(default)
+        && [&b"maddr"[..], b"method", b"ttl"].into_iter().all(both)
+        && uri.headers == request_uri.headers
+}
+
+/// Names in any case, IPv6 addresses as addresses (RFC 5954 section 4.2).
+fn same_host(one: &Uri<'_>, other: &Uri<'_>) -> bool {
+    one.host.eq_ignore_ascii_case(other.host) || one.host_ip().is_some_and(|ip| other.host_ip() == Some(ip))
+}
+
+/// A telephone number without visual separators and parameters (RFC 3966 section 5.1.1).
+fn number_of(uri: &Uri<'_>) -> Vec<u8> {
+    let number = uri.user.unwrap_or_default();
+    let digits = number.split(|byte| *byte == b';').next().unwrap_or_default();
+    digits.iter().filter(|byte| !b"-.()".contains(byte)).copied().collect()
 }
 
 /// Compares without telling by time where a difference lies.
@@ -421,8 +471,67 @@ mod tests {
             assert_eq!(judge(&mut challenger, at(6), source(), &given), Verdict::Missing, "{given}");
         }
         let other = good.replace("uri=\"sip:desk\"", "uri=\"sip:elsewhere\"");
-        assert_eq!(judge(&mut challenger, at(6), source(), &other), Verdict::Wrong);
+        assert_eq!(judge(&mut challenger, at(6), source(), &other), Verdict::Elsewhere);
         assert_eq!(judge(&mut challenger, at(6), source(), &good), passed());
+    }
+
+    #[test]
+    fn rfc7616_3_4_6_a_digest_is_of_the_request_that_it_came_with_however_phones_write_that() {
+        for (request, digest, same) in [
+            ("sip:desk", "sip:desk", true),
+            ("sip:desk", "SIP:Desk", true),
+            ("sip:desk", "sip:desk:5060", true),
+            ("sip:desk:5060", "sip:desk", true),
+            ("sip:desk:5060;transport=udp", "sip:desk", true),
+            ("sip:desk;transport=tls", "sip:desk:5061", true),
+            ("sip:desk:5061;transport=tls", "sip:desk;transport=tls", true),
+            ("sips:desk", "sips:desk:5061", true),
+            ("sip:desk;lr", "sip:desk;transport=tcp", true),
+            ("sip:100@desk;user=phone", "sip:100@desk", true),
+            ("sip:100@desk", "sip:100@desk;ob;x-vendor=7", true),
+            ("sip:%2B4930@desk", "sip:+4930@desk", true),
+            ("sip:100:secret@desk", "sip:100@desk", true),
+            ("sip:[2001:db8::1]", "sip:[2001:DB8:0::1]:5060", true),
+            ("tel:+49-30-123", "tel:+4930123", true),
+            ("tel:7000;phone-context=desk", "tel:7000;phone-context=Desk", true),
+            ("urn:service:sos", "urn:service:sos", true),
+            // Somebody else, somewhere else, or in another way that matters.
+            ("sip:100@desk", "sip:101@desk", false),
+            ("sip:Anna@desk", "sip:anna@desk", false),
+            ("sip:100@desk", "sip:desk", false),
+            ("sip:desk", "sip:100@desk", false),
+            ("sip:100@desk", "sip:100@elsewhere", false),
+            ("sip:100@desk", "sip:100@desk.example", false),
+            ("sip:desk:5070", "sip:desk", false),
+            ("sip:desk", "sip:desk:5061", false),
+            ("sip:desk:5060;transport=tls", "sip:desk", false),
+            ("sips:100@desk", "sip:100@desk", false),
+            ("sip:100@desk;maddr=192.0.2.66", "sip:100@desk", false),
+            ("sip:100@desk", "sip:100@desk;method=BYE", false),
+            ("sip:100@desk?Replaces=a", "sip:100@desk", false),
+            ("tel:+4930123", "tel:+4930124", false),
+            ("tel:7000;phone-context=desk", "tel:7000", false),
+            ("tel:+4930123", "sip:+4930123@desk", false),
+            ("urn:service:sos", "urn:service:sos.fire", false),
+            ("sip:100@desk", "100@desk", false),
+            ("sip:100@desk", "*", false),
+            ("sip:100@desk", "", false),
+        ] {
+            let asked = Uri::parse(request.as_bytes()).unwrap();
+            assert_eq!(is_meant(digest, &asked), same, "{digest} for {request}");
+        }
+    }
+
+    #[test]
+    fn whether_a_digest_of_another_request_is_right_is_told_to_nobody() {
+        let mut challenger = challenger(8);
+        let challenge = challenger.challenges(at(5), source(), 7, false).remove(0);
+        for password in ["canary", "wrong"] {
+            let given = answer(&challenge, "anna", password).replace("uri=\"sip:desk\"", "uri=\"sip:desk:5070\"");
+            assert_eq!(judge(&mut challenger, at(6), source(), &given), Verdict::Elsewhere, "{password}");
+        }
+        let stale = answer(&challenge, "anna", "canary").replace("uri=\"sip:desk\"", "uri=\"sip:x\"");
+        assert_eq!(judge(&mut challenger, at(9_999), source(), &stale), Verdict::Stale);
     }
 
     #[test]

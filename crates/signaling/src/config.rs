@@ -85,12 +85,6 @@ impl Config {
         let fitting = || self.listeners.iter().filter(fits);
         fitting().find(|listener| listener.local.ip() == flow.local.ip()).or_else(|| fitting().next()).copied()
     }
-
-    /// The session timer for a peer.
-    pub(crate) fn session_timer_of(&self, peer: IpAddr) -> SessionTimer {
-        let named = self.session_timers.iter().find(|(network, _)| network.contains(peer));
-        SessionTimer { enabled: self.session_timer.enabled, ..named.map_or(self.session_timer, |(_, timer)| *timer) }
-    }
 }
 
 /// How long a session lasts that nobody refreshes (RFC 4028).

@@ -1,7 +1,7 @@
 //! What every machine of the room works with: the time of this step, chance, timers, the way out.
 
 use crate::{
-    Config, Contact, Counters, Event, Flow, LegId, Listener, Output, Transport,
+    Config, Contact, Counters, Event, Flow, LegId, Listener, Output, SessionTimer, Transport,
     gates::Gates,
     guard::Guard,
     registrar::Registrar,
@@ -36,11 +36,26 @@ pub(crate) struct Context {
     pub(crate) registrar: Option<Box<Registrar>>,
     pub(crate) gates: Gates,
     /// Where trunks that are known by name were found.
-    pub(crate) located: BTreeMap<crate::OutsideId, Vec<IpAddr>>,
+    pub(crate) located: BTreeMap<crate::OutsideId, Located>,
     outputs: VecDeque<Output>,
     random: StdRng,
     /// Peers that refused a connection, and until when that counts.
     streamless: FxHashMap<SocketAddr, Monotonic>,
+}
+
+/// A trunk that is known by name.
+#[derive(Debug)]
+pub(crate) struct Located {
+    /// Where it was found.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Its own.
+    pub(crate) session_timer: Option<SessionTimer>,
+}
+
+impl Located {
+    fn is_at(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
 }
 
 /// Memory kept for late messages is let go this often.
@@ -153,9 +168,22 @@ impl Context {
         self.config.listeners.iter().any(|listener| listener.local == address || listener.advertised == address)
     }
 
+    /// The session timer for a peer that is known by its address.
+    pub(crate) fn session_timer_of(&self, peer: IpAddr) -> SessionTimer {
+        let config = &self.config;
+        let named = config.session_timers.iter().find(|(network, _)| network.contains(peer)).map(|(_, timer)| *timer);
+        let located = || self.located.values().find(|located| located.is_at(peer))?.session_timer;
+        self.timed(named.or_else(located).unwrap_or(config.session_timer))
+    }
+
+    /// A session timer: whether there are any is one word for all.
+    pub(crate) fn timed(&self, timer: SessionTimer) -> SessionTimer {
+        SessionTimer { enabled: self.config.session_timer.enabled, ..timer }
+    }
+
     pub(crate) fn allowed(&self, source: SocketAddr) -> bool {
         self.config.allowed.iter().any(|network| network.contains(source.ip()))
-            || self.located.values().flatten().any(|address| *address == source.ip())
+            || self.located.values().any(|located| located.is_at(source.ip()))
     }
 
     pub(crate) fn random(&mut self) -> u64 {

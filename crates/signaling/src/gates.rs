@@ -5,7 +5,7 @@
 
 use crate::{
     Network,
-    challenge::{Challenger, Digests, Secrets, Verdict},
+    challenge::{self, Challenger, Digests, Secrets, Verdict},
     compose::Response,
     guard::Offence,
     inbound,
@@ -108,14 +108,24 @@ impl Gates {
             }
         }
         let (at, verdict) = asks?;
-        if verdict == Verdict::Wrong {
+        if verdict.is_offence() {
             w.cx.counters.failed_authentications += 1;
             if w.cx.guard.offends(now, source, Offence::FailedAuthentication, false) {
                 return None;
             }
         }
+        if verdict == Verdict::Elsewhere {
+            let response = Response { to_tag: Some(&self.tag(request)), ..challenge::elsewhere() };
+            inbound::answer_bare(w, &request.message, request.flow, request.reply_to, &response);
+            return None;
+        }
         self.challenge(w, request, at, verdict == Verdict::Stale);
         None
+    }
+
+    /// The same for each copy of a request (8.2.7).
+    fn tag(&self, request: &Request) -> String {
+        format!("{:016x}", self.tags.hash_one(request.transaction_key().as_slice()))
     }
 
     /// Asks for credentials, in the same words whatever was wrong with those that came, and remembers nothing.
@@ -123,8 +133,7 @@ impl Gates {
         let chance = w.cx.random();
         let Some(gate) = self.gates.get(at) else { return };
         let mut challenges = gate.challenger.challenges(w.cx.now, request.flow.remote.ip(), chance, stale);
-        // The same for each copy of a request (8.2.7).
-        let tag = format!("{:016x}", self.tags.hash_one(request.transaction_key().as_slice()));
+        let tag = self.tag(request);
         while !challenges.is_empty() {
             let own = challenges.iter().map(|challenge| (Name::ProxyAuthenticate, challenge.clone().into())).collect();
             let response = Response { own, ..Response::tagged(407, &tag) };

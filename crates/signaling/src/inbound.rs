@@ -213,7 +213,9 @@ fn within(w: &mut World<'_>, legs: &mut Legs, leg: Option<Id>, request: Arc<Requ
         (_, None) => Some(Response::new(481)),
         (Method::Bye, _) => None,
         (Method::Refer | Method::Notify, _) => unknown_extension(w, &request),
-        (Method::Invite | Method::Update, _) => unwanted(w, &request).or_else(|| too_small(&w.cx.config, &request)),
+        (Method::Invite | Method::Update, Some(leg)) => {
+            unwanted(w, &request).or_else(|| too_small(w.cx, &request, legs.session_timer(leg)))
+        }
         _ => unwanted(w, &request),
     };
     match (refusal, leg) {
@@ -235,7 +237,7 @@ fn outside(w: &mut World<'_>, legs: &mut Legs, request: Arc<Request>) {
         Method::Options => Some(unwanted(w, &request).unwrap_or_else(|| capabilities(w))),
         Method::Bye | Method::Update | Method::Info | Method::Prack => Some(Response::new(481)),
         Method::Invite => {
-            unwanted(w, &request).or_else(|| unroutable(w, &request)).or_else(|| too_small(&w.cx.config, &request))
+            unwanted(w, &request).or_else(|| unroutable(w, &request)).or_else(|| too_small(w.cx, &request, None))
         }
         _ => unwanted(w, &request),
     };

@@ -10,7 +10,7 @@ pub use bindings::Contact;
 use self::bindings::{Bindings, Refusal, Wish};
 use crate::{
     Flow,
-    challenge::{Challenger, Digests, Secrets, Verdict},
+    challenge::{self, Challenger, Digests, Secrets, Verdict},
     compose::Response,
     guard::Offence,
     inbound,
@@ -358,12 +358,15 @@ impl Registrar {
     /// Asks for credentials, in the same words whatever was wrong with those that came.
     fn challenge(&mut self, w: &mut World<'_>, request: &Request, verdict: &Verdict, status: u16) {
         let source = request.flow.remote.ip();
-        if *verdict == Verdict::Wrong {
+        if verdict.is_offence() {
             w.cx.counters.failed_authentications += 1;
             let exempt = w.cx.allowed(request.flow.remote);
             if w.cx.guard.offends(w.cx.now, source, Offence::FailedAuthentication, exempt) {
                 return;
             }
+        }
+        if *verdict == Verdict::Elsewhere {
+            return self.answer(w, request, challenge::elsewhere());
         }
         let name = if status == 407 { Name::ProxyAuthenticate } else { Name::WwwAuthenticate };
         let chance = w.cx.random();

@@ -282,7 +282,11 @@ impl Trunks {
         if self.states[at].found != found {
             self.states[at].found.clone_from(&found);
             if trunk.allow_located {
-                let command = OutsideCommand::Allow { id: registration_id(at), addresses: found };
+                let command = OutsideCommand::Allow {
+                    id: registration_id(at),
+                    addresses: found,
+                    session_timer: trunk.session_timer,
+                };
                 self.outputs.push_back(Output::Outside(command));
             }
         }

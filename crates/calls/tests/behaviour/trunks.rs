@@ -452,6 +452,35 @@ fn a_trunk_we_register_with_takes_calls_while_the_registration_stands() {
 }
 
 #[test]
+fn a_trunk_that_is_known_by_name_has_its_own_session_timer() {
+    let own =
+        signaling::SessionTimer { enabled: true, expires: Duration::from_secs(600), min: Duration::from_secs(120) };
+    let mut config = two_trunks();
+    let first = config.trunks.get_mut("first").unwrap();
+    (first.host, first.session_timer, first.allow_located) = ("sip.first.example".into(), Some(own), true);
+    first.ping = Some(OptionsPing::default());
+    let mut world = World::with(config, RULES, 7);
+    let found = crate::world::targets(&["198.51.100.7:5060"]);
+    world.pass(Duration::ZERO);
+    let (id, _) = world.resolves.pop().expect("it is looked up for its ping");
+    world.give(Input::Resolved { id, targets: found.clone() });
+    let told = world.outside.iter().find_map(|command| match command {
+        OutsideCommand::Allow { session_timer, .. } => Some(*session_timer),
+        _ => None,
+    });
+    assert_eq!(told, Some(Some(own)), "of calls it brings");
+    world.connect();
+    world.transfer("tel:+15550199");
+    world.secs(5);
+    let (id, _) = world.resolves.pop().expect("it is looked up for the call");
+    world.give(Input::Resolved { id, targets: found });
+    let timer = |world: &World| world.legs[&world.dialled("tel:")].dial.as_ref().unwrap().session_timer;
+    assert_eq!(timer(&world), Some(own), "of calls to it");
+    world.end_leg(world.dialled("tel:"), EndedBy::Timeout, Some(408));
+    assert_eq!(timer(&world), None, "another trunk goes by what is said for all");
+}
+
+#[test]
 fn calls_through_a_registration_come_from_where_the_registrar_is_to_the_number_in_to() {
     let (mut world, _) = registered();
     let allowed = world.outside.iter().any(|command| {

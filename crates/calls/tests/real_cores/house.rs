@@ -226,6 +226,7 @@ impl House {
             max_forwards: 70,
             invite_timeout: Duration::from_secs(120),
             first_response: None,
+            session_timer: None,
             routes: Vec::new(),
         };
         self.far.handle_input(self.now, signaling::Input::Command(Command::Dial { leg, dial: Box::new(dial) }));

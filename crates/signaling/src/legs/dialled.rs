@@ -184,7 +184,7 @@ impl Legs {
             acknowledged: Vec::new(),
             numbered: Vec::new(),
         }));
-        leg.session = SessionTimer::asking(&w.cx.config, dial.flow.remote.ip());
+        leg.session = SessionTimer::asking(w.cx, dial.flow.remote.ip(), dial.session_timer);
         let sent = leg.invite(w);
         if sent {
             leg.arm(w, Timer::C, dial.invite_timeout);

@@ -42,7 +42,7 @@ impl Legs {
         let message = &request.message;
         let chance = w.cx.random();
         let reliable = Reliable::of_invite(&request, chance);
-        let session = SessionTimer::asked(&w.cx.config, &request);
+        let session = SessionTimer::asked(w.cx, &request);
         let invite_cseq = request.cseq;
         let incoming = Incoming {
             flow: request.flow,

@@ -203,6 +203,11 @@ impl Legs {
         leg.dialog.iter().chain(&leg.forks).any(|dialog| dialog.knows(source.ip()))
     }
 
+    /// The session timer that a leg goes by, where it has one.
+    pub(crate) fn session_timer(&self, slot: Id) -> Option<crate::SessionTimer> {
+        Some(self.table.get(slot)?.session.as_ref()?.policy())
+    }
+
     pub(crate) fn command(&mut self, w: &mut World<'_>, command: Command) {
         if let Command::Dial { leg, dial } = command {
             self.dial(w, leg, *dial);

@@ -2,8 +2,9 @@
 
 use super::{Leg, Phase, World};
 use crate::{
-    Config, EndedBy, Event, Reason, SessionTimer as Policy,
+    EndedBy, Event, Reason, SessionTimer as Policy,
     compose::{Extras, Response},
+    context::Context,
     message::Request,
     slab::Id,
     timer::Timer,
@@ -141,29 +142,30 @@ fn whole_seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// The 422 that an interval below our minimum draws; only from a peer that knows what it means (section 9).
-pub(crate) fn too_small(config: &Config, request: &Request) -> Option<Response<'static>> {
-    if !config.session_timer.enabled {
+/// The 422 that an interval below our minimum draws; only from a peer that knows what it means (section 9). `own` is the timer of
+/// the dialog that it speaks of.
+pub(crate) fn too_small(cx: &Context, request: &Request, own: Option<Policy>) -> Option<Response<'static>> {
+    if !cx.config.session_timer.enabled {
         return None;
     }
     request.message.header(Name::SessionExpires)?;
     let said = Said::by(&request.message);
-    let least = whole_seconds(config.session_timer_of(request.flow.remote.ip()).min);
+    let least = whole_seconds(own.unwrap_or_else(|| cx.session_timer_of(request.flow.remote.ip())).min);
     let small = said.supported && said.interval.is_some_and(|interval| interval < least);
     small.then(|| Response::new(422).with(Name::MinSe, least.to_string()))
 }
 
 impl SessionTimer {
-    /// Of a leg that is dialled.
-    pub(super) fn asking(config: &Config, peer: IpAddr) -> Option<Box<Self>> {
-        let policy = config.session_timer_of(peer);
+    /// Of a leg that is dialled; `own` is what its dial says.
+    pub(super) fn asking(cx: &Context, peer: IpAddr, own: Option<Policy>) -> Option<Box<Self>> {
+        let policy = own.map_or_else(|| cx.session_timer_of(peer), |own| cx.timed(own));
         let interval = whole_seconds(policy.expires);
         policy.enabled.then(|| Box::new(Self::new(policy, State::Asking { interval })))
     }
 
     /// Of a leg that comes in; nothing when its peer has no timers and nobody on the way asks for one.
-    pub(super) fn asked(config: &Config, request: &Request) -> Option<Box<Self>> {
-        let policy = config.session_timer_of(request.flow.remote.ip());
+    pub(super) fn asked(cx: &Context, request: &Request) -> Option<Box<Self>> {
+        let policy = cx.session_timer_of(request.flow.remote.ip());
         if !policy.enabled {
             return None;
         }
@@ -202,6 +204,11 @@ impl SessionTimer {
         let expires = Expires { interval, refresher: Some(by_sender), min: None, require: by_sender };
         self.state = State::Asked { expires, refresher: if by_sender { Refresher::Peer } else { Refresher::Us } };
         true
+    }
+
+    /// What it goes by.
+    pub(super) fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// True while an UPDATE that refreshes is out.
@@ -251,7 +258,7 @@ impl Leg {
             return None;
         }
         let peer = self.dialog.as_ref()?.peer();
-        let policy = w.cx.config.session_timer_of(peer);
+        let policy = w.cx.session_timer_of(peer);
         let session = self.session.get_or_insert_with(|| Box::new(SessionTimer::new(policy, State::Off)));
         session.asked_by(message);
         self.session_agreed(w)

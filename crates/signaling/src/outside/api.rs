@@ -37,6 +37,8 @@ pub enum OutsideCommand {
         id: OutsideId,
         /// At most sixteen count.
         addresses: Vec<IpAddr>,
+        /// The session timer of what comes from there; none: that of everybody, unless [`crate::Config::session_timers`] names it.
+        session_timer: Option<crate::SessionTimer>,
     },
     /// Ask a peer to tell how something stands, and go on asking: [`OutsideEvent::Notified`] and
     /// [`OutsideEvent::SubscriptionFailed`] follow, as often as either happens, until [`Self::Unsubscribe`]. While one is kept under

@@ -10,7 +10,7 @@ pub use api::{OutsideCommand, OutsideEvent, OutsideId, Ping, Register, Subscribe
 use crate::{
     EndedBy, Flow,
     compose::{self, Extras, Parts},
-    context::token_index,
+    context::{Located, token_index},
     legs::World,
     message::Request,
     slab::{Id, Slab},
@@ -65,9 +65,10 @@ impl Outside {
         match command {
             OutsideCommand::Ping { id, ping } => self.ping(w, id, &ping),
             OutsideCommand::Register { id, order } => self.register(w, id, *order),
-            OutsideCommand::Allow { id, addresses } => {
+            OutsideCommand::Allow { id, addresses, session_timer } => {
                 if w.cx.located.len() < MOST || w.cx.located.contains_key(&id) {
-                    w.cx.located.insert(id, addresses.into_iter().take(MOST_ADDRESSES).collect());
+                    let addresses = addresses.into_iter().take(MOST_ADDRESSES).collect();
+                    w.cx.located.insert(id, Located { addresses, session_timer });
                 }
             }
             OutsideCommand::Unregister { id } => match self.by_id.get(&id).copied() {

@@ -37,6 +37,21 @@ fn rfc7616_3_3_md5_alone_is_offered_where_that_is_configured_and_sha_256_does_no
 }
 
 #[test]
+fn rfc7616_3_4_6_a_digest_of_another_uri_is_refused_and_not_asked_for_again() {
+    let mut world = desk();
+    let mut phone = Phone::new("anna");
+    let challenged = phone.ask(&mut world, "");
+    for uri in ["sip:elsewhere.example", "sip:bob@desk.example"] {
+        let other = phone.authorization(&challenged, "REGISTER", uri, 1);
+        let answer = phone.ask(&mut world, &format!("Authorization: {other}\n"));
+        assert_eq!((status(&answer), challenges(&answer).len()), (400, 0), "{answer}");
+    }
+    assert_eq!(world.cores[0].1.counters().failed_authentications, 2, "it may be somebody else's, overheard");
+    let same = phone.authorization(&challenged, "REGISTER", "sip:desk.example:5060;transport=udp", 1);
+    assert_eq!(status(&phone.ask(&mut world, &format!("Authorization: {same}\n"))), 200);
+}
+
+#[test]
 fn rfc3261_22_3_nothing_is_remembered_of_a_challenge() {
     let mut world = desk();
     for _ in 0..10 {

@@ -4,7 +4,7 @@ use crate::world::{
     ANSWER, OFFER, OUT, World, a, b, config, dial, ended, established, hand, header, ms, reply, request, status,
 };
 use bytes::Bytes;
-use signaling::{Command, EndedBy, Event, LegId, SessionTimer};
+use signaling::{Command, Dial, EndedBy, Event, LegId, OutsideCommand, OutsideId, SessionTimer};
 use std::time::Duration;
 
 const SDP: &str = "Content-Type: application/sdp\n";
@@ -299,6 +299,54 @@ fn session_timers_can_be_switched_off_and_differ_by_peer() {
     world.pass(ms(5));
     let invite = world.heard().remove(0);
     assert_eq!((expires(&invite), header(&invite, "Min-SE")), (Some("600"), Some("300")));
+}
+
+#[test]
+fn a_trunk_that_is_known_by_name_has_its_own_interval_in_both_directions() {
+    let own = SessionTimer { expires: secs(600), min: secs(300), enabled: true };
+    // Called: whoever calls it says so, whatever stands at its address.
+    let mut world = World::alone();
+    world.command(
+        0,
+        Command::Dial { leg: OUT, dial: Box::new(Dial { session_timer: Some(own), ..*dial(hand(), a()) }) },
+    );
+    world.pass(ms(5));
+    let dialled = world.heard().remove(0);
+    assert_eq!((expires(&dialled), header(&dialled, "Min-SE")), (Some("600"), Some("300")));
+    let contact = "Contact: <sip:bob@192.0.2.9:5070>\nSupported: timer\nSession-Expires: 600;refresher=uas\n";
+    world.say(&reply(&dialled, "200 OK", "one", contact, "v=0"));
+    let update = request("UPDATE", "Supported: timer\nSession-Expires: 120\n")
+        .replace("To: <sip:line@192.0.2.1>", &format!("To: {}", header(&dialled, "From").unwrap()))
+        .replace("Call-ID: ", "X-Was: ");
+    let update = replaced(&update, "From", &format!("{};tag=one", header(&dialled, "To").unwrap()));
+    let update = format!("{}\nCall-ID: {}\n\n", update.trim_end(), header(&dialled, "Call-ID").unwrap());
+    let answer = world.say(&update).remove(0);
+    assert_eq!((status(&answer), header(&answer, "Min-SE")), (422, Some("300")), "in the dialog its own word counts");
+    // It calls, from where its name was found.
+    let mut world = World::alone();
+    let invite = invite("Supported: timer\nSession-Expires: 120\n");
+    assert_eq!(status(&world.say(&invite)[0]), 100, "nobody in particular");
+    let mut world = World::alone();
+    let addresses = vec![hand().ip()];
+    world.ask(OutsideCommand::Allow { id: OutsideId(1), addresses, session_timer: Some(own) });
+    let answer = world.say(&invite).remove(0);
+    assert_eq!((status(&answer), header(&answer, "Min-SE")), (422, Some("300")));
+    let mut off = config(a());
+    off.session_timer.enabled = false;
+    let mut world = World::with(1, [off]);
+    world.command(
+        0,
+        Command::Dial { leg: OUT, dial: Box::new(Dial { session_timer: Some(own), ..*dial(hand(), a()) }) },
+    );
+    world.pass(ms(5));
+    assert_eq!(expires(&world.heard().remove(0)), None, "whether sessions are timed is one word for all");
+}
+
+/// A message with another value of a header.
+fn replaced(message: &str, name: &str, value: &str) -> String {
+    let line =
+        |line: &str| if line.starts_with(&format!("{name}:")) { format!("{name}: {value}") } else { line.to_owned() };
+    message.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

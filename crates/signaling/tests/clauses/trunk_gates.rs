@@ -92,8 +92,14 @@ fn a_wrong_password_a_used_nonce_and_another_source_are_asked_again() {
     let again = challenge_of(&world.say_from(pbx(), &invite(5, &right)));
     assert!(again.contains("stale=true"), "a replay");
     let meant = authorization(&challenge, "canary", "sip:other@192.0.2.1", 2);
-    challenge_of(&world.say_from(pbx(), &invite(6, &meant)));
-    assert_eq!(gates(&mut world).len(), 1);
+    let refused = world.say_from(pbx(), &invite(6, &meant));
+    assert!(refused[0].starts_with("SIP/2.0 400 Bad Request: the digest is of another URI\r\n"), "{refused:?}");
+    let default = authorization(&challenge, "canary", &format!("{URI}:5060"), 3);
+    assert_eq!(status(&world.say_from(pbx(), &invite(7, &default))[0]), 100, "the same in other words");
+    assert_eq!(gates(&mut world).len(), 2);
+    let meant = authorization(&challenge, "canary", "sip:other@192.0.2.1", 4);
+    assert_eq!(status(&world.say_from(pbx(), &invite(8, &meant))[0]), 400);
+    assert_eq!(gates(&mut world), []);
 }
 
 #[test]

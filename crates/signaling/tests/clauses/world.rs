@@ -47,6 +47,7 @@ pub(crate) fn dial(to: SocketAddr, listener: SocketAddr) -> Box<Dial> {
         max_forwards: 70,
         invite_timeout: Duration::from_secs(60),
         first_response: None,
+        session_timer: None,
         routes: Vec::new(),
     })
 }

@@ -229,11 +229,11 @@ fn connections_take_and_stay_as_long_as_is_written_within_bounds() {
 fn hosts_that_an_ai_may_move_to_are_names_addresses_and_networks_without_ports() {
     let read = |keys: &str| format!("ai:\n  main:\n    uri: sip:bot@192.0.2.9\n{keys}");
     let text = read("    redirects: follow\n    redirect_hosts: [bots.example, 192.0.2.0/28, \"2001:db8::7\"]\n");
-    let profile = reading(&[("tandem.yaml", &text)], &[]).expect("right").ai.remove(0);
+    let profile = reading(&[("tandem.yaml", &text)], &[]).expect("right").profiles.remove(0);
     assert!(profile.follows_redirects);
     let shown: Vec<_> = profile.redirect_hosts.iter().map(|host| format!("{host:?}")).collect();
     assert!(shown[0].starts_with("Name(") && shown[1..].iter().all(|host| host.starts_with("Network(")), "{shown:?}");
-    let plain = reading(&[("tandem.yaml", &read(""))], &[]).expect("right").ai.remove(0);
+    let plain = reading(&[("tandem.yaml", &read(""))], &[]).expect("right").profiles.remove(0);
     assert!(!plain.follows_redirects, "a redirection is followed only where that is asked for");
     for (wrong, said) in [
         ("    redirects: always\n", "follow"),

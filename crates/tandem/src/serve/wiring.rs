@@ -277,6 +277,7 @@ fn trunk(trunk: &config::Trunk) -> calls::Trunk {
             retry: register.retry,
         }),
         allow_located: trunk.allow_located,
+        session_timer: trunk.session_timer.map(session_timer),
         priority: trunk.priority,
         weight: trunk.weight,
         first_response: trunk.first_response,
