@@ -177,6 +177,7 @@ fn fed() -> Metrics {
     metrics.queue_wait_seconds.observe(["fraud", "connected"], second);
     metrics.sip_message("INVITE", Direction::In, None);
     metrics.trunk_up.set(["carrier-a"], 1);
+    metrics.trunk_resting.set(["carrier-a"], 1);
     metrics.sip_connections_closed_total.inc(["idle"]);
     metrics.rtp_jitter_seconds.observe(Duration::from_millis(3));
     metrics.rtp_round_trip_seconds.observe(Duration::from_millis(40));

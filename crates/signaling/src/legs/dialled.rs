@@ -406,7 +406,9 @@ impl Leg {
         }
     }
 
-    /// Cancels the INVITE, now or after the first provisional response.
+    /// Cancels the INVITE, now or after the first provisional response (9.1). Until then its copies go on (17.1.1.2): nobody knows
+    /// whether it was lost or its answer was, and only a copy makes a phone that rings say so again. Without them it would ring for
+    /// a minute, for nobody; with them a phone that is switched on meanwhile rings for one round trip.
     pub(super) fn cancel_invite(&mut self, w: &mut World<'_>, reason: Option<Reason>) {
         let Some(dialled) = &mut self.dialled else { return };
         if !dialled.heard {

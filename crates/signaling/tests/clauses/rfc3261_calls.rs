@@ -1,6 +1,6 @@
 //! Whole calls between two cores: RFC 3261 sections 9, 13, 15.
 
-use crate::world::{ANSWER, OFFER, OUT, World, a, b, dial, ended, established, hand, header, ms, request};
+use crate::world::{ANSWER, OFFER, OUT, World, a, b, dial, ended, established, hand, header, ms, reply, request};
 use bytes::Bytes;
 use signaling::{Command, EndedBy, Event, Reason};
 use std::time::Duration;
@@ -99,6 +99,30 @@ fn rfc3261_9_1_cancel_follows_the_first_provisional_response() {
     }
     assert_eq!(header(&cancel, "CSeq"), Some("1 CANCEL"));
     world.assert_nothing_left();
+}
+
+/// The phone rings, and its 100 and 180 were lost: it must not ring on for nobody.
+#[test]
+fn rfc3261_9_1_an_invite_given_up_before_any_response_is_repeated_until_one_comes_and_then_ends() {
+    for (answer, follow) in
+        [("180 Ringing", vec!["CANCEL"]), ("200 OK", vec!["ACK", "BYE"]), ("486 Busy Here", vec!["ACK"])]
+    {
+        let mut world = World::alone();
+        world.command(0, Command::Dial { leg: OUT, dial: dial(hand(), a()) });
+        world.pass(ms(5));
+        let invite = world.heard().remove(0);
+        world.command(0, Command::Hangup { leg: OUT, reason: None });
+        assert_eq!(ended(&world.events_of(0)), Some((EndedBy::Us, None)));
+        world.pass(ms(8_000));
+        let copies = world.heard();
+        assert_eq!(copies, vec![invite.clone(); 4], "0.5, 1.5, 3.5 and 7.5 s after the first");
+        let contact = "Contact: <sip:bob@192.0.2.9:5070>\n";
+        let heard = world.say(&reply(&invite, answer, "one", contact, ""));
+        let methods: Vec<_> = heard.iter().map(|message| message.split(' ').next().unwrap()).collect();
+        assert_eq!(methods, follow, "{answer}");
+        world.pass(ms(400));
+        assert!(world.heard().iter().all(|message| !message.starts_with("INVITE")), "{answer}");
+    }
 }
 
 #[test]
