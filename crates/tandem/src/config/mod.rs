@@ -34,8 +34,8 @@ pub use problem::{Place, Problem, Problems, Source, Sources, Warning};
 pub use recording::{ConsentPrompt, Recording, RecordingChannels, RecordingFormat, RecordingWhen};
 pub use sections::Places;
 pub use session_timer::SessionTimer;
-pub use streams::Streams;
 pub use spots::{Spot, Spots};
+pub use streams::Streams;
 pub use types::{
     Abuse, Account, AfterHuman, Agents, Answers, Auth, CallerId, Cdr, CodeAct, Codec, Configuration, Control, Dns,
     FeatureCode, FeatureCodes, Format, Forwarded, Identity, Limits, Listener, Logging, NumberFormat, Numbers, Pattern,

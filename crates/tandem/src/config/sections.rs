@@ -189,7 +189,6 @@ fn sip(mut section: Section<'_>, places: &Places) -> (Sip, bool) {
         next_target,
         dns,
         streams,
-    }
     };
     (sip, all_listeners)
 }
