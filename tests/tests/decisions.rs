@@ -69,6 +69,23 @@ async fn an_event_that_matches_nothing_says_why_not_rule_by_rule() -> Result<()>
     Ok(())
 }
 
+/// The time of an evaluation was never measured, and of the rules only those that decide were counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_say_how_long_events_took_and_which_rules_acted() -> Result<()> {
+    let stage = Stage::with(|mut files| {
+        let both = "\nrules:\n  - { id: noted, when: { event: summary }, tag: [noted, again], set: { told: true } }\n";
+        files.rules = files.rules.replacen("\nrules:\n", both, 1);
+        files
+    })
+    .await?;
+    let talk = stage.connect().await?;
+    stage
+        .post_event(&talk.id, json!([{ "type": "summary", "text": "Wants a refund." }, { "type": "no_match" }]))
+        .await?;
+    stage.until_metric("tandem_policy_evaluation_seconds_count", 2.0, SOON).await?;
+    stage.until_metric("tandem_rule_matches_total", 1.0, SOON).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_decision_the_rest_of_an_array_is_only_folded() -> Result<()> {
     let stage = Stage::new().await?;
