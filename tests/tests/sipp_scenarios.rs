@@ -166,3 +166,58 @@ async fn rfc3261_22_2_an_ai_that_asks_who_calls_is_shown_the_profiles_password()
     let auth = "\n    auth: { username: tandem, password: sesame }";
     Ai::plays_with("ai-digest.xml", auth).await?.ends().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rfc3261_8_1_3_4_an_ai_that_is_elsewhere_is_called_there_and_nowhere_that_was_not_allowed() -> Result<()> {
+    let ip = own_address();
+    let stage = Stage::with(|files| {
+        let follow = "\n    redirects: follow\n    redirect_hosts: [127.0.0.0/8]";
+        Files { configuration: ai_at(&files.configuration, ip, follow), ..files }
+    })
+    .await?;
+    let moved = format!("sip:elsewhere@{}", stage.ai.address());
+    let sipp = echoing("ai-moved.xml", ip, &["-key", "moved", &moved]);
+    let mut events = stage.control.subscribe("").await?;
+    let caller = stage.caller.call("+493055512345", "support", stage.sip()).await?;
+    let Ok(ai) = stage.ai_rings().await else { anyhow::bail!("the AI was not called; SIPp: {}", sipp.printed()) };
+    let told = events.until("ai.redirected", SOON).await.context("nobody is told")?;
+    let data = &told["data"];
+    ensure!(data["to"] == serde_json::json!([moved]) && data["sip_code"] == 302, "{told}");
+    ensure!(data["passed_over"][0]["contact"] == "sip:nobody@203.0.113.9", "{told}");
+    ai.answer();
+    caller.answered(SOON).await?;
+    hears(&caller, &ai).await?;
+    hears(&ai, &caller).await?;
+    let finished = sipp.finished(OVER).await;
+    ensure!(finished.status.success(), "SIPp: {}\nthe daemon: {}", finished.printed, stage.daemon.log());
+    caller.hang_up();
+    tests::is_hung_up(&ai).await?;
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rfc3261_21_5_4_an_ai_that_wants_to_be_left_alone_is_and_callers_reach_somebody_else_meanwhile() -> Result<()> {
+    let ip = own_address();
+    let stage = Stage::with(|files| Files { configuration: ai_at(&files.configuration, ip, ""), ..files }).await?;
+    // Two INVITEs, neither more nor less: the first caller's and the third's.
+    let sipp = echoing("ai-rests.xml", ip, &["-m", "2"]);
+    for resting in [false, true, false] {
+        let spared = stage.metric("tandem_sip_invites_spared_total").await?;
+        let caller = stage.caller.call("+493055512345", "support", stage.sip()).await?;
+        let human = stage.human_rings().await?;
+        human.answer();
+        caller.answered(SOON).await?;
+        let more = stage.metric("tandem_sip_invites_spared_total").await? - spared;
+        ensure!((more > 0.5) == resting, "{more} INVITEs were kept back; SIPp: {}", sipp.printed());
+        caller.hang_up();
+        tests::is_hung_up(&human).await?;
+        if resting {
+            stage.until_metric("tandem_sip_next_hops_resting", 0.0, 4 * SOON).await?;
+        } else {
+            stage.until_metric("tandem_sip_next_hops_resting", 1.0, SOON).await?;
+        }
+    }
+    let finished = sipp.finished(OVER).await;
+    ensure!(finished.status.success(), "SIPp: {}\nthe daemon: {}", finished.printed, stage.daemon.log());
+    stage.until_metric("tandem_ports_in_use", 0.0, SOON).await
+}
