@@ -77,6 +77,18 @@ fn echoing(scenario: &str, ip: Ipv4Addr, more: &[&str]) -> Tool {
     Tool::sipp(scenario, &[&common[..], more].concat())
 }
 
+/// Until something listens at an address: before that, whoever calls there is told by the system that nobody does.
+async fn listens(ip: Ipv4Addr) -> Result<()> {
+    // As the kernel prints it: the four bytes as one number of this machine's.
+    let bound = format!(" {:08X}:{:04X} ", u32::from_ne_bytes(ip.octets()), 5060);
+    let deadline = tokio::time::Instant::now() + OVER;
+    while !std::fs::read_to_string("/proc/net/udp")?.contains(&bound) {
+        ensure!(tokio::time::Instant::now() < deadline, "nobody listens at {ip}:5060");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
 /// The standard configuration with its AI at another address.
 fn ai_at(configuration: &str, ip: Ipv4Addr, more: &str) -> String {
     let (before, rest) = configuration.split_once("sip:agent@").expect("the profile's URI");
@@ -177,6 +189,7 @@ async fn rfc3261_8_1_3_4_an_ai_that_is_elsewhere_is_called_there_and_nowhere_tha
     .await?;
     let moved = format!("sip:elsewhere@{}", stage.ai.address());
     let sipp = echoing("ai-moved.xml", ip, &["-key", "moved", &moved]);
+    listens(ip).await?;
     let mut events = stage.control.subscribe("").await?;
     let caller = stage.caller.call("+493055512345", "support", stage.sip()).await?;
     let Ok(ai) = stage.ai_rings().await else { anyhow::bail!("the AI was not called; SIPp: {}", sipp.printed()) };
@@ -201,6 +214,7 @@ async fn rfc3261_21_5_4_an_ai_that_wants_to_be_left_alone_is_and_callers_reach_s
     let stage = Stage::with(|files| Files { configuration: ai_at(&files.configuration, ip, ""), ..files }).await?;
     // Two INVITEs, neither more nor less: the first caller's and the third's.
     let sipp = echoing("ai-rests.xml", ip, &["-m", "2"]);
+    listens(ip).await?;
     for resting in [false, true, false] {
         let spared = stage.metric("tandem_sip_invites_spared_total").await?;
         let caller = stage.caller.call("+493055512345", "support", stage.sip()).await?;
@@ -214,7 +228,8 @@ async fn rfc3261_21_5_4_an_ai_that_wants_to_be_left_alone_is_and_callers_reach_s
         if resting {
             stage.until_metric("tandem_sip_next_hops_resting", 0.0, 4 * SOON).await?;
         } else {
-            stage.until_metric("tandem_sip_next_hops_resting", 1.0, SOON).await?;
+            let rests = stage.until_metric("tandem_sip_next_hops_resting", 1.0, SOON).await;
+            rests.with_context(|| format!("SIPp: {}\nthe daemon: {}", sipp.printed(), stage.daemon.log()))?;
         }
     }
     let finished = sipp.finished(OVER).await;
